@@ -1,0 +1,86 @@
+"""What Prometheus sees; names and labels are a contract with the operator."""
+
+from typing import Literal
+
+import prometheus_client
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+Outcome = Literal["ok", "client_error", "model_error", "server_error"]
+Attempt = Literal["first", "retry"]
+OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "model_error", "server_error")
+ATTEMPTS: tuple[Attempt, ...] = ("first", "retry")
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
+
+
+def duration_buckets_s() -> list[float]:
+    """Return bucket bounds from 1 ms to 10 s, each 1.2 times the one before, at 3 digits."""
+    bounds, bound_s = [], 0.001
+    while bound_s < 10:  # noqa: PLR2004  # the last bound is exactly 10 s
+        bounds.append(float(f"{bound_s:.3g}"))
+        bound_s *= 1.2
+    return [*bounds, 10.0]
+
+
+class Metrics:
+    """The metrics of one model revision, in a registry of their own.
+
+    Every combination of labels exists from the start, at 0: a series that appears late would
+    lose its first increments to whoever computes increases.
+    """
+
+    def __init__(self, model: str, revision: str) -> None:
+        prometheus_client.disable_created_metrics()
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        labels = {"model": model, "revision": revision}
+        requests = Counter(
+            "rampway_requests",
+            "Inference requests answered, by outcome; a retry is the gateway's, by its header.",
+            [*labels, "outcome", "attempt"],
+            registry=self._registry,
+        )
+        self._requests = {
+            (outcome, attempt): requests.labels(**labels, outcome=outcome, attempt=attempt)
+            for outcome in OUTCOMES
+            for attempt in ATTEMPTS
+        }
+        self._durations = Histogram(
+            "rampway_request_duration_seconds",
+            "Time from an inference request's arrival to its answer being ready.",
+            list(labels),
+            buckets=duration_buckets_s(),
+            registry=self._registry,
+        ).labels(**labels)
+        self.in_flight = Gauge(
+            "rampway_in_flight_requests",
+            "Inference requests being worked on.",
+            list(labels),
+            registry=self._registry,
+        ).labels(**labels)
+        self._info = Gauge(
+            "rampway_model_info",
+            "Always 1; its labels say which bytes are served.",
+            [*labels, "version", "sha256"],
+            registry=self._registry,
+        )
+        self._labels = labels
+
+    def loaded(self, version: str, sha256: str) -> None:
+        """Say which bytes are served."""
+        self._info.labels(**self._labels, version=version, sha256=sha256).set(1)
+
+    def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float) -> None:
+        """Count one answered inference request, in the counter and the histogram together."""
+        self._requests[outcome, attempt].inc()
+        self._durations.observe(duration_s)
+
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format 0.0.4."""
+        return generate_latest(self._registry)

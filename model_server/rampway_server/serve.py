@@ -1,0 +1,158 @@
+"""The server's life: listen, load, serve, drain, end."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from rampway_server import model as models
+from rampway_server import store
+from rampway_server.app import App
+from rampway_server.errors import StartError
+from rampway_server.logs import logger
+from rampway_server.metrics import Metrics
+from rampway_server.pool import Pool
+from rampway_server.settings import Settings, worker_count
+
+_BACKLOG = 2048
+_TERMINATION_LOG_BYTES = 4096  # Kubernetes' own limit
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: at SIGTERM it would stop listening at once."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; return the process's exit code."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    metrics = Metrics(settings.name, settings.revision)
+    pool = Pool(worker_count(settings), settings.max_queue)
+    app = App(
+        settings.name,
+        settings.revision,
+        settings.version,
+        metrics,
+        pool,
+        settings.max_body_bytes,
+    )
+    try:
+        server = _server(settings, app)
+        serving = asyncio.create_task(server.serve(sockets=[_listen(settings)]))
+        try:
+            await _load_and_wait(settings, app, stop, serving)
+        finally:
+            server.should_exit = True
+            await serving
+    except StartError as error:
+        tell_end(str(error), settings.termination_log)
+        return 1
+    finally:
+        ended = pool.close()
+    logger().info("ended")
+    if not ended:
+        # A prediction that never returns would keep the interpreter waiting for its thread.
+        os._exit(0)
+    return 0
+
+
+async def _load_and_wait(
+    settings: Settings, app: App, stop: asyncio.Event, serving: asyncio.Task[None]
+) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    loading = asyncio.create_task(_load(settings, app))
+    await asyncio.wait({loading, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if not loading.done():
+        loading.cancel()
+        return
+    loading.result()
+    await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+    app.drain()
+    logger().info("draining", delay_s=settings.drain_delay_s)
+    # Until every proxy has heard that this pod is not ready, requests still come.
+    await asyncio.wait({serving}, timeout=settings.drain_delay_s)
+
+
+async def _load(settings: Settings, app: App) -> None:
+    started_s = time.perf_counter()
+    data, digest = await store.fetch(settings)
+    fetched_s = time.perf_counter()
+    model, told = await asyncio.to_thread(models.load, data, digest, settings.trust)
+    for warning in told:
+        logger().warning("loading the model gave a warning", warning=warning)
+    del data
+    reason = await asyncio.to_thread(models.warm_up, model)
+    if reason is not None:
+        logger().warning("no warm-up prediction; serving all the same", reason=reason)
+    # The libraries' many objects live for ever; out of the collector's sight they cost no pauses.
+    gc.collect()
+    gc.freeze()
+    app.load(model)
+    logger().info(
+        "serving",
+        model=settings.name,
+        revision=settings.revision,
+        sha256=digest,
+        fetch_s=round(fetched_s - started_s, 3),
+        load_s=round(time.perf_counter() - fetched_s, 3),
+    )
+
+
+def _server(settings: Settings, app: App) -> _Server:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # a plain ASGI application with narrower types
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        log_config=None,
+        backlog=_BACKLOG,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+    return _Server(config)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Return a listening socket: on the given address, else on all, IPv6 too where there is any."""
+    try:
+        if settings.host:
+            family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+            address = (settings.host, settings.port)
+            return socket.create_server(address, family=family, backlog=_BACKLOG)
+        with contextlib.suppress(OSError):
+            return socket.create_server(
+                ("", settings.port),
+                family=socket.AF_INET6,
+                backlog=_BACKLOG,
+                dualstack_ipv6=True,
+            )
+        return socket.create_server(("", settings.port), backlog=_BACKLOG)
+    except OSError as error:
+        where = f"{settings.host or '*'}:{settings.port}"
+        raise StartError(f"cannot listen on {where}: {error.strerror}") from error
+
+
+def tell_end(sentence: str, termination_log: Path) -> None:
+    """Say why the server cannot start: in the log, and where Kubernetes shows it in the status."""
+    logger().error(sentence)
+    # Only where it exists: Kubernetes makes it, and a laptop's /dev is no place for new files.
+    if termination_log.exists():
+        with contextlib.suppress(OSError):
+            termination_log.write_bytes(sentence.encode()[:_TERMINATION_LOG_BYTES])

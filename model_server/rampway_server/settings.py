@@ -1,0 +1,169 @@
+"""The server's settings: each a command-line option and an environment variable."""
+
+import argparse
+import dataclasses
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rampway_server.errors import StartError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def _option(default: Any, env: str, help_text: str) -> Any:
+    return dataclasses.field(default=default, metadata={"env": env, "help": help_text})
+
+
+def _types(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _digest(text: str) -> str:
+    digest = text.strip().lower().removeprefix("sha256:")
+    if digest and not _DIGEST.fullmatch(digest):
+        raise ValueError("expected 64 hexadecimal digits")
+    return digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the server was told; sizes in bytes, times in seconds, empty strings mean "not given"."""
+
+    uri: str = _option("", "RAMPWAY_MODEL_URI", "file:///p, pvc://claim/p, http(s)://host/p")
+    name: str = _option("model", "RAMPWAY_MODEL_NAME", "the model's name in paths and metrics")
+    sha256: str = _option("", "RAMPWAY_MODEL_SHA256", "digest that the model's bytes must have")
+    sha256_file: str = _option(
+        "", "RAMPWAY_MODEL_SHA256_FILE", "file with such a digest; absent or empty: no demand"
+    )
+    revision: str = _option("", "RAMPWAY_REVISION", "the revision, a label of every metric")
+    version: str = _option("", "RAMPWAY_MODEL_VERSION", "version shown to clients (else 1)")
+    trust: tuple[str, ...] = _option(
+        (), "RAMPWAY_TRUST", "types, comma separated, that the skops file may hold beyond the safe"
+    )
+    host: str = _option("", "RAMPWAY_HOST", "address to listen on (else all)")
+    port: int = _option(8080, "RAMPWAY_PORT", "port to listen on")
+    models_dir: Path = _option(Path("/models"), "RAMPWAY_MODELS_DIR", "where claims are mounted")
+    cache_dir: Path = _option(Path(), "RAMPWAY_CACHE_DIR", "where downloads go (else temporary)")
+    termination_log: Path = _option(
+        Path("/dev/termination-log"), "RAMPWAY_TERMINATION_LOG", "where the last words go"
+    )
+    fetch_timeout_s: float = _option(
+        120.0, "RAMPWAY_FETCH_TIMEOUT_S", "deadline of the whole download, retries included"
+    )
+    max_model_bytes: int = _option(2 << 30, "RAMPWAY_MAX_MODEL_BYTES", "largest model accepted")
+    max_body_bytes: int = _option(16 << 20, "RAMPWAY_MAX_BODY_BYTES", "largest request accepted")
+    workers: int = _option(
+        0, "RAMPWAY_WORKERS", "prediction threads (0: one per CPU of the limit, at most 4)"
+    )
+    max_queue: int = _option(64, "RAMPWAY_MAX_QUEUE", "requests that may wait; beyond: 503")
+    drain_delay_s: float = _option(
+        5.0, "RAMPWAY_DRAIN_DELAY_S", "serve on this long after SIGTERM, not ready"
+    )
+    drain_timeout_s: int = _option(
+        20, "RAMPWAY_DRAIN_TIMEOUT_S", "then wait this long for requests in flight"
+    )
+    keep_alive_s: int = _option(
+        4500, "RAMPWAY_KEEP_ALIVE_S", "idle connections are kept this long (Envoy: 3600)"
+    )
+    log_level: str = _option("info", "RAMPWAY_LOG_LEVEL", "debug, info, warning or error")
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Return the settings from options, else the environment, else the defaults.
+
+    Raises:
+        StartError: a value cannot be read, or no URI was given.
+    """
+    given = vars(_parser().parse_args(argv))
+    values: dict[str, Any] = {}
+    for option in dataclasses.fields(Settings):
+        env = option.metadata["env"]
+        flag, text = _flag(option.name), given[option.name]
+        source = flag if text is not None else env
+        text = text if text is not None else environ.get(env, "")
+        if text != "":
+            values[option.name] = _read(option, source, text)
+    settings = Settings(**values)
+    return _checked(settings)
+
+
+def _checked(settings: Settings) -> Settings:
+    if not settings.uri:
+        raise StartError(
+            "no model given: set --uri or RAMPWAY_MODEL_URI to file://, pvc:// or http(s)://"
+        )
+    if settings.log_level.lower() not in {"debug", "info", "warning", "error"}:
+        raise StartError(
+            f"--log-level is {settings.log_level!r}: expected debug, info, warning or error"
+        )
+    if settings.cache_dir == Path():
+        cache_dir = Path(tempfile.gettempdir()) / "rampway-cache"
+        return dataclasses.replace(settings, cache_dir=cache_dir)
+    return settings
+
+
+def read_digest_file(path: str) -> str:
+    """Return the digest in the file, or "" when there is no such file or it is empty.
+
+    Raises:
+        StartError: the file holds something else.
+    """
+    if not path:
+        return ""
+    try:
+        return _digest(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise StartError(f"cannot read a digest from {path}: {error}") from error
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rampway_server",
+        description="Serve one scikit-learn model (a skops file) over the Open Inference Protocol.",
+    )
+    for option in dataclasses.fields(Settings):
+        parser.add_argument(
+            _flag(option.name),
+            dest=option.name,
+            help=f"{option.metadata['help']} [{option.metadata['env']}]".replace("%", "%%"),
+        )
+    return parser
+
+
+def _read(option: dataclasses.Field[Any], source: str, text: str) -> object:
+    readers = {tuple[str, ...]: _types, float: float, int: int, Path: Path, str: str}
+    reader = _digest if option.name == "sha256" else readers[option.type]  # type: ignore[index]
+    try:
+        value = reader(text)
+    except ValueError as error:
+        raise StartError(f"{source} is {text!r}: {error}") from error
+    if isinstance(value, int | float) and not 0 <= value < float("inf"):
+        raise StartError(f"{source} is {text!r}: expected a number of 0 or more")
+    return value
+
+
+def worker_count(settings: Settings, cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return the number of prediction threads: as told, else whole CPUs of the limit, at most 4."""
+    if settings.workers:
+        return settings.workers
+    return max(1, min(4, int(_cpu_limit(cgroup))))
+
+
+def _cpu_limit(cgroup: Path) -> float:
+    available = float(len(os.sched_getaffinity(0)))
+    try:
+        quota, period = cgroup.read_text(encoding="ascii").split()
+        return available if quota == "max" else min(available, int(quota) / int(period))
+    except (OSError, ValueError):
+        return available

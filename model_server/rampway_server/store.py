@@ -1,0 +1,115 @@
+"""Where models come from: a file, a mounted claim, or a web server; digests are checked."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from rampway_server.download import download
+from rampway_server.errors import StartError
+from rampway_server.settings import Settings, read_digest_file
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A digest that the model's bytes must have, and who demands it."""
+
+    sha256: str
+    origin: str
+
+
+def demands(settings: Settings) -> list[Demand]:
+    """Return the digests that the model's bytes must have."""
+    given = [
+        Demand(settings.sha256, "spec.model.sha256"),
+        Demand(read_digest_file(settings.sha256_file), "the digest this revision first loaded"),
+    ]
+    return [demand for demand in given if demand.sha256]
+
+
+async def fetch(settings: Settings) -> tuple[bytes, str]:
+    """Return the model's bytes and their sha256, checked against every demand.
+
+    Raises:
+        StartError: it cannot be had, is too large, or has another digest.
+    """
+    wanted = demands(settings)
+    scheme = urlsplit(settings.uri).scheme
+    if scheme in {"http", "https"}:
+        path = await _cached(settings, wanted)
+    elif scheme == "file":
+        path = _file(settings.uri)
+    elif scheme == "pvc":
+        path = _claim(settings.uri, settings.models_dir)
+    else:
+        raise StartError(
+            f"model URI {settings.uri!r} has scheme {scheme!r}; "
+            "expected file:///path, pvc://claim/path, http://… or https://…"
+        )
+    data = _read(path, settings)
+    digest = hashlib.sha256(data).hexdigest()
+    _check(digest, wanted)
+    return data, digest
+
+
+def _check(digest: str, wanted: Sequence[Demand]) -> None:
+    for demand in wanted:
+        if digest != demand.sha256:
+            raise StartError(
+                f"wrong digest: got {digest}, expected {demand.sha256} ({demand.origin})"
+            )
+
+
+def _file(uri: str) -> Path:
+    parts = urlsplit(uri)
+    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise StartError(f"model URI {uri!r} names no absolute path; expected file:///path")
+    return Path(unquote(parts.path))
+
+
+def _claim(uri: str, models_dir: Path) -> Path:
+    """Return where the operator has mounted the claim, read-only, plus the path inside."""
+    parts = urlsplit(uri)
+    inside = Path(unquote(parts.path).lstrip("/"))
+    if not parts.netloc or inside == Path() or ".." in inside.parts:
+        raise StartError(f"model URI {uri!r} is not of the form pvc://claim/path/in/it")
+    return models_dir / parts.netloc / inside
+
+
+def _read(path: Path, settings: Settings) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > settings.max_model_bytes:
+            raise StartError(
+                f"model file {path} has {size} bytes; at most {settings.max_model_bytes} are "
+                "accepted (--max-model-bytes)"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise StartError(
+            f"cannot read model file {path} ({settings.uri.split('?')[0]}): {error.strerror}"
+        ) from error
+
+
+async def _cached(settings: Settings, wanted: Sequence[Demand]) -> Path:
+    """Return the download, or what an earlier container of the pod left of the same digest."""
+    cache_dir = settings.cache_dir
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"cannot write to cache {cache_dir}: {error.strerror}") from error
+    for demand in wanted:
+        path = cache_dir / f"{demand.sha256}.model"
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == demand.sha256:
+            return path
+    partial = cache_dir / f"download-{os.getpid()}.partial"
+    try:
+        digest = await download(
+            settings.uri, partial, settings.fetch_timeout_s, settings.max_model_bytes
+        )
+        _check(digest, wanted)
+        return partial.replace(cache_dir / f"{digest}.model")
+    finally:
+        partial.unlink(missing_ok=True)

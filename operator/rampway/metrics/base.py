@@ -1,0 +1,66 @@
+"""The Protocol of a metric source; every source passes tests/contract/test_metrics.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from rampway.core.counters import Scrape
+
+
+class MetricsUnavailable(Exception):  # noqa: N818 - a state of the world, not a defect
+    """No trustworthy answer now: down, slow, an error status, a partial answer. Never a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionKey:
+    """One revision of one namespace, as the series name it."""
+
+    namespace: str
+    revision: str
+
+
+class AnswerKind(StrEnum):
+    """What a user's query came back as."""
+
+    VALUE = "Value"
+    NO_DATA = "NoData"
+    NOT_A_NUMBER = "NotANumber"
+    SEVERAL_SERIES = "SeveralSeries"
+    WRONG_TYPE = "WrongType"
+    BAD_QUERY = "BadQuery"
+    UNAVAILABLE = "Unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one query: a value, or why there is none, in a sentence."""
+
+    kind: AnswerKind
+    value: float | None = None
+    message: str = ""
+    at_s: float = 0.0
+
+
+class MetricSource(Protocol):
+    """Reads counters and answers queries; keeps no verdicts and retries nothing by itself."""
+
+    async def scrapes(
+        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+    ) -> tuple[Scrape, ...]:
+        """Return every scrape in (since_s, until_s] of the pods of these revisions, by time.
+
+        Pods that are gone by now are included: what was scraped is never lost.
+
+        Raises:
+            MetricsUnavailable: no answer, an error, or a partial answer.
+        """
+        ...
+
+    async def query(self, query: str, at_s: float) -> Answer:
+        """Answer one instant query at a time; every failure is an Answer, never an exception."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...
