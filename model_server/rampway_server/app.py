@@ -18,6 +18,7 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
+_RETRY = (b"retry-after", b"1")
 # A body that is too large is read on and thrown away up to this many times the limit: a
 # connection closed under a client that still sends would be reset before it reads the 413.
 _DISCARDED_LIMITS = 4
@@ -27,18 +28,29 @@ class DisconnectError(Exception):
     """The client went away before it had sent its whole request."""
 
 
+class NotLoadedError(Exception):
+    """The model is not loaded yet."""
+
+
 class App:
     """Serves one model; `load` makes it ready, `drain` makes it unready for good."""
 
     def __init__(
-        self, name: str, revision: str, version: str, metrics: Metrics, pool: Pool, max_body: int
+        self,
+        *,
+        name: str,
+        revision: str,
+        version: str,
+        metrics: Metrics,
+        pool: Pool,
+        max_body_bytes: int,
     ) -> None:
         self._name = name
         self._revision = revision
         self._version = version or "1"
         self._metrics = metrics
         self._pool = pool
-        self._max_body_bytes = max_body
+        self._max_body_bytes = max_body_bytes
         self._model: Model | None = None
         self._inferrer: Inferrer | None = None
         self._draining = False
@@ -99,11 +111,10 @@ class App:
             close = (_CLOSE,) if fault.status == 413 else ()  # noqa: PLR2004  # HTTP's own number
             return Answer(fault.status, protocol.error_body(fault.message), "client_error", close)
         except (BusyError, NotLoadedError) as error:
-            retry = ((b"retry-after", b"1"),)
-            return Answer(503, protocol.error_body(str(error)), "server_error", retry)
+            return Answer(503, protocol.error_body(str(error)), "server_error", (_RETRY,))
         except DisconnectError:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever it is, the client gets JSON and the log the rest
             logger().exception("internal error")
             message = "internal error of the model server; its log says more"
             return Answer(500, protocol.error_body(message), "server_error")
@@ -165,20 +176,24 @@ class App:
         match parts:
             case ("metrics",):
                 return Answer(200, self._metrics.render(), headers=(_METRICS,))
+            case ("v2",):
+                return Answer(200, orjson.dumps(_SERVER_METADATA))
             case ("v2", "health", "live"):
                 return Answer(200, orjson.dumps({"live": True}))
             case ("v2", "health", "ready"):
                 return self._readiness({})
-            case ("v2",):
-                return Answer(200, orjson.dumps(_SERVER_METADATA))
-            case ("v2", "models", *_, "infer"):
-                raise ClientFaultError(f"{method} is not allowed here; expected POST", 405)
-        ready = parts[-1] == "ready"
+        return self._get_model(method, parts)
+
+    def _get_model(self, method: str, parts: tuple[str, ...]) -> Answer:
+        if parts[-1] == "infer":
+            raise ClientFaultError(f"{method} is not allowed here; expected POST", 405)
+        asks_ready = parts[-1] == "ready" and len(parts) > len(("v2", "models", "ready"))
         try:
-            model, _ = self._served(parts[:-1] if ready else parts)
+            model, _ = self._served(parts[:-1] if asks_ready else parts)
         except NotLoadedError as error:
-            return self._readiness({"name": self._name}) if ready else _unavailable(str(error))
-        if ready:
+            if not asks_ready:
+                return Answer(503, protocol.error_body(str(error)), headers=(_RETRY,))
+        if asks_ready:
             return self._readiness({"name": self._name})
         return Answer(200, orjson.dumps(self._metadata(model)))
 
@@ -206,16 +221,8 @@ class App:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-class NotLoadedError(Exception):
-    """The model is not loaded yet."""
-
-
 _METRICS = (b"content-type", CONTENT_TYPE.encode())
 _SERVER_METADATA = {"name": "rampway", "version": __version__, "extensions": protocol.EXTENSIONS}
-
-
-def _unavailable(message: str) -> Answer:
-    return Answer(503, protocol.error_body(message), headers=((b"retry-after", b"1"),))
 
 
 def _refuse(name: bytes, headers: Mapping[bytes, bytes]) -> None:

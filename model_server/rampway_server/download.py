@@ -41,9 +41,8 @@ async def download(url: str, into: Path, timeout_s: float, max_bytes: int) -> st
         async with asyncio.timeout(timeout_s):
             return await _with_retries(url, into, max_bytes)
     except TimeoutError:
-        got = into.stat().st_size if into.exists() else 0
         raise StartError(
-            f"model store too slow {public(url)}: {got} bytes after {timeout_s:g} s "
+            f"model store too slow {public(url)}: {_size(into)} bytes after {timeout_s:g} s "
             "(--fetch-timeout-s)"
         ) from None
     except _TransientError as error:
@@ -76,13 +75,18 @@ async def _once(url: str, into: Path, max_bytes: int) -> str:
     except aiohttp.InvalidURL as error:
         raise StartError(f"model URI {public(url)!r} is no URL of a file") from error
     except aiohttp.ClientPayloadError as error:
-        got = into.stat().st_size if into.exists() else 0
-        raise _TransientError(f"model store broke off {public(url)} after {got} bytes") from error
+        raise _TransientError(
+            f"model store broke off {public(url)} after {_size(into)} bytes"
+        ) from error
     except aiohttp.ServerTimeoutError as error:
         raise _TransientError(f"model store silent {public(url)}: {error}") from error
     except aiohttp.ClientError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _TransientError(f"model store unreachable {public(url)}: {reason}") from error
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _check_status(answer: aiohttp.ClientResponse, url: str) -> None:
@@ -97,7 +101,7 @@ def _check_status(answer: aiohttp.ClientResponse, url: str) -> None:
 async def _save(answer: aiohttp.ClientResponse, url: str, into: Path, max_bytes: int) -> str:
     digest, size = hashlib.sha256(), 0
     try:
-        with into.open("wb") as file:  # noqa: ASYNC230  # nothing else runs yet that could wait
+        with into.open("wb") as file:
             async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
                 size += len(chunk)
                 if max(size, answer.content_length or 0) > max_bytes:

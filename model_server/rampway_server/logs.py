@@ -1,9 +1,13 @@
 """One JSON object per line on stderr, for this server's and the libraries' log records."""
 
+import contextlib
 import logging
 import sys
+from pathlib import Path
 
 import structlog
+
+_TERMINATION_LOG_BYTES = 4096  # Kubernetes' own limit
 
 
 def configure(level: str) -> None:
@@ -39,3 +43,12 @@ def logger() -> structlog.stdlib.BoundLogger:
     """Return the server's logger."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger("rampway_server")
     return bound
+
+
+def tell_end(sentence: str, termination_log: Path) -> None:
+    """Say why the server cannot start: in the log, and where Kubernetes shows it in the status."""
+    logger().error(sentence)
+    # Only where it exists: Kubernetes makes it, and a laptop's /dev is no place for new files.
+    if termination_log.exists():
+        with contextlib.suppress(OSError):
+            termination_log.write_bytes(sentence.encode()[:_TERMINATION_LOG_BYTES])

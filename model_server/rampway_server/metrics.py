@@ -36,7 +36,7 @@ class Metrics:
     """
 
     def __init__(self, model: str, revision: str) -> None:
-        prometheus_client.disable_created_metrics()
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         labels = {"model": model, "revision": revision}

@@ -72,18 +72,17 @@ def _estimator(data: bytes, trusted: Sequence[str]) -> Any:
         )
     try:
         untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
-        if untrusted:
-            raise StartError(
-                f"the model file holds types that are not trusted: {', '.join(untrusted)}; "
-                "name those you trust with --trust or RAMPWAY_TRUST"
-            )
-        return skops.io.loads(data, trusted=list(trusted))
-    except StartError:
-        raise
+        estimator = None if untrusted else skops.io.loads(data, trusted=list(trusted))
     except Exception as error:
         raise StartError(
             f"the model file cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+    if untrusted:
+        raise StartError(
+            f"the model file holds types that are not trusted: {', '.join(untrusted)}; "
+            "name those you trust with --trust or RAMPWAY_TRUST"
+        )
+    return estimator
 
 
 def _input(estimator: Any) -> TensorSpec:

@@ -8,7 +8,6 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import uvicorn
 
@@ -16,13 +15,12 @@ from rampway_server import model as models
 from rampway_server import store
 from rampway_server.app import App
 from rampway_server.errors import StartError
-from rampway_server.logs import logger
+from rampway_server.logs import logger, tell_end
 from rampway_server.metrics import Metrics
 from rampway_server.pool import Pool
 from rampway_server.settings import Settings, worker_count
 
 _BACKLOG = 2048
-_TERMINATION_LOG_BYTES = 4096  # Kubernetes' own limit
 
 
 class _Server(uvicorn.Server):
@@ -41,12 +39,12 @@ async def run(settings: Settings) -> int:
     metrics = Metrics(settings.name, settings.revision)
     pool = Pool(worker_count(settings), settings.max_queue)
     app = App(
-        settings.name,
-        settings.revision,
-        settings.version,
-        metrics,
-        pool,
-        settings.max_body_bytes,
+        name=settings.name,
+        revision=settings.revision,
+        version=settings.version,
+        metrics=metrics,
+        pool=pool,
+        max_body_bytes=settings.max_body_bytes,
     )
     try:
         server = _server(settings, app)
@@ -58,6 +56,10 @@ async def run(settings: Settings) -> int:
             await serving
     except StartError as error:
         tell_end(str(error), settings.termination_log)
+        return 1
+    except Exception as error:  # noqa: BLE001  # whatever it is, its words must reach the user
+        logger().exception("internal error")
+        tell_end(f"cannot start: {type(error).__name__}: {error}", settings.termination_log)
         return 1
     finally:
         ended = pool.close()
@@ -112,7 +114,7 @@ async def _load(settings: Settings, app: App) -> None:
 
 def _server(settings: Settings, app: App) -> _Server:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # a plain ASGI application with narrower types
+        app,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -147,12 +149,3 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         where = f"{settings.host or '*'}:{settings.port}"
         raise StartError(f"cannot listen on {where}: {error.strerror}") from error
-
-
-def tell_end(sentence: str, termination_log: Path) -> None:
-    """Say why the server cannot start: in the log, and where Kubernetes shows it in the status."""
-    logger().error(sentence)
-    # Only where it exists: Kubernetes makes it, and a laptop's /dev is no place for new files.
-    if termination_log.exists():
-        with contextlib.suppress(OSError):
-            termination_log.write_bytes(sentence.encode()[:_TERMINATION_LOG_BYTES])

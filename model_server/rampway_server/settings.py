@@ -5,13 +5,16 @@ import dataclasses
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rampway_server.errors import StartError
 
+TERMINATION_LOG = Path("/dev/termination-log")
+_MODELS_DIR = Path("/models")
+_TEMPORARY = Path(tempfile.gettempdir()) / "rampway-cache"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +35,7 @@ def _digest(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the server was told; sizes in bytes, times in seconds, empty strings mean "not given"."""
+    """What the server was told; bytes and seconds; an empty string means "not given"."""
 
     uri: str = _option("", "RAMPWAY_MODEL_URI", "file:///p, pvc://claim/p, http(s)://host/p")
     name: str = _option("model", "RAMPWAY_MODEL_NAME", "the model's name in paths and metrics")
@@ -47,10 +50,14 @@ class Settings:
     )
     host: str = _option("", "RAMPWAY_HOST", "address to listen on (else all)")
     port: int = _option(8080, "RAMPWAY_PORT", "port to listen on")
-    models_dir: Path = _option(Path("/models"), "RAMPWAY_MODELS_DIR", "where claims are mounted")
-    cache_dir: Path = _option(Path(), "RAMPWAY_CACHE_DIR", "where downloads go (else temporary)")
-    termination_log: Path = _option(
-        Path("/dev/termination-log"), "RAMPWAY_TERMINATION_LOG", "where the last words go"
+    models_dir: Path = _option(  # noqa: RUF009  # it is dataclasses.field
+        _MODELS_DIR, "RAMPWAY_MODELS_DIR", "where claims are mounted"
+    )
+    cache_dir: Path = _option(  # noqa: RUF009  # as above
+        _TEMPORARY, "RAMPWAY_CACHE_DIR", "where downloads go (else temporary)"
+    )
+    termination_log: Path = _option(  # noqa: RUF009  # as above
+        TERMINATION_LOG, "RAMPWAY_TERMINATION_LOG", "where the last words go"
     )
     fetch_timeout_s: float = _option(
         120.0, "RAMPWAY_FETCH_TIMEOUT_S", "deadline of the whole download, retries included"
@@ -101,9 +108,6 @@ def _checked(settings: Settings) -> Settings:
         raise StartError(
             f"--log-level is {settings.log_level!r}: expected debug, info, warning or error"
         )
-    if settings.cache_dir == Path():
-        cache_dir = Path(tempfile.gettempdir()) / "rampway-cache"
-        return dataclasses.replace(settings, cache_dir=cache_dir)
     return settings
 
 
@@ -142,8 +146,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read(option: dataclasses.Field[Any], source: str, text: str) -> object:
-    readers = {tuple[str, ...]: _types, float: float, int: int, Path: Path, str: str}
-    reader = _digest if option.name == "sha256" else readers[option.type]  # type: ignore[index]
+    readers: dict[Any, Callable[[str], object]] = {tuple[str, ...]: _types, float: float, int: int}
+    readers |= {Path: Path, str: str}
+    reader = _digest if option.name == "sha256" else readers[option.type]
     try:
         value = reader(text)
     except ValueError as error:

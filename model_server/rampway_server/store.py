@@ -1,5 +1,6 @@
 """Where models come from: a file, a mounted claim, or a web server; digests are checked."""
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
@@ -48,8 +49,8 @@ async def fetch(settings: Settings) -> tuple[bytes, str]:
             f"model URI {settings.uri!r} has scheme {scheme!r}; "
             "expected file:///path, pvc://claim/path, http://… or https://…"
         )
-    data = _read(path, settings)
-    digest = hashlib.sha256(data).hexdigest()
+    # In a thread: the liveness probe must be answered while a large file is read.
+    data, digest = await asyncio.to_thread(_read, path, settings)
     _check(digest, wanted)
     return data, digest
 
@@ -78,7 +79,7 @@ def _claim(uri: str, models_dir: Path) -> Path:
     return models_dir / parts.netloc / inside
 
 
-def _read(path: Path, settings: Settings) -> bytes:
+def _read(path: Path, settings: Settings) -> tuple[bytes, str]:
     try:
         size = path.stat().st_size
         if size > settings.max_model_bytes:
@@ -86,11 +87,12 @@ def _read(path: Path, settings: Settings) -> bytes:
                 f"model file {path} has {size} bytes; at most {settings.max_model_bytes} are "
                 "accepted (--max-model-bytes)"
             )
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise StartError(
             f"cannot read model file {path} ({settings.uri.split('?')[0]}): {error.strerror}"
         ) from error
+    return data, hashlib.sha256(data).hexdigest()
 
 
 async def _cached(settings: Settings, wanted: Sequence[Demand]) -> Path:

@@ -31,7 +31,7 @@ _SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor as metadata shows it; −1 in the shape is a length that varies."""
+    """A tensor as metadata shows it; -1 in the shape is a length that varies."""
 
     name: str
     datatype: str
