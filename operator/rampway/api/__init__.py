@@ -1,0 +1,1 @@
+"""The API of Rampway as pydantic models; crds/ is generated from here."""

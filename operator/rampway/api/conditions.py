@@ -1,0 +1,103 @@
+"""Conditions, phases and reasons: everything that a status can say, in one file."""
+
+from enum import StrEnum
+
+from rampway.api.base import StatusModel, Timestamp
+
+
+class ConditionType(StrEnum):
+    """Conditions of a ModelDeployment."""
+
+    ACCEPTED = "Accepted"  # the spec can be acted upon
+    READY = "Ready"  # stable serves
+    PROMOTED = "Promoted"  # the spec's revision is stable; Unknown while rolling out
+    RECONCILING = "Reconciling"  # kstatus: work is going on
+    STALLED = "Stalled"  # kstatus: no progress without a change or a person
+
+
+class Phase(StrEnum):
+    """Phase of a ModelDeployment, the first column of `kubectl get`."""
+
+    PENDING = "Pending"  # first revision, not serving yet
+    HEALTHY = "Healthy"  # the spec's revision is stable and serves
+    PROGRESSING = "Progressing"  # a rollout is under way
+    PAUSED = "Paused"  # spec.paused holds a rollout back
+    HOLDING = "Holding"  # a rollout waits for evidence it cannot get
+    ROLLING_BACK = "RollingBack"  # traffic is on its way back
+    ROLLED_BACK = "RolledBack"  # the spec's revision was refused by evidence
+    DEGRADED = "Degraded"  # stable has no ready pod
+    REFUSED = "Refused"  # the spec cannot be acted upon; see Accepted
+
+
+class RolloutPhase(StrEnum):
+    """Phase of a ModelRollout."""
+
+    STARTING = "Starting"  # the candidate is being brought up for the first step
+    STEPPING = "Stepping"  # a step runs
+    PROMOTING = "Promoting"  # all steps passed; the candidate takes everything
+    ROLLING_BACK = "RollingBack"  # traffic returns to stable as stable can carry it
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"  # a newer revision took its place
+    ABORTED = "Aborted"  # the spec went back to stable's content
+
+    @property
+    def ended(self) -> bool:
+        """Whether the rollout can never act again."""
+        return self in _ENDED
+
+
+_ENDED = frozenset(
+    {
+        RolloutPhase.PROMOTED,
+        RolloutPhase.ROLLED_BACK,
+        RolloutPhase.SUPERSEDED,
+        RolloutPhase.ABORTED,
+    }
+)
+
+
+class Reason(StrEnum):
+    """Reasons of conditions, events and rollbacks."""
+
+    # Accepted
+    VALID = "Valid"
+    ROUTE_CONFLICT = "RouteConflict"  # another ModelDeployment has this host and path
+    BAD_QUERY = "BadQuery"  # a check's query is wrong; it holds that check only
+    BAD_POD_TEMPLATE = "BadPodTemplate"  # the API server refused the pod template
+    # Ready
+    SERVING = "Serving"
+    NO_READY_POD = "NoReadyPod"
+    FIRST_REVISION = "FirstRevision"
+    # progress
+    AT_REST = "AtRest"
+    CANDIDATE_STARTING = "CandidateStarting"
+    CAPACITY = "WaitingForCapacity"
+    ROUTE_PENDING = "RoutePending"
+    STEP = "StepRunning"
+    EVIDENCE_WAITING = "EvidenceWaiting"
+    EVIDENCE_UNKNOWN = "EvidenceUnknown"
+    PROMOTING = "Promoting"
+    PAUSED = "Paused"
+    STABLE_CRASHES_TOO = "StableCrashesToo"
+    # ends
+    PROMOTED = "Promoted"
+    CHECK_FAILED = "CheckFailed"
+    CANDIDATE_NOT_READY = "CandidateNotReady"
+    CANDIDATE_CRASHED = "CandidateCrashed"
+    CANDIDATE_OOM = "CandidateOutOfMemory"
+    DEADLINE = "ProgressDeadlineExceeded"
+    UNKNOWN_TOO_LONG = "EvidenceUnknownTooLong"
+    NEW_REVISION = "NewRevision"
+    BACK_TO_STABLE = "BackToStable"
+
+
+class Condition(StatusModel):
+    """A condition as Kubernetes knows it."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    observed_generation: int = 0
+    last_transition_time: Timestamp = ""

@@ -1,0 +1,33 @@
+"""Labels, annotations and names that the operator's objects carry: one place, so all agree."""
+
+from rampway.api.base import GROUP
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "rampway"
+DEPLOYMENT = f"{GROUP}/deployment"
+"""Label: name of the ModelDeployment."""
+REVISION = f"{GROUP}/revision"
+"""Label: hash of the revision; on its Deployment, pods and Service."""
+
+PROMOTED_AT = f"{GROUP}/promoted-at"
+"""Annotation of a revision's Deployment: when it became stable. The latest one is stable (B1)."""
+VERDICT = f"{GROUP}/verdict"
+"""Annotation of a revision's Deployment: how its last rollout ended, with the reason (B1)."""
+VERSION = f"{GROUP}/version"
+"""Annotation: the user's `info.version`, shown only."""
+CONTENT = f"{GROUP}/content"
+"""Annotation of a revision's Deployment: the model and server fields it was made from, JSON."""
+
+SERVER_CONTAINER = "server"
+SERVER_PORT = 8080
+DIGEST_KEY = "sha256"
+
+
+def revision_name(deployment: str, revision_hash: str) -> str:
+    """Name of a revision's Deployment, Service and ConfigMap."""
+    return f"{deployment}-{revision_hash}"
+
+
+def rollout_name(deployment: str, revision_hash: str, attempt: int) -> str:
+    """Name of the attempt-th rollout (1-based) of a ModelDeployment: made once, by name."""
+    return f"{deployment}-{revision_hash}-{attempt}"
