@@ -1,0 +1,90 @@
+"""The Protocol of an API server; the real one and the simulated one pass one contract suite."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rampway.kube.kinds import Kind
+
+Obj = dict[str, Any]
+"""An object as the API server's JSON gives it."""
+JsonPatch = list[dict[str, Any]]
+"""RFC 6902 operations."""
+
+DEADLINE_S = 10.0
+"""Seconds a call may take in all, its one retry after a new login included."""
+PAGE = 500
+"""Objects per page of a list."""
+
+
+class KubeApi(Protocol):
+    """The verbs the operator uses; each either does its work or raises a `KubeError`.
+
+    Every call ends within a total deadline (`DEADLINE_S` unless told otherwise) and may raise
+    `Transient`, `Forbidden` or `Invalid`. Nothing is retried but a 401, once, after a new login.
+    """
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Obj:
+        """Return one object.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        ...
+
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Obj]:
+        """Return all objects with these labels, of all namespaces when none is given.
+
+        Read in pages of `PAGE`; `apiVersion` and `kind`, which lists leave out, are filled in.
+
+        Raises:
+            NotFound: the server does not serve this kind.
+        """
+        ...
+
+    async def create(self, kind: Kind, obj: Obj, *, dry_run: bool = False) -> Obj:
+        """Create an object in its `metadata.namespace` and return it as stored.
+
+        With `dry_run`, everything is checked and nothing stored.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        ...
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        patch: Obj | JsonPatch,
+        *,
+        subresource: str | None = None,
+    ) -> Obj:
+        """Change an object and return it as stored.
+
+        A dict is a JSON merge patch (RFC 7386): its `metadata.resourceVersion` and
+        `metadata.uid`, when there, must be the object's. A list is a JSON patch (RFC 6902).
+        Without `subresource="status"` a change of `status` is ignored, with it any other is.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: stale resourceVersion, another uid, or a `test` operation that fails.
+        """
+        ...
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
+        """Delete an object, its dependants in the background.
+
+        Raises:
+            NotFound: there is none of that name.
+            Conflict: the object has another uid than the one given.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...

@@ -1,0 +1,57 @@
+"""Every kind the operator reads or writes, and where the API server serves it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One served kind; the group is empty for the core API."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """What an object of this kind carries as `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
+        """Return the request path; without a namespace, of all namespaces together.
+
+        Raises:
+            ValueError: a name without the namespace a namespaced kind needs, a namespace for a
+                kind that has none, a subresource without a name, or a part with a slash.
+        """
+        for part in (namespace or "", name, subresource):
+            if "/" in part or part in {".", ".."}:
+                raise ValueError(f"{part!r} cannot be part of an API path of {self.plural}")
+        if namespace and not self.namespaced:
+            raise ValueError(f"{self.plural} have no namespace, yet {namespace!r} was given")
+        if name and self.namespaced and not namespace:
+            raise ValueError(f"{self.plural} {name!r} needs a namespace")
+        if subresource and not name:
+            raise ValueError(f"subresource {subresource!r} of {self.plural} needs a name")
+        parts = ["/apis" if self.group else "/api", self.api_version]
+        parts += ["namespaces", namespace] if namespace else []
+        parts += [part for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)
+
+
+MODEL_DEPLOYMENT = Kind("rampway.dev", "v1alpha1", "modeldeployments", "ModelDeployment")
+MODEL_ROLLOUT = Kind("rampway.dev", "v1alpha1", "modelrollouts", "ModelRollout")
+DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
+REPLICA_SET = Kind("apps", "v1", "replicasets", "ReplicaSet")
+SERVICE = Kind("", "v1", "services", "Service")
+POD = Kind("", "v1", "pods", "Pod")
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
+PERSISTENT_VOLUME_CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
+NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
+EVENT = Kind("events.k8s.io", "v1", "events", "Event")
+ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
