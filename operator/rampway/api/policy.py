@@ -109,12 +109,12 @@ class ErrorRateCheck(PairedCheck):
 class LatencyCheck(PairedCheck):
     """Fails when the candidate is slower than stable."""
 
-    percentile: Annotated[str, Field(pattern=r"^[0-9]{1,2}(\.[0-9]{1,2})?$", max_length=5)] | None = (
-        Field(
-            default=None,
-            description='Judge only this part of the distribution, for example "99". Left out: '
-            "the whole distribution.",
-        )
+    percentile: (
+        Annotated[str, Field(pattern=r"^[0-9]{1,2}(\.[0-9]{1,2})?$", max_length=5)] | None
+    ) = Field(
+        default=None,
+        description='Judge only this part of the distribution, for example "99". Left out: '
+        "the whole distribution.",
     )
     max_increase: Percent = Field(
         default="20%", description="Tolerated relative increase of the response time."

@@ -1,0 +1,130 @@
+"""From the API server's JSON to typed objects: the only place where raw objects are read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
+from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
+
+_MAX_MISTAKES = 5
+_MAX_SEEN = 80
+_M = TypeVar("_M", bound=BaseModel)
+
+
+class Unparseable(ValueError):  # noqa: N818 - a state of the world, not a defect
+    """An object whose content cannot be understood; the message names each field."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The part of an object's metadata that decisions may look at."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    resource_version: str
+    created_at: str
+    """RFC 3339, UTC; empty when the API server has not seen the object yet."""
+    deleting: bool
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelDeployment(Metadata):
+    """A ModelDeployment as it was read."""
+
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class ModelRollout(Metadata):
+    """A ModelRollout as it was read."""
+
+    spec: ModelRolloutSpec
+    status: ModelRolloutStatus
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+
+def parse_deployment(obj: Mapping[str, Any]) -> ModelDeployment:
+    """Parse a ModelDeployment; raise Unparseable with the fields named.
+
+    A status that cannot be read counts as lost, not as a mistake: it is rebuilt from the
+    objects at every pass (B1), and refusing it would keep the operator from repairing it.
+    """
+    try:
+        status = ModelDeploymentStatus.model_validate(obj.get("status") or {})
+    except ValidationError:
+        status = ModelDeploymentStatus()
+    return ModelDeployment(
+        **_metadata(obj),
+        spec=_validated(ModelDeploymentSpec, obj, "spec"),
+        status=status,
+        raw=obj,
+    )
+
+
+def parse_rollout(obj: Mapping[str, Any]) -> ModelRollout:
+    """Parse a ModelRollout; raise Unparseable with the fields named.
+
+    Its status holds evidence and decisions that exist nowhere else, so one that cannot be read
+    is refused rather than forgotten.
+    """
+    return ModelRollout(
+        **_metadata(obj),
+        spec=_validated(ModelRolloutSpec, obj, "spec"),
+        status=_validated(ModelRolloutStatus, obj, "status"),
+        raw=obj,
+    )
+
+
+def _metadata(obj: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, Mapping) or not metadata.get("name"):
+        raise Unparseable("metadata.name: missing; an object needs a name")
+    return {
+        "name": metadata["name"],
+        "namespace": metadata.get("namespace", ""),
+        "uid": metadata.get("uid", ""),
+        "generation": metadata.get("generation", 0),
+        "resource_version": metadata.get("resourceVersion", ""),
+        "created_at": metadata.get("creationTimestamp") or "",
+        "deleting": bool(metadata.get("deletionTimestamp")),
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+    }
+
+
+def _validated(model: type[_M], obj: Mapping[str, Any], key: str) -> _M:
+    try:
+        return model.model_validate(obj.get(key) or {})
+    except ValidationError as error:
+        raise Unparseable(explain(error, key)) from error
+
+
+def explain(error: ValidationError, root: str = "") -> str:
+    """Return pydantic's findings as one line: per mistake the field's path, what, what was seen."""
+    found = error.errors(include_url=False, include_context=False)
+    lines = [_mistake(item["loc"], item["msg"], item["input"], root) for item in found]
+    if len(lines) > _MAX_MISTAKES:
+        lines[_MAX_MISTAKES:] = [f"and {len(lines) - _MAX_MISTAKES} more"]
+    return "; ".join(lines)
+
+
+def _mistake(loc: tuple[int | str, ...], message: str, seen: object, root: str) -> str:
+    path = root
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    message = message.removeprefix("Value error, ")
+    if isinstance(seen, Mapping):  # a whole object says nothing that its path does not
+        return f"{path.lstrip('.')}: {message}"
+    shown = repr(seen)
+    if len(shown) > _MAX_SEEN:
+        shown = shown[:_MAX_SEEN] + "…"
+    return f"{path.lstrip('.')}: {message}; seen: {shown}"
