@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
+from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
+
+__all__ = ["Answer", "AnswerKind", "MetricSource", "MetricsUnavailable", "RevisionKey"]
 
 
 class MetricsUnavailable(Exception):  # noqa: N818 - a state of the world, not a defect
@@ -18,28 +20,6 @@ class RevisionKey:
 
     namespace: str
     revision: str
-
-
-class AnswerKind(StrEnum):
-    """What a user's query came back as."""
-
-    VALUE = "Value"
-    NO_DATA = "NoData"
-    NOT_A_NUMBER = "NotANumber"
-    SEVERAL_SERIES = "SeveralSeries"
-    WRONG_TYPE = "WrongType"
-    BAD_QUERY = "BadQuery"
-    UNAVAILABLE = "Unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to one query: a value, or why there is none, in a sentence."""
-
-    kind: AnswerKind
-    value: float | None = None
-    message: str = ""
-    at_s: float = 0.0
 
 
 class MetricSource(Protocol):

@@ -1,0 +1,98 @@
+"""What a decision may ask for: frozen data, executed by the shell in order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rampway.api.deployment import ModelDeploymentStatus
+from rampway.api.rollout import ModelRolloutStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make an object by name; one that exists already is left as it is (B29)."""
+
+    kind: str
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Ask for so many pods of a revision."""
+
+    revision: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """Write annotations on a revision's Deployment."""
+
+    revision: str
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PointService:
+    """Let the Service `<name>` select a revision, by hash; made if it is missing."""
+
+    revision_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetWeights:
+    """Split traffic; a weight of 0 leaves stable's Service as the only backend (B14)."""
+
+    candidate: str
+    weight_pct: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRollout:
+    """Write the status of a rollout."""
+
+    name: str
+    status: ModelRolloutStatus
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Write the status of the ModelDeployment."""
+
+    status: ModelDeploymentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one of our objects, this very one."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Record an Event; `key` makes it happen once.
+
+    Attributes:
+        warning: Of type Warning instead of Normal.
+    """
+
+    key: str
+    reason: str
+    message: str
+    warning: bool = False
+
+
+Action = (
+    Create
+    | Scale
+    | Annotate
+    | PointService
+    | SetWeights
+    | WriteRollout
+    | WriteStatus
+    | Delete
+    | Emit
+)

@@ -1,0 +1,76 @@
+"""What is kept of the past, and for how long: old revisions, old rollouts, digests."""
+
+from rampway.api.conditions import RolloutPhase
+from rampway.api.deployment import Info
+from rampway.api.parse import ModelRollout
+from rampway.core import revision
+from rampway.core.actions import Action, Create, Delete, Scale
+from rampway.core.instants import from_wire
+from rampway.core.observation import Observation, Revision
+
+DRAIN_S = 30.0
+"""Stable's predecessor keeps its pods so long: gateways may still send it a few requests."""
+REVISIONS_KEPT = 5
+"""Old revisions kept without pods, to go back to by content (B4)."""
+ROLLOUTS_KEPT = 10
+
+
+def remove(old: Revision) -> list[Action]:
+    """Return the deletion of everything a revision consists of."""
+    return [
+        Delete("Deployment", old.name, old.uid),
+        Delete("Service", old.name, ""),
+        Delete("ConfigMap", old.name, ""),
+    ]
+
+
+def record_digest(obs: Observation, mine: Revision) -> list[Action]:
+    """Pin the bytes that the first pod loaded, so that later pods refuse others (B3)."""
+    if mine.recorded_sha256 or not mine.reported_sha256:
+        return []
+    manifest = revision.digest_record(obs.deployment, mine.hash, mine.reported_sha256)
+    return [Create("ConfigMap", manifest)]
+
+
+def info_of(known: Revision) -> Info:
+    """Return what a revision's Deployment still tells of its info."""
+    return Info(version=known.version or None)
+
+
+def tidy(
+    obs: Observation, stable: Revision, active: ModelRollout | None
+) -> tuple[list[Action], float | None]:
+    """Return what has to go, and in how many seconds the next thing will have to."""
+    busy = {stable.hash, active.spec.candidate.revision if active else ""}
+    actions: list[Action] = []
+    waits_s: list[float] = []
+    idle: list[Revision] = []
+    for old in obs.revisions:
+        if old.hash in busy:
+            continue
+        left_s = _keep_until_s(obs, stable, old) - obs.now_s
+        if left_s > 0:
+            waits_s.append(left_s)
+        elif old.replicas:
+            actions.append(Scale(old.name, 0))
+        elif not old.pods:
+            idle.append(old)
+    idle.sort(key=lambda r: r.created_s, reverse=True)
+    for old in idle[REVISIONS_KEPT:]:
+        actions += remove(old)
+    for ended in obs.rollouts[:-ROLLOUTS_KEPT]:
+        if ended.status.phase and RolloutPhase(ended.status.phase).ended:
+            actions.append(Delete("ModelRollout", ended.name, ended.uid))
+    return actions, min(waits_s, default=None)
+
+
+def _keep_until_s(obs: Observation, stable: Revision, old: Revision) -> float:
+    """Return until when an old revision keeps its pods."""
+    until_s = (stable.promoted_at_s or 0.0) + DRAIN_S if old.promoted_at_s else 0.0
+    for rollout in obs.rollouts:
+        ended_s = from_wire(rollout.status.ended_at)
+        if rollout.spec.candidate.revision != old.hash or ended_s is None:
+            continue
+        if rollout.status.phase != RolloutPhase.PROMOTED:
+            until_s = max(until_s, ended_s + rollout.spec.policy.rollback.keep_candidate_s)
+    return until_s

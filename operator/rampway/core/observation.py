@@ -1,0 +1,187 @@
+"""Everything that a decision may see: plain frozen data, time included."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.core.answers import Answer
+from rampway.core.counters import Scrape
+from rampway.core.judging import EvidenceState
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """One container that ended with an error."""
+
+    container_id: str
+    reason: str
+    exit_code: int
+    finished_at_s: float
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed it for its memory."""
+        return self.reason == "OOMKilled"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of a revision.
+
+    Attributes:
+        leaving: Being deleted, drained, evicted, or on a lost node: not the model's fault.
+        unschedulable: The scheduler's words while no node takes it, else empty.
+        trouble: What keeps it from running, in the kubelet's or the server's words (B28).
+    """
+
+    name: str
+    created_s: float = 0.0
+    ready: bool = False
+    leaving: bool = False
+    unschedulable: str = ""
+    trouble: str = ""
+    crashes: tuple[Crash, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision: its Deployment, pods and Service.
+
+    Attributes:
+        replicas: Pods asked for.
+        promoted_at_s: When it became stable; the revision with the latest time is stable.
+        failure: Why pods cannot be made at all (quota, admission), in the server's words.
+        recorded_sha256: Digest that later pods must load (B3); empty if not recorded yet.
+        reported_sha256: Digest that a running pod says it loaded; empty if none was asked.
+    """
+
+    hash: str
+    name: str
+    uid: str
+    created_s: float
+    replicas: int
+    promoted_at_s: float | None = None
+    verdict: str = ""
+    version: str = ""
+    pods: tuple[Pod, ...] = ()
+    failure: str = ""
+    has_service: bool = False
+    recorded_sha256: str = ""
+    reported_sha256: str = ""
+
+    @property
+    def ready(self) -> int:
+        """Pods that are ready."""
+        return sum(pod.ready for pod in self.pods)
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the revision from running, the first words found, else empty (B28)."""
+        words = [pod.trouble or pod.unschedulable for pod in self.pods if not pod.ready]
+        return next((w for w in [self.failure, *words] if w), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The route as it is at the gateway.
+
+    Attributes:
+        exists: There is a route.
+        in_shape: Everything but the backends is as the spec wants it.
+        at_rest: Its only backend is the Service of stable.
+        candidate: Service of the candidate that it names, else empty.
+        candidate_weight_pct: That backend's share in percent.
+        accepted: Every parent reports Accepted and ResolvedRefs at this generation (B13).
+        message: What the parents say where they do not accept it.
+    """
+
+    exists: bool = False
+    in_shape: bool = False
+    at_rest: bool = False
+    candidate: str = ""
+    candidate_weight_pct: int = 0
+    accepted: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StableService:
+    """The Service `<name>` that always selects stable.
+
+    Attributes:
+        selects: Hash of the revision that it selects, empty if it does not exist.
+        ready_pods: Names of the pods that the data plane sends its requests to.
+    """
+
+    selects: str = ""
+    ready_pods: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the metrics brought.
+
+    Attributes:
+        at_s: When it was taken.
+        scrapes: All scrapes since the look before.
+        problem: Why the counters could not be read, else empty.
+        answers: Answers to the queries of threshold checks, by check.
+    """
+
+    at_s: float
+    scrapes: tuple[Scrape, ...] = ()
+    problem: str = ""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the operator's administrator configured, as far as decisions need it."""
+
+    server_image: str
+    checkpoint_interval_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at everything that concerns one ModelDeployment.
+
+    Attributes:
+        rollouts: All its rollouts, oldest attempt first.
+        look: The latest look at the metrics, None if there was none since the operator started.
+        evidence: Evidence so far, of the active rollout, from memory or its checkpoint.
+        conflict: Name of the ModelDeployment that already has this host and path (B15).
+        refusal: The API server's words where it refused the pod template.
+    """
+
+    now_s: float
+    deployment: ModelDeployment
+    defaults: Defaults
+    revisions: tuple[Revision, ...] = ()
+    rollouts: tuple[ModelRollout, ...] = ()
+    route: Route = Route()
+    service: StableService = StableService()
+    look: Look | None = None
+    evidence: EvidenceState | None = None
+    conflict: str = ""
+    refusal: str = ""
+
+    def revision(self, revision_hash: str) -> Revision | None:
+        """Return the revision with this hash, if it exists."""
+        return next((r for r in self.revisions if r.hash == revision_hash), None)
+
+    @property
+    def stable(self) -> Revision | None:
+        """The revision promoted last (B1: written on the Deployments, so it outlives status)."""
+        promoted = [r for r in self.revisions if r.promoted_at_s is not None]
+        return max(promoted, key=lambda r: r.promoted_at_s or 0.0, default=None)
+
+    @property
+    def active(self) -> ModelRollout | None:
+        """The rollout that has not ended, the latest if a crash left two."""
+        return next((r for r in reversed(self.rollouts) if not r.ended), None)
+
+    @property
+    def last(self) -> ModelRollout | None:
+        """The latest rollout, ended or not."""
+        return self.rollouts[-1] if self.rollouts else None

@@ -1,0 +1,223 @@
+"""How things stand, and the status of the ModelDeployment that follows from it."""
+
+from dataclasses import dataclass
+
+from rampway.api import labels
+from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
+from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
+from rampway.api.parse import ModelRollout
+from rampway.core import steps
+from rampway.core.course import Course, Outcome
+from rampway.core.instants import to_wire
+from rampway.core.observation import Observation, Revision
+
+TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One sentence about everything, and what the conditions make of it.
+
+    Attributes:
+        promoted: Status of the condition Promoted.
+        candidate: Hash of the revision that is or was to replace stable.
+        step: `2/4`, or empty.
+        stalled: Without a change or a person nothing will move (kstatus).
+        bad_query: What is wrong with a user's query, else empty (B21).
+        bad_template: The API server's words about the pod template, else empty.
+        conflict: Another ModelDeployment has this host and path (B15).
+    """
+
+    phase: Phase
+    reason: Reason
+    message: str
+    promoted: str
+    candidate: str = ""
+    rollout: str = ""
+    step: str = ""
+    weight_pct: int = 0
+    stalled: bool = False
+    bad_query: str = ""
+    bad_template: str = ""
+    conflict: str = ""
+
+    @classmethod
+    def refused(cls, reason: Reason, text: str) -> "Standing":
+        """The spec cannot be acted upon."""
+        return cls(Phase.REFUSED, reason, text, FALSE, stalled=True, conflict=text)
+
+    @classmethod
+    def pending(cls, reason: Reason, text: str, refusal: str = "") -> "Standing":
+        """The first revision does not serve yet."""
+        stalled = bool(refusal)
+        return cls(Phase.PENDING, reason, text, UNKNOWN, stalled=stalled, bad_template=refusal)
+
+    @classmethod
+    def at_rest(cls, obs: Observation, stable: Revision) -> "Standing":
+        """The spec's revision is stable."""
+        if not stable.ready:
+            words = f": {stable.trouble}" if stable.trouble else ""
+            text = f"no pod of {stable.name} is ready{words}"
+            return cls(Phase.DEGRADED, Reason.NO_READY_POD, text, TRUE)
+        replicas = obs.deployment.spec.replicas
+        text = f"{stable.ready} of {replicas} pods ready"
+        if stable.ready < replicas and stable.trouble:
+            text = f"{text}: {stable.trouble}"
+        return cls(Phase.HEALTHY, Reason.AT_REST, text, TRUE)
+
+    @classmethod
+    def rolled_back(cls, last: ModelRollout, stable: Revision) -> "Standing":
+        """The spec's revision was refused by evidence; it is named until the spec changes (B26)."""
+        bad = last.spec.candidate
+        text = (
+            f"{labels.revision_name(last.spec.deployment, bad.revision)} was rolled back: "
+            f"{last.status.message}. {stable.name} serves. Not tried again until the spec changes"
+        )
+        reason = Reason(last.status.reason)
+        return cls(
+            Phase.ROLLED_BACK, reason, text, FALSE, bad.revision, last.name, stalled=True
+        )
+
+    @classmethod
+    def paused(cls, desired: str, text: str) -> "Standing":
+        """A new revision waits for the pause to end."""
+        return cls(Phase.PAUSED, Reason.PAUSED, text, UNKNOWN, desired)
+
+    @classmethod
+    def starting(cls, active: ModelRollout, text: str, refusal: str = "") -> "Standing":
+        """The candidate is being made."""
+        return cls(
+            Phase.PROGRESSING,
+            Reason.BAD_POD_TEMPLATE if refusal else Reason.CANDIDATE_STARTING,
+            text or "making the candidate",
+            UNKNOWN,
+            active.spec.candidate.revision,
+            active.name,
+            stalled=bool(refusal),
+            bad_template=refusal,
+        )
+
+    @classmethod
+    def promoting(cls, active: ModelRollout, text: str) -> "Standing":
+        """The candidate is stable; the rest follows."""
+        return cls(
+            Phase.PROGRESSING,
+            Reason.PROMOTING,
+            text,
+            UNKNOWN,
+            active.spec.candidate.revision,
+            active.name,
+            weight_pct=100,
+        )
+
+    @classmethod
+    def rolling(cls, course: Course, outcome: Outcome) -> "Standing":
+        """A rollout is under way, or just ended."""
+        status = outcome.status
+        total = len(course.policy.steps)
+        done = status.phase in {RolloutPhase.PROMOTING, RolloutPhase.PROMOTED}
+        number = total if done else min(status.step.index + 1, total)
+        started = status.phase != RolloutPhase.STARTING
+        stalled = steps.stalled_for_want_of_evidence(course)
+        return cls(
+            _phase(course, outcome),
+            Reason(status.reason or Reason.CANDIDATE_STARTING),
+            status.message,
+            FALSE if status.phase in _FAILING else UNKNOWN,
+            course.candidate.hash,
+            course.rollout.name,
+            f"{number if started else 0}/{total}",
+            outcome.weight_pct,
+            stalled=stalled or status.phase == RolloutPhase.ROLLED_BACK,
+            bad_query=course.judged.mistake,
+        )
+
+
+_FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED})
+_HOLDS = frozenset({Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO})
+
+
+def _phase(course: Course, outcome: Outcome) -> Phase:
+    phase, reason = outcome.status.phase, outcome.status.reason
+    if phase == RolloutPhase.ROLLING_BACK:
+        return Phase.ROLLING_BACK
+    if phase == RolloutPhase.ROLLED_BACK:
+        return Phase.ROLLED_BACK
+    if course.paused:
+        return Phase.PAUSED
+    return Phase.HOLDING if reason in _HOLDS else Phase.PROGRESSING
+
+
+def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
+    """Return the status: nothing in it is remembered, all of it follows from what is (B1)."""
+    stable = obs.stable
+    candidate = obs.revision(standing.candidate) if standing.candidate else None
+    return ModelDeploymentStatus(
+        observed_generation=obs.deployment.generation,
+        phase=standing.phase,
+        reason=standing.reason,
+        message=standing.message,
+        stable=_revision(stable, ""),
+        candidate=_revision(candidate, standing.candidate),
+        rollout=standing.rollout,
+        step=standing.step,
+        weight_pct=standing.weight_pct,
+        conditions=_conditions(obs, standing),
+    )
+
+
+def _revision(known: Revision | None, revision_hash: str) -> RevisionStatus | None:
+    if known is None:
+        return RevisionStatus(revision=revision_hash) if revision_hash else None
+    return RevisionStatus(
+        revision=known.hash,
+        version=known.version,
+        sha256=known.recorded_sha256,
+        ready_replicas=known.ready,
+    )
+
+
+def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
+    stable = obs.stable
+    if stable is not None and stable.ready:
+        ready = (TRUE, Reason.SERVING, f"stable {stable.name} serves")
+    elif stable is not None:
+        text = f"no pod of stable {stable.name} is ready"
+        ready = (FALSE, Reason.NO_READY_POD, f"{text}: {stable.trouble}".rstrip(": "))
+    else:
+        ready = (FALSE, Reason.FIRST_REVISION, standing.message)
+    moving = standing.phase in {Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK}
+    about = (standing.reason, standing.message)
+    wanted = {
+        ConditionType.ACCEPTED: _accepted(standing),
+        ConditionType.READY: ready,
+        ConditionType.PROMOTED: (standing.promoted, *about),
+        ConditionType.RECONCILING: (TRUE if moving and not standing.stalled else FALSE, *about),
+        ConditionType.STALLED: (TRUE if standing.stalled else FALSE, *about),
+    }
+    return tuple(_condition(obs, kind, *value) for kind, value in wanted.items())
+
+
+def _accepted(standing: Standing) -> tuple[str, Reason, str]:
+    if standing.conflict:
+        return FALSE, Reason.ROUTE_CONFLICT, standing.conflict
+    if standing.bad_template:
+        return FALSE, Reason.BAD_POD_TEMPLATE, standing.bad_template
+    if standing.bad_query:
+        return FALSE, Reason.BAD_QUERY, standing.bad_query
+    return TRUE, Reason.VALID, "the spec can be acted upon"
+
+
+def _condition(
+    obs: Observation, kind: ConditionType, status: str, reason: Reason, message: str
+) -> Condition:
+    before = next((c for c in obs.deployment.status.conditions if c.type == kind), None)
+    since = before.last_transition_time if before and before.status == status else ""
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=obs.deployment.generation,
+        last_transition_time=since or to_wire(obs.now_s),
+    )

@@ -1,0 +1,52 @@
+"""When a status is worth a write: at once for news, now and then for numbers (B32)."""
+
+from rampway.api.conditions import Reason
+from rampway.api.deployment import ModelDeploymentStatus
+from rampway.api.rollout import ModelRolloutStatus
+from rampway.core.instants import from_wire
+
+_COUNTING = frozenset(
+    {Reason.STEP, Reason.EVIDENCE_WAITING, Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO}
+)
+"""Reasons whose messages carry numbers that change at every look."""
+
+
+def rollout_is_news(
+    old: ModelRolloutStatus, new: ModelRolloutStatus, now_s: float, interval_s: float
+) -> bool:
+    """Whether a rollout's status has to be written now.
+
+    Phase, step, weight, reason and the checks' states are news; counts and evidence are written
+    with them, else every `interval_s` seconds.
+    """
+    if _essence(old) != _essence(new):
+        return True
+    if new == old:
+        return False
+    written_s = from_wire(old.checked_at)
+    return written_s is None or now_s - written_s >= interval_s
+
+
+def status_is_news(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> bool:
+    """Whether the ModelDeployment's status has to be written now."""
+    return _outline(old) != _outline(new)
+
+
+def _essence(status: ModelRolloutStatus) -> dict[str, object]:
+    seen = status.model_dump(exclude={"evidence", "checked_at", "checks", "message"})
+    seen["states"] = [(check.name, check.state) for check in status.checks]
+    if status.reason not in _COUNTING:
+        seen["message"] = status.message
+    return seen
+
+
+def _outline(status: ModelDeploymentStatus) -> dict[str, object]:
+    seen = status.model_dump(exclude={"conditions"})
+    seen["conditions"] = [
+        c.model_dump(exclude={"last_transition_time", "message"}) for c in status.conditions
+    ]
+    if status.reason in _COUNTING:
+        del seen["message"]
+    else:
+        seen["messages"] = [c.message for c in status.conditions]
+    return seen
