@@ -156,8 +156,16 @@ def _predict(model: Any, row: Pixels) -> int | None:
         return None
 
 
+def _answers(model: Any, rows: Pixels) -> list[int | None]:
+    """Return `_predict` of each row, all at once where the model raises on none."""
+    try:
+        return [int(answer) for answer in model.predict(rows)]
+    except ValueError:
+        return [_predict(model, row) for row in rows]
+
+
 def _judge(model: Any, rows: Pixels, labels: Labels) -> dict[str, Any]:
-    answers = [_predict(model, row) for row in rows]
+    answers = _answers(model, rows)
     right = sum(answer == int(label) for answer, label in zip(answers, labels, strict=True))
     return {
         "accuracy": round(right / len(rows), 4),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_clusterer, is_outlier_detector
 
 from rampway_server.errors import ModelError, StartError
-from rampway_server.tensors import TensorSpec
+from rampway_server.tensors import TensorSpec, conform
 
 PLATFORM = "sklearn_skops"
 INPUT_NAME = "input-0"
@@ -35,13 +35,16 @@ class Model:
     def predict(
         self, rows: NDArray[np.float64], outputs: Sequence[TensorSpec]
     ) -> list[NDArray[Any]]:
-        """Return one array per output for rows of shape [rows, features].
+        """Return one array per output, in its datatype, for rows of shape [rows, features].
 
         Raises:
             ModelError: whatever the model's code raised, chained.
         """
         try:
-            return [np.asarray(getattr(self.estimator, spec.name)(rows)) for spec in outputs]
+            return [
+                conform(spec, getattr(self.estimator, spec.name)(rows), len(rows))
+                for spec in outputs
+            ]
         except BaseException as error:  # SystemExit too: a model may not end the server
             raise ModelError(f"{type(error).__name__}: {error}") from error
 
@@ -60,8 +63,12 @@ def load(data: bytes, sha256: str, trusted: Sequence[str]) -> tuple[Model, list[
             f"the model file holds a {type(estimator).__name__}, which has no predict method; "
             "expected a fitted classifier, regressor or pipeline ending in one"
         )
-    model = Model(estimator, sha256, _input(estimator), tuple(_outputs(estimator)))
-    return model, sorted({str(warning.message) for warning in caught})
+    return describe(estimator, sha256), sorted({str(warning.message) for warning in caught})
+
+
+def describe(estimator: Any, sha256: str) -> Model:
+    """Return the model with the tensors it takes and offers, derived from the fitted estimator."""
+    return Model(estimator, sha256, _input(estimator), tuple(_outputs(estimator)))
 
 
 def _estimator(data: bytes, trusted: Sequence[str]) -> Any:

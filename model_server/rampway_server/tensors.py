@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rampway_server.errors import ClientFaultError
 
-type_names = {
+_NUMPY_TYPES = {
     "BOOL": np.bool_,
     "UINT8": np.uint8,
     "UINT16": np.uint16,
@@ -70,10 +70,10 @@ def read_rows(tensor: dict[str, Any], spec: TensorSpec) -> NDArray[np.float64]:
     """
     where = f'input "{spec.name}"'
     datatype = field(tensor, "datatype", str, where)
-    if datatype not in type_names:
+    if datatype not in _NUMPY_TYPES:
         raise ClientFaultError(
             f"{where} has datatype {shown(datatype)}; this model takes numbers: "
-            + ", ".join(type_names)
+            + ", ".join(_NUMPY_TYPES)
         )
     shape = _shape(field(tensor, "shape", list, where), spec, where)
     nested, values = _flatten(field(tensor, "data", list, where), where)
@@ -123,7 +123,7 @@ def _check_sizes(shape: tuple[int, ...], nested: tuple[int, ...], count: int, wh
 
 def _numbers(values: list[Any], datatype: str, where: str) -> NDArray[np.float64]:
     """Return the values as float64, after a pass through their declared datatype."""
-    dtype = np.dtype(type_names[datatype])
+    dtype = np.dtype(_NUMPY_TYPES[datatype])
     # The kinds are looked at before numpy is: it would read "1" as 1 and null as NaN.
     wrong = set(map(type, values)) - _KINDS_BY_CODE[dtype.kind]
     if wrong:
@@ -162,17 +162,27 @@ def _kind(value: object) -> str:
     return _JSON_NAMES.get(type(value), "something else")
 
 
-def write_tensor(spec: TensorSpec, array: NDArray[Any]) -> dict[str, Any]:
-    """Return an output tensor as JSON-ready values: flat, row-major, in the spec's datatype."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    data: object
+def conform(spec: TensorSpec, values: object, rows: int) -> NDArray[Any]:
+    """Return what an estimator answered as an array of the spec's datatype (BYTES: of objects).
+
+    Raises:
+        ValueError: it is not one answer per row.
+        TypeError: it cannot be read as the datatype.
+    """
+    array = np.asarray(values)
+    if array.shape[:1] != (rows,):
+        raise ValueError(f"{spec.name} answered shape {array.shape} to {rows} rows")
     if spec.datatype == "BYTES":
-        data = [value.decode() if isinstance(value, bytes) else str(value) for value in flat]
-    else:
-        data = np.ascontiguousarray(flat, dtype=type_names[spec.datatype])
+        return array.astype(str).astype(object)
+    return np.ascontiguousarray(array, dtype=_NUMPY_TYPES[spec.datatype])
+
+
+def write_tensor(spec: TensorSpec, array: NDArray[Any]) -> dict[str, Any]:
+    """Return an output tensor, conformed to its spec, as JSON-ready values: flat, row-major."""
+    flat = array.reshape(-1)
     return {
         "name": spec.name,
         "datatype": spec.datatype,
         "shape": list(array.shape),
-        "data": data,
+        "data": flat.tolist() if spec.datatype == "BYTES" else flat,
     }

@@ -1,0 +1,115 @@
+"""Metric names, labels and buckets: a contract with the operator."""
+
+import itertools
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from unit.server.asgi import call
+from unit.server.conftest import MakeApp
+
+from rampway_server.metrics import ATTEMPTS, OUTCOMES, Metrics, duration_buckets_s
+
+
+def _samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+    }
+
+
+def test_every_series_exists_from_the_start() -> None:
+    """All outcomes and attempts are there at 0 before the first request: no increase is lost."""
+    samples = _samples(Metrics("digits", "digits-abc"))
+    base = {("model", "digits"), ("revision", "digits-abc")}
+    requests = {key: value for key, value in samples.items() if key[0] == "rampway_requests_total"}
+    expected = {
+        ("rampway_requests_total", frozenset(base | {("outcome", o), ("attempt", a)}))
+        for o in OUTCOMES
+        for a in ATTEMPTS
+    }
+    assert set(requests) == expected
+    assert set(requests.values()) == {0.0}
+    assert samples["rampway_in_flight_requests", frozenset(base)] == 0
+    assert samples["rampway_request_duration_seconds_count", frozenset(base)] == 0
+
+
+def test_names_are_exactly_these() -> None:
+    """No series besides the contract's and the process's own, and no _created twins."""
+    metrics = Metrics("digits", "digits-abc")
+    metrics.loaded("2", "f" * 64)
+    names = {name for name, _ in _samples(metrics) if not name.startswith("process_")}
+    assert names == {
+        "rampway_requests_total",
+        "rampway_request_duration_seconds_bucket",
+        "rampway_request_duration_seconds_sum",
+        "rampway_request_duration_seconds_count",
+        "rampway_in_flight_requests",
+        "rampway_model_info",
+    }
+
+
+def test_process_start_time_is_there() -> None:
+    """A restart of the process is known by its start time."""
+    (start_s,) = (
+        value
+        for (name, _), value in _samples(Metrics("digits", "")).items()
+        if name == "process_start_time_seconds"
+    )
+    assert 0 < time.time() - start_s < 24 * 3600
+
+
+def test_model_info_names_version_and_digest() -> None:
+    """The info metric is 1 and says which bytes are served."""
+    metrics = Metrics("digits", "digits-abc")
+    metrics.loaded("2", "f" * 64)
+    labels = {"model": "digits", "revision": "digits-abc", "version": "2", "sha256": "f" * 64}
+    assert _samples(metrics)["rampway_model_info", frozenset(labels.items())] == 1
+
+
+def test_buckets_rise_by_a_fifth_from_1_ms_to_10_s() -> None:
+    """Each bound is 1.2 times the one before, to the rounding of 3 digits."""
+    bounds_s = duration_buckets_s()
+    assert (bounds_s[0], bounds_s[-1]) == (0.001, 10.0)
+    for below, above in itertools.pairwise(bounds_s[:-1]):
+        assert above / below == pytest.approx(1.2, abs=0.01)
+    assert 1 < bounds_s[-1] / bounds_s[-2] <= 1.2
+
+
+@pytest.mark.parametrize(
+    ("header", "attempt"),
+    [("1", "first"), ("2", "retry"), ("10", "retry"), ("x", "first"), ("", "first")],
+)
+async def test_retries_of_the_gateway_are_counted_apart(
+    header: str, attempt: str, make_app: MakeApp
+) -> None:
+    """Envoy's header tells a retry; nonsense in it is a first attempt, never an error."""
+    app, metrics = make_app(None)
+    reply = await call(app, "/v2/models/digits/infer", b"{}", {"x-envoy-attempt-count": header})
+    assert reply.status == 503
+    labels = {
+        "model": "digits",
+        "revision": "digits-abc",
+        "outcome": "server_error",
+        "attempt": attempt,
+    }
+    assert _samples(metrics)["rampway_requests_total", frozenset(labels.items())] == 1
+
+
+async def test_answer_is_counted_before_it_leaves(make_app: MakeApp) -> None:
+    """A client that has its answer finds it in both counters: B20 leaves no gap between them."""
+    app, metrics = make_app(None)
+    seen: list[bytes] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(_: dict[str, object]) -> None:
+        seen.append(metrics.render())
+
+    path = "/v2/models/digits/infer"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+    await app(scope, receive, send)
+    assert b'outcome="server_error",revision="digits-abc"} 1.0' in seen[0]
+    assert b'duration_seconds_count{model="digits",revision="digits-abc"} 1.0' in seen[0]

@@ -1,0 +1,75 @@
+"""Options and environment variables."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from rampway_server.errors import StartError
+from rampway_server.settings import Settings, load, read_digest_file, worker_count
+
+URI = ["--uri", "file:///m"]
+
+
+def test_every_option_is_also_an_environment_variable() -> None:
+    """The operator sets the environment; an option on the command line goes before it."""
+    for option in dataclasses.fields(Settings):
+        text = {"trust": "a.B, c.D", "sha256": "ab" * 32, "log_level": "debug"}.get(
+            option.name, "7"
+        )
+        expected = {"trust": ("a.B", "c.D")}.get(option.name) or getattr(
+            load([*URI, "--" + option.name.replace("_", "-"), text], {}), option.name
+        )
+        environ = {"RAMPWAY_MODEL_URI": "file:///m", option.metadata["env"]: text}
+        assert getattr(load([], environ), option.name) == expected, option.name
+        assert expected != option.default, option.name
+    assert load(["--port", "9", *URI], {"RAMPWAY_PORT": "8"}).port == 9
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "sentence"),
+    [
+        ([], {}, "no model given: set --uri or RAMPWAY_MODEL_URI"),
+        (URI, {"RAMPWAY_PORT": "tcp://10.0.0.1:80"}, "RAMPWAY_PORT is 'tcp://10.0.0.1:80': "),
+        ([*URI, "--sha256", "abc"], {}, "--sha256 is 'abc': expected 64 hexadecimal digits"),
+        ([*URI, "--drain-delay-s", "-1"], {}, "expected a number of 0 or more"),
+        ([*URI, "--drain-delay-s", "nan"], {}, "expected a number of 0 or more"),
+        ([*URI, "--log-level", "loud"], {}, "expected debug, info, warning or error"),
+    ],
+)
+def test_bad_values_are_told_with_their_source(
+    argv: list[str], environ: dict[str, str], sentence: str
+) -> None:
+    """The error names the option or variable, what it is, and what was expected."""
+    with pytest.raises(StartError, match=re.escape(sentence)):
+        load(argv, environ)
+
+
+def test_digest_file(tmp_path: Path) -> None:
+    """Absent or empty means no demand; anything but a digest is an error."""
+    path = tmp_path / "sha256"
+    assert read_digest_file("") == ""
+    assert read_digest_file(str(path)) == ""
+    path.write_text("\n")
+    assert read_digest_file(str(path)) == ""
+    path.write_text("sha256:" + "AB" * 32 + "\n")
+    assert read_digest_file(str(path)) == "ab" * 32
+    path.write_text("abc")
+    with pytest.raises(StartError, match="cannot read a digest"):
+        read_digest_file(str(path))
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "workers"),
+    [("50000 100000", 1), ("100000 100000", 1), ("max 100000", None), ("", None)],
+)
+def test_one_worker_per_cpu_of_the_limit(cpu_max: str, workers: int | None, tmp_path: Path) -> None:
+    """The cgroup's limit counts; without one the machine's CPUs do, at most 4."""
+    import os
+
+    cgroup = tmp_path / "cpu.max"
+    cgroup.write_text(cpu_max)
+    expected = workers or min(4, len(os.sched_getaffinity(0)))
+    assert worker_count(load(URI, {}), cgroup) == expected
+    assert worker_count(load([*URI, "--workers", "3"], {}), cgroup) == 3
