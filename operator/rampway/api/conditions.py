@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from rampway.api.base import StatusModel, Timestamp
+from rampway.api.base import Message, StatusModel, Timestamp, Token
 
 
 class ConditionType(StrEnum):
@@ -95,9 +95,16 @@ class Reason(StrEnum):
 class Condition(StatusModel):
     """A condition as Kubernetes knows it."""
 
-    type: str
-    status: str
-    reason: str
-    message: str = ""
+    type: Token
+    """Accepted (the spec can be acted upon), Ready (stable serves), Promoted (the spec's revision
+    is stable), Reconciling (work is going on) or Stalled (no progress without you)."""
+    status: Token
+    """True, False or Unknown."""
+    reason: Token
+    """Why, in one word."""
+    message: Message = ""
+    """Why, in a sentence."""
     observed_generation: int = 0
+    """The `metadata.generation` that this was found for."""
     last_transition_time: Timestamp = ""
+    """When `status` last changed."""

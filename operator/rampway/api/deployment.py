@@ -3,32 +3,73 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
-from rampway.api.base import ApiModel, Duration, StatusModel, seconds
+from rampway.api.base import (
+    ApiModel,
+    Duration,
+    Message,
+    Quantity,
+    StatusModel,
+    Token,
+    listed,
+    seconds,
+)
 from rampway.api.conditions import Condition
 from rampway.api.policy import Policy
+from rampway.api.rules import Form, Rule, UniqueItems
+
+MAX_KEY_LENGTH = 253
+SHORT_KEYS = Rule(
+    cel=f"self.all(key, key.size() <= {MAX_KEY_LENGTH})",
+    message=f"expected keys of at most {MAX_KEY_LENGTH} characters",
+    holds=lambda found: all(len(key) <= MAX_KEY_LENGTH for key in found),
+)
 
 ShortText = Annotated[str, Field(max_length=253)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
-Hostname = Annotated[
+Digest = Annotated[
     str,
-    Field(
-        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        max_length=253,
+    Field(max_length=64),
+    Form(r"^[0-9a-f]{64}$", "64 hexadecimal digits in lower case, as sha256sum prints them"),
+]
+Uri = Annotated[
+    str,
+    Field(max_length=2048),
+    Form(
+        r"^(file:///|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/|https?://[^/\s])\S*$",
+        "file:///path, pvc://claim/path, http://host/path or https://host/path",
     ),
 ]
-ObjectName = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)
+Hostname = Annotated[
+    str,
+    Field(max_length=253),
+    Form(
+        r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "a host name in lower case without port, for example digits.example or *.example",
+    ),
 ]
+PathPrefix = Annotated[
+    str,
+    Field(max_length=512),
+    Form(r"^(/|(/[-A-Za-z0-9._~!$&()*+,;=:@]+)+/?)$", "a path from /, for example /models/digits"),
+]
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    Form(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", "the name of a Kubernetes object"),
+]
+Namespace = Annotated[
+    str,
+    Field(max_length=63),
+    Form(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "the name of a namespace"),
+]
+Quantities = Annotated[dict[ShortText, Quantity], SHORT_KEYS]
 
 
 class Model(ApiModel):
     """The model's bytes."""
 
-    uri: str = Field(
-        pattern=r"^(file:///|pvc://[a-z0-9]|https?://[^/])",
-        max_length=2048,
+    uri: Uri = Field(
         description="Where the skops file is: file:///path (in the image), pvc://claim/path, "
         "http://… or https://….",
     )
@@ -37,7 +78,7 @@ class Model(ApiModel):
         description="Digest of the file. Given: other bytes are refused. Left out: the first "
         "digest loaded is recorded, and later pods of the revision refuse other bytes.",
     )
-    trusted_types: tuple[ShortText, ...] = Field(
+    trusted_types: Annotated[tuple[ShortText, ...], UniqueItems()] = Field(
         default=(),
         max_length=32,
         description="Types in the file, beyond those that skops trusts, that may be loaded.",
@@ -50,7 +91,7 @@ class Info(ApiModel):
     version: Annotated[str, Field(max_length=63)] | None = Field(
         default=None, description="The version in your own words, shown in every status."
     )
-    lineage: dict[ShortText, ShortText] = Field(
+    lineage: Annotated[dict[ShortText, ShortText], SHORT_KEYS] = Field(
         default_factory=dict,
         max_length=32,
         description="Where the model comes from: dataset, commit, run …",
@@ -66,10 +107,10 @@ class Runtime(StrEnum):
 class Resources(ApiModel):
     """Requests and limits of the server's container, as Kubernetes writes them."""
 
-    requests: dict[ShortText, ShortText] = Field(
+    requests: Quantities = Field(
         default_factory=dict, max_length=16, description="Reserved, for example cpu: 500m."
     )
-    limits: dict[ShortText, ShortText] = Field(
+    limits: Quantities = Field(
         default_factory=dict, max_length=16, description="Upper bounds, for example memory: 1Gi."
     )
 
@@ -101,8 +142,10 @@ class ParentRef(ApiModel):
     """A Gateway that the route attaches to."""
 
     name: ObjectName = Field(description="Name of the Gateway.")
-    namespace: Annotated[str, Field(max_length=63)] | None = Field(
-        default=None, description="Its namespace; its allowedRoutes decides who may attach."
+    namespace: Namespace | None = Field(
+        default=None,
+        description="Its namespace, where it is another one; the Gateway's allowedRoutes decides "
+        "who may attach.",
     )
     section_name: ShortText | None = Field(default=None, description="One listener of it.")
 
@@ -113,11 +156,11 @@ class OwnedRoute(ApiModel):
     parent_refs: tuple[ParentRef, ...] = Field(
         min_length=1, max_length=8, description="Gateways to attach to."
     )
-    hostnames: tuple[Hostname, ...] = Field(
+    hostnames: Annotated[tuple[Hostname, ...], UniqueItems()] = Field(
         default=(), max_length=16, description="Hosts to answer for; none means all."
     )
-    path_prefix: Annotated[str, Field(pattern=r"^/", max_length=512)] = Field(
-        default="/", description="Paths to answer for."
+    path_prefix: PathPrefix = Field(
+        default="/", description="Answers for this path and everything under it."
     )
 
 
@@ -158,35 +201,64 @@ class ModelDeploymentSpec(ApiModel):
     server: Server = Field(
         default_factory=Server, description="What runs the model; a change makes a new revision."
     )
-    replicas: int = Field(default=1, ge=1, le=1000, description="Pods of a revision at 100 %.")
+    replicas: int = Field(
+        default=1, ge=1, le=1000, strict=True, description="Pods of a revision at 100 %."
+    )
     traffic: Traffic = Field(description="How requests reach the model.")
     rollout: Rollout = Field(
         default_factory=Rollout, description="How a new revision takes the place of stable."
     )
     paused: bool = Field(
-        default=False, description="Nothing advances while true; failing checks still roll back."
+        default=False,
+        strict=True,
+        description="Nothing advances while true; failing checks still roll back.",
     )
 
 
 class RevisionStatus(StatusModel):
     """One revision as the status names it."""
 
-    revision: str = ""
-    version: str = ""
-    sha256: str = ""
+    revision: Token = ""
+    """Hash of the revision: its Deployment and Service are `<name>-<hash>`."""
+    version: Token = ""
+    """The version in your own words, `info.version`."""
+    sha256: Token = ""
+    """Digest of the model that its pods have loaded."""
     ready_replicas: int = 0
+    """Pods that have loaded the model and answer."""
+
+    @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorated property
+        description="As `kubectl get` shows it: the version, else the revision."
+    )
+    @property
+    def shown(self) -> Token:
+        """The version, or the revision's hash where the user named none."""
+        return self.version or self.revision
 
 
 class ModelDeploymentStatus(StatusModel):
     """What is the case now; rebuilt from the objects at every pass."""
 
     observed_generation: int = 0
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
+    """The `metadata.generation` that this status is about."""
+    phase: Token = ""
+    """Pending (first revision, not serving yet), Healthy (the spec's revision serves),
+    Progressing (a rollout is under way), Paused, Holding (it waits for evidence it cannot get),
+    RollingBack, RolledBack (the spec's revision was refused), Degraded (stable has no ready pod)
+    or Refused (the spec cannot be acted upon)."""
+    reason: Token = ""
+    """Why, in one word."""
+    message: Message = ""
+    """Why, in a sentence."""
     stable: RevisionStatus | None = None
+    """The revision that has been promoted."""
     candidate: RevisionStatus | None = None
-    rollout: str = ""
-    step: str = ""
+    """The revision being rolled out."""
+    rollout: Token = ""
+    """Name of the ModelRollout that is under way, or was the last one."""
+    step: Token = ""
+    """The step, counted from 1, of how many: 2/4."""
     weight_pct: int = 0
-    conditions: tuple[Condition, ...] = ()
+    """Percent of the requests that the candidate gets now, as the gateway confirmed it."""
+    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=listed(16, "type"))] = ()
+    """Wait for these: `kubectl wait --for=condition=Promoted modeldeployment/NAME`."""

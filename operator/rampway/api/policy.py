@@ -1,33 +1,66 @@
 """The policy of a rollout: steps, checks, and what to do when they fail or cannot tell."""
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field
 
 from rampway.api.base import (
+    PERCENT_PATTERN,
     ApiModel,
-    Decimal,
     Duration,
-    Factor,
     Label,
     Percent,
-    factor,
     fraction,
     seconds,
 )
+from rampway.api.checks import (
+    Against,
+    Check,
+    ErrorRateCheck,
+    LatencyCheck,
+    PairedCheck,
+    ThresholdCheck,
+)
+from rampway.api.rules import Form, Rule, UniqueItems, matches
+
+__all__ = [
+    "AfterUnknown",
+    "Against",
+    "Check",
+    "ErrorRateCheck",
+    "LatencyCheck",
+    "OnUnknown",
+    "PairedCheck",
+    "Policy",
+    "Rollback",
+    "Step",
+    "Strategy",
+    "ThresholdCheck",
+]
+
+WEIGHT_PATTERN = r"^([1-9][0-9]?|100)%$"
+MAX_FALSE_ROLLBACK_RATE = 0.5
+
+Weight = Annotated[
+    str, Field(max_length=4), Form(WEIGHT_PATTERN, "a whole percentage from 1% to 100%")
+]
+FalseRollbackRate = Annotated[
+    Percent,
+    Rule(
+        cel=f"!{matches('self', PERCENT_PATTERN)} || (double(self.replace('%', '')) > 0.0 && "
+        "double(self.replace('%', '')) <= 50.0)",
+        message="falseRollbackRate: expected more than 0% and at most 50%",
+        holds=lambda text: 0 < fraction(text) <= MAX_FALSE_ROLLBACK_RATE,
+    ),
+]
 
 
 class Strategy(StrEnum):
     """How traffic moves."""
 
     CANARY = "Canary"
-
-
-class Against(StrEnum):
-    """What a candidate is compared with."""
-
-    STABLE = "Stable"
 
 
 class AfterUnknown(StrEnum):
@@ -41,9 +74,7 @@ class Step(ApiModel):
     """One stage of a rollout: a share of the traffic, held for a time."""
 
     name: Label = Field(description="Name of the step, unique in the policy.")
-    weight: Annotated[str, Field(pattern=r"^([1-9][0-9]?|100)%$", max_length=4)] = Field(
-        description="Share of all requests that the candidate gets, 1% to 100%."
-    )
+    weight: Weight = Field(description="Share of all requests that the candidate gets, 1% to 100%.")
     hold: Duration = Field(
         default="1m",
         description="The step lasts at least this long; time without evidence does not count.",
@@ -52,6 +83,7 @@ class Step(ApiModel):
         default=0,
         ge=0,
         le=1_000_000_000,
+        strict=True,
         description="The step lasts until the candidate answered this many requests in it "
         "(first attempts).",
     )
@@ -65,118 +97,6 @@ class Step(ApiModel):
     def hold_s(self) -> float:
         """Shortest duration in seconds."""
         return seconds(self.hold)
-
-
-class PairedCheck(ApiModel):
-    """What all comparisons with stable share."""
-
-    against: Against = Field(default=Against.STABLE, description="Compare with stable's pods.")
-    detect: Factor = Field(
-        default="3x",
-        description="The harm that must not be missed: the check passes only once it had an 80 % "
-        "chance to see events this many times as frequent.",
-    )
-
-    @property
-    def detect_ratio(self) -> float:
-        """`detect` as a number above 1."""
-        return factor(self.detect)
-
-
-class ErrorRateCheck(PairedCheck):
-    """Fails when the candidate answers with errors more often than stable."""
-
-    max_increase: Percent = Field(
-        default="10%", description="Tolerated relative increase of the error rate."
-    )
-    ignore_below: Percent = Field(
-        default="0.5%",
-        description="Tolerated on top, in percent of all requests; keeps a stable without any "
-        "error from making one error a catastrophe.",
-    )
-
-    @property
-    def ratio(self) -> float:
-        """Largest tolerated ratio of the rates, at least 1."""
-        return 1 + fraction(self.max_increase)
-
-    @property
-    def floor(self) -> float:
-        """Tolerated on top, as a fraction of the requests."""
-        return fraction(self.ignore_below)
-
-
-class LatencyCheck(PairedCheck):
-    """Fails when the candidate is slower than stable."""
-
-    percentile: (
-        Annotated[str, Field(pattern=r"^[0-9]{1,2}(\.[0-9]{1,2})?$", max_length=5)] | None
-    ) = Field(
-        default=None,
-        description='Judge only this part of the distribution, for example "99". Left out: '
-        "the whole distribution.",
-    )
-    max_increase: Percent = Field(
-        default="20%", description="Tolerated relative increase of the response time."
-    )
-    ignore_below: Percent = Field(
-        default="1%",
-        description="Tolerated on top: so many percent of the requests may be slower than that.",
-    )
-
-    @property
-    def slowdown(self) -> float:
-        """Tolerated relative increase of the response time, as a fraction."""
-        return fraction(self.max_increase)
-
-    @property
-    def floor(self) -> float:
-        """Tolerated on top, as a fraction of the requests."""
-        return fraction(self.ignore_below)
-
-    @property
-    def quantile(self) -> float | None:
-        """The percentile as a fraction in (0, 1), or None for the whole distribution."""
-        return None if self.percentile is None else float(self.percentile) / 100
-
-
-class ThresholdCheck(ApiModel):
-    """Fails when the one value of a PromQL query leaves its limits."""
-
-    query: str = Field(
-        min_length=1,
-        max_length=4096,
-        description="PromQL with exactly one series as its result. {{ candidate }}, {{ stable }} "
-        "(names of the revisions), {{ name }} and {{ namespace }} are filled in.",
-    )
-    max: Decimal | None = Field(default=None, description="Largest allowed value, a string.")
-    min: Decimal | None = Field(default=None, description="Smallest allowed value, a string.")
-    sustained: Duration = Field(
-        default="0s", description="Fails only when outside the limits for this long."
-    )
-
-    @property
-    def sustained_s(self) -> float:
-        """Shortest breach in seconds that counts."""
-        return seconds(self.sustained)
-
-
-class Check(ApiModel):
-    """One question put to the evidence: exactly one of errorRate, latency, threshold."""
-
-    name: Label = Field(description="Name of the check, unique in the policy.")
-    error_rate: ErrorRateCheck | None = Field(
-        default=None, description="Compare the share of failed requests."
-    )
-    latency: LatencyCheck | None = Field(default=None, description="Compare response times.")
-    threshold: ThresholdCheck | None = Field(
-        default=None, description="Compare the value of a query with fixed limits."
-    )
-
-    @property
-    def paired(self) -> PairedCheck | None:
-        """The comparison with stable, or None for a threshold."""
-        return self.error_rate or self.latency
 
 
 class OnUnknown(ApiModel):
@@ -208,6 +128,23 @@ class Rollback(ApiModel):
         return seconds(self.keep_candidate)
 
 
+Steps = Annotated[
+    tuple[Step, ...],
+    Rule(
+        cel="self.all(step, self.exists_one(other, other.name == step.name))",
+        message="steps: expected a name of its own for each step",
+        holds=lambda steps: len({step.name for step in steps}) == len(steps),
+    ),
+    Rule(
+        cel=f"self.exists(step, !{matches('step.weight', WEIGHT_PATTERN)}) || "
+        "self.map(step, int(step.weight.replace('%', ''))).isSorted()",
+        message="steps: expected weights that never fall from one step to the next",
+        holds=lambda steps: all(a.weight_pct <= b.weight_pct for a, b in pairwise(steps)),
+    ),
+]
+"""Their order is their meaning, hence no keyed list: a merge by name could mix two orders."""
+
+
 def _default_steps() -> tuple[Step, ...]:
     return (
         Step(name="five", weight="5%", hold="2m"),
@@ -227,19 +164,19 @@ class Policy(ApiModel):
     """How a rollout proceeds and what it is judged by."""
 
     strategy: Strategy = Field(default=Strategy.CANARY, description="How traffic moves.")
-    false_rollback_rate: Percent = Field(
+    false_rollback_rate: FalseRollbackRate = Field(
         default="1%",
         description="Bound on the chance that the comparisons with stable roll back a candidate "
         "that does no harm: all of them, all steps, together.",
     )
-    steps: tuple[Step, ...] = Field(
+    steps: Steps = Field(
         default_factory=_default_steps,
         min_length=1,
         max_length=20,
         description="Steps in order, weights never falling. After the last one the candidate is "
         "promoted.",
     )
-    checks: tuple[Check, ...] = Field(
+    checks: Annotated[tuple[Check, ...], UniqueItems("name")] = Field(
         default_factory=_default_checks,
         max_length=16,
         description="What the candidate is judged by, all through the rollout.",

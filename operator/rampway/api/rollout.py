@@ -1,10 +1,24 @@
 """ModelRollout: one attempt to replace stable, with its policy, evidence and decisions."""
 
-from pydantic import Field
+from typing import Annotated
 
-from rampway.api.base import ApiModel, StatusModel, Timestamp
+from pydantic import Field, computed_field
+
+from rampway.api.base import (
+    NAME_LENGTH,
+    ApiModel,
+    Message,
+    StatusModel,
+    Timestamp,
+    Token,
+    listed,
+)
 from rampway.api.deployment import Info, Model, Server
 from rampway.api.policy import Policy
+
+_MAX_EVIDENCE = 1024 * 1024
+
+Evidence = Annotated[str, Field(json_schema_extra={"maxLength": _MAX_EVIDENCE})]
 
 
 class Contender(ApiModel):
@@ -19,8 +33,10 @@ class Contender(ApiModel):
 class ModelRolloutSpec(ApiModel):
     """What is attempted; never changed."""
 
-    deployment: str = Field(max_length=52, description="Name of the ModelDeployment.")
-    attempt: int = Field(ge=1, description="Number of this rollout, counted from 1.")
+    deployment: str = Field(max_length=NAME_LENGTH, description="Name of the ModelDeployment.")
+    attempt: int = Field(
+        ge=1, le=1_000_000, strict=True, description="Number of this rollout, counted from 1."
+    )
     candidate: Contender = Field(description="The revision being rolled out.")
     stable: Contender = Field(description="The revision it would replace.")
     policy: Policy = Field(description="The policy as it was when the rollout began.")
@@ -30,49 +46,91 @@ class ModelRolloutSpec(ApiModel):
 class CheckStatus(StatusModel):
     """The latest answer of one check."""
 
-    name: str
-    state: str
-    message: str = ""
+    name: Token
+    """Name of the check."""
+    state: Token
+    """Pass, Fail, Waiting (too little data yet) or Unknown (no data, or Prometheus is away)."""
+    message: Message = ""
+    """What was seen, how much of it, and what is missing."""
 
 
 class Decision(StatusModel):
     """One decision: when, what, by whom, why."""
 
     at: Timestamp
-    actor: str
-    action: str
-    reason: str
-    message: str = ""
+    """When it was taken."""
+    actor: Token
+    """Who took it: the operator, or a person."""
+    action: Token
+    """What was decided."""
+    reason: Token
+    """Why, in one word."""
+    message: Message = ""
+    """Why, in a sentence."""
 
 
 class StepStatus(StatusModel):
     """Where the rollout is."""
 
-    index: int = 0  # 0-based
-    name: str = ""
+    index: int = 0
+    """Position of the step in the policy, counted from 0."""
+    name: Token = ""
+    """Name of the step."""
     total: int = 0
-    in_force_since: Timestamp = ""  # when the gateway accepted the weight
-    not_counted_s: float = 0.0  # time of this step without evidence
+    """Number of steps in the policy."""
+    in_force_since: Timestamp = ""
+    """When the gateway accepted the step's weight."""
+    not_counted_s: float = 0.0
+    """Seconds of this step without evidence; they do not count towards its `hold`."""
+
+    @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorated property
+        description="The step as `kubectl get` shows it, such as 2/4."
+    )
+    @property
+    def shown(self) -> Token:
+        """The step, counted from 1, of how many; empty before the first."""
+        return f"{self.index + 1}/{self.total}" if self.total else ""
 
 
 class ModelRolloutStatus(StatusModel):
     """Course and state of the attempt."""
 
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
+    phase: Token = ""
+    """Where it stands: Starting, Stepping, Promoting, RollingBack; or how it ended: Promoted,
+    RolledBack, Superseded (by a newer revision), Aborted (the spec went back to stable)."""
+    reason: Token = ""
+    """Why, in one word."""
+    message: Message = ""
+    """Why, in a sentence."""
     started_at: Timestamp = ""
+    """When it began."""
     ended_at: Timestamp = ""
+    """When it ended; empty while it runs."""
     step: StepStatus = Field(default_factory=StepStatus)
+    """Where it is."""
     weight_pct: int = 0
-    traffic_since: Timestamp = ""  # first request share for the candidate
-    unready_since: Timestamp = ""  # start of the progress deadline's clock
+    """Percent of the requests that the candidate gets now, as the gateway confirmed it."""
+    traffic_since: Timestamp = ""
+    """When the candidate got its first share of the requests."""
+    unready_since: Timestamp = ""
+    """Since when the candidate has not been ready: the clock of `progressDeadline`."""
     unschedulable_since: Timestamp = ""
-    unschedulable_s: float = 0.0  # time that the progress deadline does not count
+    """Since when its pods have found no node."""
+    unschedulable_s: float = 0.0
+    """Seconds without a node before that; `progressDeadline` does not count them."""
     unknown_since: Timestamp = ""
-    crashes: tuple[str, ...] = ()  # ids of candidate containers that crashed under traffic
-    moved_on: bool = False  # the spec has changed since the end: the same content may be tried again
-    checks: tuple[CheckStatus, ...] = ()
+    """Since when a check has not been able to tell: the clock of `onUnknown.after`."""
+    crashes: Annotated[tuple[Token, ...], Field(json_schema_extra=listed(1000))] = ()
+    """Ids of the candidate's containers that crashed under traffic."""
+    return_at_once: bool = False
+    """Whether the rollback does not wait for stable's every pod: the candidate serves nobody."""
+    moved_on: bool = False
+    """Whether the spec has changed since the end, so that the same content may be tried again."""
+    checks: Annotated[tuple[CheckStatus, ...], Field(json_schema_extra=listed(64, "name"))] = ()
+    """The latest answer of each check."""
     checked_at: Timestamp = ""
-    decisions: tuple[Decision, ...] = ()
-    evidence: str = ""  # checkpoint of the evidence, JSON
+    """When they answered."""
+    decisions: Annotated[tuple[Decision, ...], Field(json_schema_extra=listed(1000))] = ()
+    """What was decided in this rollout, oldest first."""
+    evidence: Evidence = ""
+    """Checkpoint of the evidence, from which a restarted operator goes on; JSON, for programs."""

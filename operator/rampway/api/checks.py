@@ -1,0 +1,194 @@
+"""The checks of a policy: what a candidate is judged by."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from rampway.api.base import (
+    DECIMAL_PATTERN,
+    FACTOR_PATTERN,
+    PERCENT_PATTERN,
+    ApiModel,
+    Decimal,
+    Duration,
+    Factor,
+    Label,
+    Percent,
+    factor,
+    fraction,
+    seconds,
+)
+from rampway.api.rules import Form, Rule, matches
+
+Percentile = Annotated[
+    str,
+    Field(max_length=5),
+    Form(r"^[1-9][0-9]?(\.[0-9]{1,2})?$", 'a percentile from "1" to "99.99", for example "99"'),
+]
+
+
+class Against(StrEnum):
+    """What a candidate is compared with."""
+
+    STABLE = "Stable"
+
+
+class PairedCheck(ApiModel):
+    """What all comparisons with stable share."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel=f"!{matches('self.detect', FACTOR_PATTERN)} || "
+            "double(self.detect.replace('x', '')) > 1.0",
+            message="detect: expected a factor above 1x: it is a harm, not an improvement",
+            holds=lambda check: check.detect_ratio > 1,
+        ),
+    )
+
+    against: Against = Field(default=Against.STABLE, description="Compare with stable's pods.")
+    detect: Factor = Field(
+        default="3x",
+        description="The harm that must not be missed: the check passes only once it had an 80 % "
+        "chance to see events this many times as frequent.",
+    )
+
+    @property
+    def detect_ratio(self) -> float:
+        """`detect` as a number above 1."""
+        return factor(self.detect)
+
+
+class ErrorRateCheck(PairedCheck):
+    """Fails when the candidate answers with errors more often than stable."""
+
+    rules = (
+        Rule(
+            cel=f"!{matches('self.detect', FACTOR_PATTERN)} || "
+            f"!{matches('self.maxIncrease', PERCENT_PATTERN)} || "
+            "double(self.detect.replace('x', '')) > "
+            "1.0 + double(self.maxIncrease.replace('%', '')) / 100.0",
+            message="detect: expected more than what maxIncrease tolerates, for example 3x with "
+            "10%: what is tolerated cannot be a harm that must not be missed",
+            holds=lambda check: check.detect_ratio > check.ratio,
+        ),
+    )
+
+    max_increase: Percent = Field(
+        default="10%", description="Tolerated relative increase of the error rate."
+    )
+    ignore_below: Percent = Field(
+        default="0.5%",
+        description="Tolerated on top, in percent of all requests; keeps a stable without any "
+        "error from making one error a catastrophe.",
+    )
+
+    @property
+    def ratio(self) -> float:
+        """Largest tolerated ratio of the rates, at least 1."""
+        return 1 + fraction(self.max_increase)
+
+    @property
+    def floor(self) -> float:
+        """Tolerated on top, as a fraction of the requests."""
+        return fraction(self.ignore_below)
+
+
+class LatencyCheck(PairedCheck):
+    """Fails when the candidate is slower than stable."""
+
+    percentile: Percentile | None = Field(
+        default=None,
+        description='Judge only this part of the distribution, for example "99". Left out: '
+        "the whole distribution.",
+    )
+    max_increase: Percent = Field(
+        default="20%", description="Tolerated relative increase of the response time."
+    )
+    ignore_below: Percent = Field(
+        default="1%",
+        description="Tolerated on top: so many percent of the requests may be slower than that.",
+    )
+
+    @property
+    def slowdown(self) -> float:
+        """Tolerated relative increase of the response time, as a fraction."""
+        return fraction(self.max_increase)
+
+    @property
+    def floor(self) -> float:
+        """Tolerated on top, as a fraction of the requests."""
+        return fraction(self.ignore_below)
+
+    @property
+    def quantile(self) -> float | None:
+        """The percentile as a fraction in (0, 1), or None for the whole distribution."""
+        return None if self.percentile is None else float(self.percentile) / 100
+
+
+class ThresholdCheck(ApiModel):
+    """Fails when the one value of a PromQL query leaves its limits."""
+
+    rules = (
+        Rule(
+            cel="has(self.min) || has(self.max)",
+            message="threshold: expected min or max, or both",
+            holds=lambda check: check.min is not None or check.max is not None,
+        ),
+        Rule(
+            cel="!has(self.min) || !has(self.max) || "
+            f"!{matches('self.min', DECIMAL_PATTERN)} || !{matches('self.max', DECIMAL_PATTERN)} "
+            "|| double(self.min) <= double(self.max)",
+            message="threshold: expected min not above max",
+            holds=lambda check: (
+                check.min is None or check.max is None or float(check.min) <= float(check.max)
+            ),
+        ),
+    )
+
+    query: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="PromQL with exactly one series as its result. {{ candidate }}, {{ stable }} "
+        "(names of the revisions), {{ name }} and {{ namespace }} are filled in.",
+    )
+    max: Decimal | None = Field(default=None, description="Largest allowed value, a string.")
+    min: Decimal | None = Field(default=None, description="Smallest allowed value, a string.")
+    sustained: Duration = Field(
+        default="0s", description="Fails only when outside the limits for this long."
+    )
+
+    @property
+    def sustained_s(self) -> float:
+        """Shortest breach in seconds that counts."""
+        return seconds(self.sustained)
+
+
+class Check(ApiModel):
+    """One question put to the evidence: exactly one of errorRate, latency, threshold."""
+
+    rules = (
+        Rule(
+            cel="[has(self.errorRate), has(self.latency), has(self.threshold)]"
+            ".filter(given, given).size() == 1",
+            message="expected exactly one of errorRate, latency and threshold; give each "
+            "question a check of its own",
+            holds=lambda check: (
+                sum(q is not None for q in (check.error_rate, check.latency, check.threshold)) == 1
+            ),
+        ),
+    )
+
+    name: Label = Field(description="Name of the check, unique in the policy.")
+    error_rate: ErrorRateCheck | None = Field(
+        default=None, description="Compare the share of failed requests."
+    )
+    latency: LatencyCheck | None = Field(default=None, description="Compare response times.")
+    threshold: ThresholdCheck | None = Field(
+        default=None, description="Compare the value of a query with fixed limits."
+    )
+
+    @property
+    def paired(self) -> PairedCheck | None:
+        """The comparison with stable, or None for a threshold."""
+        return self.error_rate or self.latency

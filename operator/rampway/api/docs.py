@@ -1,0 +1,98 @@
+"""The reference page of the API, made from the same schemas as the CRDs."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from rampway.api.rules import LIST_KEYS, LIST_TYPE, VALIDATIONS
+from rampway.api.schema import INT_OR_STRING, PRESERVE, Schema
+
+_HEAD = """\
+<!-- Made from operator/rampway/api by `make crds`; change it there. -->
+# The API
+
+Group and version: `{api_version}`. The same text is in `kubectl explain {first} --recursive`.
+
+A field without a default may be left out, unless it is marked *required*. Durations are written
+as `90s`, `5m` or `1h30m` (at most 7 days), percentages as `5%` or `0.5%`, factors as `3x`; other
+decimal numbers are strings.
+"""
+
+
+def page(kinds: Sequence[tuple[str, str, Schema]], api_version: str) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        kinds: Per kind its name, its short name, and the schema of the whole object.
+        api_version: Group and version.
+    """
+    parts = [_HEAD.format(api_version=api_version, first=kinds[0][0].lower())]
+    for kind, short_name, schema in kinds:
+        parts.append(f"## {kind}\n\n{schema['description']} Short name: `{short_name}`.\n")
+        parts += [f"- {rule['message']}.\n" for rule in schema.get(VALIDATIONS, ())]
+        for part in ("spec", "status"):
+            parts += _tables(part, schema["properties"][part])
+    return "\n".join(parts)
+
+
+def _tables(path: str, schema: Schema) -> Iterator[str]:
+    """Yield a table for the object, then one for each object inside."""
+    yield f"### `{path}`\n\n{schema['description']}\n"
+    required = schema.get("required", ())
+    rows = ["| Field | Type | Default | What it is |", "|---|---|---|---|"]
+    for name, field in schema["properties"].items():
+        default = "*required*" if name in required else _default(field)
+        words = " ".join([field["description"], *_rules(field)])
+        rows.append(f"| `{name}` | {_type(field)} | {default} | {_cell(words)} |")
+    yield "\n".join(rows) + "\n"
+    yield from (f"- {rule['message']}.\n" for rule in schema.get(VALIDATIONS, ()))
+    for name, field in schema["properties"].items():
+        inner, mark = (field["items"], "[]") if "items" in field else (field, "")
+        if "properties" in inner:
+            yield from _tables(f"{path}.{name}{mark}", inner)
+
+
+def _rules(field: Schema) -> Iterator[str]:
+    """Yield what a value must meet, unless its object's own table says it."""
+    if "properties" in field:
+        return
+    for rule in field.get(VALIDATIONS, ()):
+        yield f"{rule['message'][0].upper()}{rule['message'][1:]}."
+    yield from _bounds(field)
+
+
+def _bounds(field: Schema) -> Iterator[str]:
+    if "minimum" in field:
+        yield f"{field['minimum']} to {field['maximum']}." if "maximum" in field else ""
+    if "maxItems" in field:
+        yield f"At most {field['maxItems']}."
+    if "maxProperties" in field:
+        yield f"At most {field['maxProperties']}."
+
+
+def _type(field: Schema) -> str:
+    if INT_OR_STRING in field:
+        return "integer or string"
+    if field["type"] == "array":
+        keys = field.get(LIST_KEYS)
+        kind = f"list by {keys[0]}" if keys else field[LIST_TYPE].replace("atomic", "list")
+        return f"{kind} of {_type(field['items'])}"
+    if isinstance(field.get("additionalProperties"), dict):
+        return f"map to {_type(field['additionalProperties'])}"
+    if PRESERVE in field:
+        return "any object"
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    return str(field["type"])
+
+
+def _default(field: Schema) -> str:
+    if "default" not in field or field["default"] == {}:
+        return ""
+    default = field["default"]
+    if isinstance(default, list):
+        return ", ".join(item["name"] for item in default)
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
