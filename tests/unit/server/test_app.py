@@ -13,6 +13,8 @@ from structlog.testing import capture_logs
 from unit.server.asgi import call, infer_body
 from unit.server.conftest import MakeApp
 
+from rampway_server import protocol
+
 INFER = "/v2/models/digits/infer"
 BODY = json.dumps(infer_body([[1.0] * 64])).encode()
 TWO = json.dumps(infer_body([[1.0, 2.0]])).encode()
@@ -205,6 +207,24 @@ async def test_answer_that_cannot_be_written_is_a_model_error(make_app: MakeApp)
     reply = await call(app, INFER, TWO)
     assert reply.status == 500
     assert b'outcome="model_error",revision="digits-abc"} 1.0' in metrics.render()
+
+
+async def test_error_of_the_server_itself_shows_no_internals(
+    make_app: MakeApp, classifier: LogisticRegression, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of the server is a 500 in JSON, counted as server_error; the log has the rest."""
+    app, metrics = make_app(classifier)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(protocol, "parse", broken)
+    with capture_logs() as lines:
+        reply = await call(app, INFER, BODY)
+    assert reply.status == 500
+    assert reply.error == "internal error of the model server; its log says more"
+    assert [line["event"] for line in lines] == ["internal error"]
+    assert b'outcome="server_error",revision="digits-abc"} 1.0' in metrics.render()
 
 
 async def test_health_answers_while_a_slow_model_predicts(make_app: MakeApp) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import http.client
 import importlib
 import json
 import signal
@@ -199,6 +200,24 @@ async def test_drain_loses_no_request(start_server: StartServer, model_file: Pat
     assert (code, "Traceback" in stderr) == (0, False)
     assert load.answered["digits-1"] > 100
     assert load.answered["digits-0"] > before
+
+
+def test_drain_sends_kept_connections_away(start_server: StartServer, model_file: Path) -> None:
+    """A client that never asks for endpoints is told to close, and may still connect anew."""
+    server = start_server(f"file://{model_file}", RAMPWAY_DRAIN_DELAY_S="2")
+    server.wait_ready()
+    kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    for expected in (None, "close"):
+        kept.request("POST", INFER, BODY)
+        reply = kept.getresponse()
+        reply.read()
+        assert (reply.status, reply.getheader("connection")) == (200, expected)
+        server.popen.send_signal(signal.SIGTERM)
+        while server.get("/v2/health/ready")[0] == 200:
+            time.sleep(0.01)
+    assert kept.sock is None
+    assert server.get("/v2/health/live")[0] == 200
+    assert server.end()[0] == 0
 
 
 async def test_drain_finishes_what_is_in_flight(
