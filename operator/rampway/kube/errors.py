@@ -49,15 +49,18 @@ def message_of(verb: str, target: str, status: int | str, words: str) -> str:
 
 
 def error_for(
-    verb: str, target: str, status: int, words: str, retry_after_s: float | None = None
+    target: str, status: int, words: str, *, verb: str, reason: str, retry_after_s: float | None
 ) -> KubeError:
-    """Return the error that an HTTP status of the API server means for this verb."""
+    """Return the error that an answer of the API server means for this verb.
+
+    `reason` is the one of its `Status`: a 409 on create may also be a quota written in between.
+    """
     message = message_of(verb, target, status, words)
     match status:
         case 404:
             return NotFound(message)
         case 409:
-            return AlreadyExists(message) if verb == "create" else Conflict(message)
+            return AlreadyExists(message) if reason == "AlreadyExists" else Conflict(message)
         case 403:
             return Forbidden(message)
         case 401 | 408 | 429:

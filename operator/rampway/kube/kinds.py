@@ -1,6 +1,7 @@
 """Every kind the operator reads or writes, and where the API server serves it."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Kind:
         parts = ["/apis" if self.group else "/api", self.api_version]
         parts += ["namespaces", namespace] if namespace else []
         parts += [part for part in (self.plural, name, subresource) if part]
-        return "/".join(parts)
+        return "/".join(quote(part, safe="/:") for part in parts)
 
 
 MODEL_DEPLOYMENT = Kind("rampway.dev", "v1alpha1", "modeldeployments", "ModelDeployment")

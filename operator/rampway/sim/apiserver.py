@@ -1,0 +1,128 @@
+"""An API server in memory that passes the contract suite of the real one, with faults on demand."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from rampway.kube.base import JsonPatch, Obj
+from rampway.kube.errors import KubeError
+from rampway.kube.kinds import Kind
+from rampway.sim.api_faults import Call, Fault, Faults, Killed, Predicate, When
+from rampway.sim.api_patch import copied, without_nulls
+from rampway.sim.api_store import Store
+
+__all__ = ["Call", "Killed", "MemoryApi", "Store"]
+
+T = TypeVar("T")
+
+
+class MemoryApi:
+    """The `KubeApi` over a `Store`: every call is logged, may be struck by a fault, and yields.
+
+    Several of them, one a client, may share one store; the log and the faults are each its own.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.calls: list[Call] = []
+        self.faults = Faults()
+
+    @property
+    def counts(self) -> Counter[tuple[str, str]]:
+        """How often each verb was called for each kind: `counts["patch", "Deployment"]`."""
+        return Counter((call.verb, call.kind.kind) for call in self.calls)
+
+    def fail_next(
+        self,
+        error: KubeError,
+        *,
+        after_calls: int = 0,
+        times: int = 1,
+        predicate: Predicate | None = None,
+        when: When = "before",
+    ) -> None:
+        """Let `error` strike the next `times` calls that match, after the first `after_calls`.
+
+        With `when="after"` the call takes effect and only its answer is lost.
+        """
+        self.faults.add(Fault(error, after_calls, predicate or _any, when, times))
+
+    def crash_after(
+        self, writes: int, *, when: When = "after", predicate: Predicate | None = None
+    ) -> None:
+        """Kill the process at the `writes`-th write (from 1), before or after its effect."""
+
+        def matches(call: Call) -> bool:
+            return call.writes and (predicate is None or predicate(call))
+
+        words = f"killed {when} write {writes}"
+        self.faults.add(Fault(Killed(words), writes - 1, matches, when, 1))
+
+    def revive(self) -> None:
+        """Start a new process: forget the kill, and every fault meant for the old one."""
+        self.faults.revive()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Obj:
+        """Return one object."""
+        call = Call("get", kind, namespace, name)
+        return await self._do(call, lambda: self.store.get(kind, namespace, name))
+
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Obj]:
+        """Return all objects with these labels."""
+        call = Call("list", kind, namespace, "", body=dict(labels or {}))
+        return await self._do(call, lambda: self.store.list(kind, namespace, labels))
+
+    async def create(self, kind: Kind, obj: Obj, *, dry_run: bool = False) -> Obj:
+        """Create an object."""
+        meta = obj.get("metadata") or {}
+        call = Call(
+            "create",
+            kind,
+            meta.get("namespace"),
+            meta.get("name") or "",
+            dry_run=dry_run,
+            body=without_nulls(obj),
+        )
+        return await self._do(call, lambda: self.store.create(kind, obj, dry_run=dry_run))
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        patch: Obj | JsonPatch,
+        *,
+        subresource: str | None = None,
+    ) -> Obj:
+        """Change an object."""
+        call = Call("patch", kind, namespace, name, subresource, body=copied(patch))
+        return await self._do(
+            call, lambda: self.store.patch(kind, namespace, name, patch, subresource=subresource)
+        )
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
+        """Delete an object; its dependants go when the store settles."""
+        call = Call("delete", kind, namespace, name, body={"uid": uid} if uid else None)
+        await self._do(call, lambda: self.store.delete(kind, namespace, name, uid=uid))
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    async def _do(self, call: Call, effect: Callable[[], T]) -> T:
+        await asyncio.sleep(0)  # as a real call does: others may write in between
+        self.calls.append(call)
+        lost = self.faults.before(call)
+        try:
+            return effect()
+        finally:
+            if lost is not None:
+                self.faults.strike(lost)
+
+
+def _any(_call: Call) -> bool:
+    return True
