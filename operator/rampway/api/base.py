@@ -25,6 +25,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$"
 NAME_LENGTH = 52
+NAME_EXPECTED = f"a lower-case letter, then letters, digits or -, at most {NAME_LENGTH} in all"
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 PERCENT_PATTERN = r"^([0-9]{1,3})(\.[0-9]{1,3})?%$"
 FACTOR_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,3})?x$"
@@ -150,7 +151,7 @@ Quantity = Annotated[
 Label = Annotated[
     str,
     Field(max_length=NAME_LENGTH),
-    Form(NAME_PATTERN, "a lower-case letter, then letters, digits or -, at most 52 in all"),
+    Form(NAME_PATTERN, NAME_EXPECTED),
 ]
 """A name within an object."""
 

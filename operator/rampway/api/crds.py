@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from rampway.api.base import GROUP, NAME_LENGTH, NAME_PATTERN, VERSION
+from rampway.api.base import GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
 from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from rampway.api.docs import page
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
@@ -19,10 +19,6 @@ from rampway.api.schema import Schema, structural
 
 MAX_BYTES = 200 * 1024
 """A CRD above this does not fit the annotation in which client-side apply keeps it."""
-NAME_MESSAGE = (
-    f"metadata.name: expected a lower-case letter, then letters, digits or -, "
-    f"at most {NAME_LENGTH} in all"
-)
 _MADE = "# Made from operator/rampway/api by `make crds`; change it there.\n"
 _COLUMN_TYPES = {"Age": "date", "Weight%": "integer"}
 
@@ -74,7 +70,11 @@ DEFINITIONS = (
         },
         root={
             VALIDATIONS: [
-                {"rule": f"self.metadata.name.matches(r'{NAME_PATTERN}')", "message": NAME_MESSAGE}
+                {
+                    "rule": f"self.metadata.name.matches(r'{NAME_PATTERN}')",
+                    "message": f"expected {NAME_EXPECTED}",
+                    "fieldPath": ".metadata.name",
+                }
             ]
         },
     ),
@@ -158,7 +158,8 @@ def root_schema(definition: Definition) -> Schema:
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}."},
             "kind": {"type": "string", "description": f"{definition.kind}."},
-            "metadata": {"type": "object"},
+            # Its name is here only so that a rule may point at it.
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": spec,
             "status": structural(definition.status, defaults=False),
         },

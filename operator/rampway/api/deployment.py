@@ -63,7 +63,7 @@ Namespace = Annotated[
     Field(max_length=63),
     Form(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "the name of a namespace"),
 ]
-Quantities = Annotated[dict[ShortText, Quantity], SHORT_KEYS]
+Quantities = Annotated[dict[str, Quantity], SHORT_KEYS]
 
 
 class Model(ApiModel):
@@ -91,7 +91,7 @@ class Info(ApiModel):
     version: Annotated[str, Field(max_length=63)] | None = Field(
         default=None, description="The version in your own words, shown in every status."
     )
-    lineage: Annotated[dict[ShortText, ShortText], SHORT_KEYS] = Field(
+    lineage: Annotated[dict[str, ShortText], SHORT_KEYS] = Field(
         default_factory=dict,
         max_length=32,
         description="Where the model comes from: dataset, commit, run …",

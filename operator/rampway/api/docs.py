@@ -28,7 +28,10 @@ def page(kinds: Sequence[tuple[str, str, Schema]], api_version: str) -> str:
     parts = [_HEAD.format(api_version=api_version, first=kinds[0][0].lower())]
     for kind, short_name, schema in kinds:
         parts.append(f"## {kind}\n\n{schema['description']} Short name: `{short_name}`.\n")
-        parts += [f"- {rule['message']}.\n" for rule in schema.get(VALIDATIONS, ())]
+        parts += [
+            f"- `{rule['fieldPath'].lstrip('.')}`: {rule['message']}.\n"
+            for rule in schema.get(VALIDATIONS, ())
+        ]
         for part in ("spec", "status"):
             parts += _tables(part, schema["properties"][part])
     return "\n".join(parts)

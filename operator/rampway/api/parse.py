@@ -1,16 +1,21 @@
 """From the API server's JSON to typed objects: the only place where raw objects are read."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from rampway.api.base import NAME_EXPECTED, NAME_PATTERN
 from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
 
 _MAX_MISTAKES = 5
 _MAX_SEEN = 80
+_PLAINER = {"missing": "required, but missing", "extra_forbidden": "unknown field"}
+"""Our words for pydantic's, by the type of the mistake."""
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -58,12 +63,15 @@ def parse_deployment(obj: Mapping[str, Any]) -> ModelDeployment:
     A status that cannot be read counts as lost, not as a mistake: it is rebuilt from the
     objects at every pass (B1), and refusing it would keep the operator from repairing it.
     """
+    metadata = _metadata(obj)
+    if not re.fullmatch(NAME_PATTERN, metadata["name"]):
+        raise Unparseable(f"metadata.name: expected {NAME_EXPECTED}; seen: {metadata['name']!r}")
     try:
         status = ModelDeploymentStatus.model_validate(obj.get("status") or {})
     except ValidationError:
         status = ModelDeploymentStatus()
     return ModelDeployment(
-        **_metadata(obj),
+        **metadata,
         spec=_validated(ModelDeploymentSpec, obj, "spec"),
         status=status,
         raw=obj,
@@ -111,18 +119,20 @@ def _validated(model: type[_M], obj: Mapping[str, Any], key: str) -> _M:
 def explain(error: ValidationError, root: str = "") -> str:
     """Return pydantic's findings as one line: per mistake the field's path, what, what was seen."""
     found = error.errors(include_url=False, include_context=False)
-    lines = [_mistake(item["loc"], item["msg"], item["input"], root) for item in found]
+    lines = [_mistake(item, root) for item in found]
     if len(lines) > _MAX_MISTAKES:
         lines[_MAX_MISTAKES:] = [f"and {len(lines) - _MAX_MISTAKES} more"]
     return "; ".join(lines)
 
 
-def _mistake(loc: tuple[int | str, ...], message: str, seen: object, root: str) -> str:
+def _mistake(item: ErrorDetails, root: str) -> str:
     path = root
-    for part in loc:
+    for part in item["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = message.removeprefix("Value error, ")
-    if isinstance(seen, Mapping):  # a whole object says nothing that its path does not
+    message = _PLAINER.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+    message = message.replace("Tuple should", "List should")
+    seen = item["input"]
+    if not isinstance(seen, str | int | float):  # an object says nothing that its path does not
         return f"{path.lstrip('.')}: {message}"
     shown = repr(seen)
     if len(shown) > _MAX_SEEN:
