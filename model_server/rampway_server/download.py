@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import ssl
 import time
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -78,11 +80,24 @@ async def _once(url: str, into: Path, max_bytes: int) -> str:
         raise _TransientError(
             f"model store broke off {public(url)} after {_size(into)} bytes"
         ) from error
-    except aiohttp.ServerTimeoutError as error:
-        raise _TransientError(f"model store silent {public(url)}: {error}") from error
     except aiohttp.ClientError as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _TransientError(f"model store unreachable {public(url)}: {reason}") from error
+        raise _TransientError(f"model store unreachable {public(url)}: {_why(error)}") from error
+
+
+def _why(error: aiohttp.ClientError) -> str:
+    """Return the system's words; the library's may hold a URL with a secret in its query."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return f"no connection within {_CONNECT_S:g} s"
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return f"silent for {_SILENCE_S:g} s"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, ssl.SSLError):
+        return str(cause)
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+    return type(cause).__name__
 
 
 def _size(path: Path) -> int:

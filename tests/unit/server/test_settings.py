@@ -73,3 +73,12 @@ def test_one_worker_per_cpu_of_the_limit(cpu_max: str, workers: int | None, tmp_
     expected = workers or min(4, len(os.sched_getaffinity(0)))
     assert worker_count(load(URI, {}), cgroup) == expected
     assert worker_count(load([*URI, "--workers", "3"], {}), cgroup) == 3
+
+
+def test_reference_page_lists_every_option() -> None:
+    """docs/reference/model-server.md has a row for each option with its variable and meaning."""
+    page = Path("docs/reference/model-server.md").read_text(encoding="utf-8")
+    for option in dataclasses.fields(Settings):
+        row = f"| `--{option.name.replace('_', '-')}` | `{option.metadata['env']}` |"
+        (line,) = (line for line in page.splitlines() if line.startswith(row))
+        assert line.endswith(f"| {option.metadata['help']} |")

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import hashlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -212,7 +213,7 @@ async def test_b28_unreachable_store_is_told(settings: Settings) -> None:
     with pytest.raises(StartError) as failed:
         await _fetch(settings, secret)
     told = str(failed.value)
-    assert told.startswith(f"model store unreachable {url}?…: ")
+    assert told.startswith(f"model store unreachable {url}?…: Connection refused ")
     assert "(4 tries in" in told
     assert "word" not in told
     assert "abc" not in told
@@ -246,8 +247,43 @@ async def test_b28_silent_store_is_told(
         return web.Response()
 
     async with _serving(silent) as url:
-        with pytest.raises(StartError, match="model store silent"):
+        with pytest.raises(StartError, match=r"model store unreachable .*: silent for 0\.05 s"):
             await _fetch(settings, url)
+
+
+async def test_b28_store_that_hangs_up_is_told(settings: Settings) -> None:
+    """B28: a store that closes the connection without a word is told so, without the query."""
+
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async with _serving(hang_up) as url:
+        with pytest.raises(StartError, match="ServerDisconnectedError") as failed:
+            await _fetch(settings, url + "?token=abc")
+    assert "abc" not in str(failed.value)
+
+
+async def test_b28_unencrypted_store_is_told(settings: Settings) -> None:
+    """B28: https to a store that speaks http is told in the words of the TLS library."""
+    async with _serving(_content) as url:
+        with pytest.raises(StartError, match=r"unreachable https://.*: \[SSL"):
+            await _fetch(settings, url.replace("http://", "https://"))
+
+
+async def test_b28_unknown_host_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B28: a host without an address is told in the resolver's words."""
+    error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def unknown(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(StartError, match="unreachable http://store/m: Name or service not known"):
+        await _fetch(settings, "http://store/m")
 
 
 async def test_b28_full_disk_is_told(settings: Settings) -> None:
