@@ -21,7 +21,7 @@ from rampway.core.actions import (
 )
 from rampway.core.course import Course, Outcome, enter, record, say
 from rampway.core.instants import from_wire, to_wire
-from rampway.core.judging import EvidenceState, Judged, judge
+from rampway.core.judging import Contest, EvidenceState, Judged, judge
 from rampway.core.observation import Observation, Revision
 from rampway.core.standing import Standing, project
 from rampway.core.writing import rollout_is_news, status_is_news
@@ -293,17 +293,14 @@ def _without_candidate(
 def _judged(
     obs: Observation, active: ModelRollout, candidate: Revision, stable: Revision
 ) -> Judged:
-    return judge(
-        active.spec.policy,
-        obs.evidence,
-        obs.look,
-        now_s=obs.now_s,
+    contest = Contest(
         candidate=candidate.name,
         stable=stable.name,
         weight_since_s=from_wire(active.status.step.in_force_since),
         traffic_since_s=from_wire(active.status.traffic_since),
         step_index=active.status.step.index,
     )
+    return judge(active.spec.policy, obs.evidence, obs.look, contest, obs.now_s)
 
 
 def _ensure_candidate(obs: Observation, candidate: Revision, outcome: Outcome) -> list[Action]:

@@ -1,0 +1,88 @@
+"""Latency by the same primitive: requests slower than a bound are events.
+
+"Slower by q": the candidate exceeds b' >= (1 + q) * b more often than stable exceeds b.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rampway.core.evidence.mixture import PairCount
+
+ENOUGH = 100
+"""Requests of stable's that a choice of bounds needs."""
+_TAILS = ((0.5, 1.0), (0.25, 2.0), (0.1, 3.0), (0.05, 2.0), (0.01, 1.0))
+"""Shares of stable's requests beyond a bound, with the interest in each."""
+
+Buckets = Sequence[tuple[float, int]]
+"""Requests up to each bound, `(bound_s, count)`, cumulative, bounds ascending, the last infinite."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPair:
+    """Two bucket bounds that are compared.
+
+    Attributes:
+        weight: Share of the check's budget; the weights of a check sum to 1.
+        stable_bound_s: Seconds; stable's requests beyond it are events.
+        candidate_bound_s: Seconds, at least (1 + q) times as long, for the candidate.
+    """
+
+    weight: float
+    stable_bound_s: float
+    candidate_bound_s: float
+
+
+def choose_bounds(
+    stable: Buckets, slowdown: float, quantile: float | None
+) -> tuple[BoundPair, ...]:
+    """Choose the bounds to compare, from stable's histogram before the rollout.
+
+    Chosen once, before the candidate's counts are seen, so the choice costs no validity.
+
+    Args:
+        stable: Stable's cumulative histogram.
+        slowdown: Tolerated relative increase, 0.2 for 20 %.
+        quantile: In (0, 1), the part of the distribution to judge; None: all of it.
+
+    Returns:
+        The pairs, the most interesting one first; empty while stable has too few requests.
+    """
+    total = stable[-1][1] if stable else 0
+    if total < ENOUGH:
+        return ()
+    wanted = _TAILS if quantile is None else ((1 - quantile, 1.0),)
+    interest: dict[tuple[float, float], float] = {}
+    for tail, weight in wanted:
+        pair = _pair(stable, slowdown, tail * total)
+        if pair is not None:
+            interest[pair] = max(weight, interest.get(pair, 0.0))
+    whole = sum(interest.values())
+    pairs = [BoundPair(w / whole, *bounds) for bounds, w in interest.items()]
+    return tuple(sorted(pairs, key=lambda p: -p.weight))
+
+
+def tail_counts(pair: BoundPair, candidate: Buckets, stable: Buckets) -> PairCount:
+    """Return requests and slow requests of both in one interval, from its histograms."""
+    return PairCount(
+        *_beyond(candidate, pair.candidate_bound_s), *_beyond(stable, pair.stable_bound_s)
+    )
+
+
+def _pair(stable: Buckets, slowdown: float, most_beyond: float) -> tuple[float, float] | None:
+    """Return the smallest bound that so many of stable's requests exceed, and the candidate's."""
+    total = stable[-1][1]
+    finite = [bound for bound, _ in stable[:-1]]
+    for bound, count in stable[:-1]:
+        if total - count <= most_beyond:
+            slower = (b for b in finite if b >= (1 + slowdown) * bound * (1 - 1e-3))
+            limit = next(slower, None)
+            return None if limit is None else (bound, limit)
+    return None
+
+
+def _beyond(buckets: Buckets, bound_s: float) -> tuple[int, int]:
+    if not buckets:
+        return 0, 0
+    total = buckets[-1][1]
+    within = next((count for bound, count in buckets if bound == bound_s), total)
+    return total, total - within

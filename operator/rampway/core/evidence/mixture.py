@@ -1,0 +1,116 @@
+"""The one primitive: does an event happen more often in the candidate than in stable?
+
+H0: p_c <= ratio * p_s + floor. Per interval and alternative r = rho * ratio, rho > 1, with
+theta0 = n_c * ratio / (n_c * ratio + n_s), the factor is
+
+    rho**e_c / c**(e_c + e_s) * exp(-n_c * floor * (rho / c - 1)),   c = 1 + theta0 * (rho - 1)
+
+the likelihood ratio of the candidate's share of the events. Its mean under H0 is at most 1 for
+Poisson counts and for Bernoulli events of any frequency, any base rate that changes with time and
+any exposures, so by Ville's inequality the mixture's chance of ever reaching 1/alpha is at most
+alpha (Lindon & Malek, arXiv 2011.03567; Turner, Ly & Grünwald, arXiv 2106.02693).
+"""
+
+import math
+from dataclasses import dataclass
+
+RHOS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
+WEIGHTS = (0.03, 0.14, 0.15, 0.06, 0.10, 0.34, 0.12, 0.06)
+CASH = 0.10
+"""Share kept back at the start, so that harm which begins late still finds a fresh stake."""
+INVESTED_PER_LOOK = 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class PairCount:
+    """Requests and events of candidate and stable in one interval.
+
+    Raises:
+        ValueError: a negative count, or more events than requests.
+    """
+
+    candidate_n: int
+    candidate_events: int
+    stable_n: int
+    stable_events: int
+
+    def __post_init__(self) -> None:
+        for role, n, events in (
+            ("candidate", self.candidate_n, self.candidate_events),
+            ("stable", self.stable_n, self.stable_events),
+        ):
+            if n < 0 or events < 0 or events > n:
+                raise ValueError(
+                    f"{role}: {events} events in {n} requests; expected 0 <= events <= requests"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What is not called harm: p_c <= ratio * p_s + floor.
+
+    Attributes:
+        ratio: At least 1; 1.1 tolerates a relative increase of 10 %.
+        floor: Fraction of the requests tolerated on top, 0 to 1.
+    """
+
+    ratio: float
+    floor: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """The mixture's capital: logarithm per component, and cash.
+
+    Attributes:
+        log_w: log W_j, one per member of RHOS; starts at 0.9 times its weight.
+        cash: What is not invested yet.
+    """
+
+    log_w: tuple[float, ...] = tuple(math.log((1 - CASH) * w) for w in WEIGHTS)
+    cash: float = CASH
+
+    def log_total(self) -> float:
+        """Return the logarithm of the e-value, components and cash together."""
+        return log_sum([*self.log_w, math.log(self.cash)])
+
+
+def log_factor(rho: float, counts: PairCount, tolerance: Tolerance) -> float:
+    """Return the logarithm of one interval's factor for one alternative."""
+    exposure = counts.candidate_n * tolerance.ratio
+    theta0 = exposure / (exposure + counts.stable_n)
+    c = 1 + theta0 * (rho - 1)
+    events = counts.candidate_events + counts.stable_events
+    gained = counts.candidate_events * math.log(rho) - events * math.log(c)
+    return gained - counts.candidate_n * tolerance.floor * (rho / c - 1)
+
+
+def bet(
+    stake: Stake, counts: PairCount, tolerance: Tolerance, *, phi: float = 1.0, cap: float = math.inf
+) -> Stake:
+    """Return the stake after one look.
+
+    Args:
+        stake: The stake before.
+        counts: What the look added; without requests on both sides nothing is known from it.
+        tolerance: What is not called harm.
+        phi: Over-dispersion known before this look, at least 1; log factors are divided by it.
+        cap: The most that a component may gain, in nats. Both only make the bet smaller.
+    """
+    if counts.candidate_n == 0 or counts.stable_n == 0:
+        return stake
+    invest = INVESTED_PER_LOOK * stake.cash
+    log_w = tuple(
+        log_sum([old, math.log(invest * weight)])
+        + min(cap, log_factor(rho, counts, tolerance) / phi)
+        for rho, weight, old in zip(RHOS, WEIGHTS, stake.log_w, strict=True)
+    )
+    return Stake(log_w, stake.cash - invest)
+
+
+def log_sum(logs: list[float]) -> float:
+    """Return log(sum(exp(x))) without overflow."""
+    top = max(logs)
+    if top == -math.inf:
+        return top
+    return top + math.log(sum(math.exp(x - top) for x in logs))

@@ -1,0 +1,295 @@
+"""The checks of a rollout: evidence so far and a new look come in, answers come out (B17-B21)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from rampway.api.policy import Check, Policy
+from rampway.api.rollout import CheckStatus
+from rampway.core import paired, thresholds
+from rampway.core.deltas import Delta, Ledger, advance, start_ledger
+from rampway.core.instants import brief, to_wire
+from rampway.core.paired import PairedState
+
+if TYPE_CHECKING:
+    from rampway.core.counters import Scrape
+    from rampway.core.observation import Look
+
+STALE_S = 60.0
+"""A revision that was not scraped for so long is not known to be well."""
+SETTLE_S = 1.0
+"""A weight reaches the last proxy this long after the gateway accepted it."""
+
+
+class CheckState(StrEnum):
+    """What a check answers."""
+
+    PASS = "Pass"
+    FAIL = "Fail"
+    WAITING = "Waiting"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check's answer, with a sentence.
+
+    Attributes:
+        at_once: A failure that puts back all traffic at once (B24: errors).
+        mistake: The user's query is wrong, and how (B21); empty otherwise.
+    """
+
+    name: str
+    state: CheckState
+    message: str
+    at_once: bool = False
+    mistake: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceState:
+    """Evidence of one rollout so far; what a checkpoint holds (B32).
+
+    Attributes:
+        seen_s: Until when the metrics were read.
+        ledger: Last accepted counters of each pod.
+        paired: State of each comparison with stable, by check.
+        breaches: Since when a threshold's value is outside its limits, by check.
+        step_index: Step that `step_requests` belongs to.
+        step_requests: First attempts that the candidate answered in this step.
+        rate_per_s: Candidate's requests per second, smoothed; for telling how long is left.
+        last_scrape_s: Time of the newest scrape, by revision.
+        cutoff_s: Scrapes up to here belong to an earlier weight.
+    """
+
+    seen_s: float
+    ledger: Ledger
+    paired: Mapping[str, PairedState] = field(default_factory=dict)
+    breaches: Mapping[str, float] = field(default_factory=dict)
+    step_index: int = 0
+    step_requests: int = 0
+    rate_per_s: float = 0.0
+    last_scrape_s: Mapping[str, float] = field(default_factory=dict)
+    cutoff_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The answers of all checks at one pass.
+
+    Attributes:
+        state: Evidence from now on; None while no look was taken.
+        checkpoint: The same as text, for the rollout's status.
+    """
+
+    state: EvidenceState | None
+    results: tuple[CheckResult, ...]
+
+    @property
+    def failed(self) -> CheckResult | None:
+        """The first check that failed."""
+        return next((r for r in self.results if r.state is CheckState.FAIL), None)
+
+    @property
+    def unknown(self) -> str:
+        """Why a check cannot tell, the first one's sentence; empty if all can."""
+        return self._first(CheckState.UNKNOWN)
+
+    @property
+    def waiting(self) -> str:
+        """What a check waits for, the first one's sentence; empty if none does."""
+        return self._first(CheckState.WAITING)
+
+    @property
+    def mistake(self) -> str:
+        """What is wrong with a user's query; empty if nothing is."""
+        return next((f"check {r.name}: {r.mistake}" for r in self.results if r.mistake), "")
+
+    @property
+    def requests(self) -> int:
+        """First attempts that the candidate answered in this step."""
+        return self.state.step_requests if self.state else 0
+
+    def as_status(self, now_s: float) -> dict[str, object]:
+        """Return the fields of the rollout's status that tell of the checks."""
+        from rampway.core.checkpoint import to_text
+
+        found = tuple(
+            CheckStatus(name=r.name, state=r.state.value, message=r.message) for r in self.results
+        )
+        evidence = to_text(self.state) if self.state else ""
+        return {"checks": found, "checked_at": to_wire(now_s), "evidence": evidence}
+
+    def _first(self, state: CheckState) -> str:
+        return next((f"{r.name}: {r.message}" for r in self.results if r.state is state), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Who is judged, and under which weight.
+
+    Attributes:
+        candidate: Name of the candidate's revision.
+        stable: Name of stable's revision.
+        weight_since_s: Since when the step's weight is in force; None while it is not.
+        traffic_since_s: Since when the candidate gets requests at all; None while it does not.
+        step_index: The step that runs.
+    """
+
+    candidate: str
+    stable: str
+    weight_since_s: float | None
+    traffic_since_s: float | None
+    step_index: int
+
+
+def judge(
+    policy: Policy,
+    state: EvidenceState | None,
+    look: "Look | None",
+    contest: Contest,
+    now_s: float,
+) -> Judged:
+    """Take in a look and answer all checks. A check that never ran is never a pass (B21)."""
+    if look is None:
+        text = "no look at the metrics since the operator started"
+        return Judged(state, _all(policy.checks, CheckState.UNKNOWN, text))
+    before = state or EvidenceState(seen_s=0.0, ledger=start_ledger(look.at_s))
+    after = before
+    if look.at_s > before.seen_s:
+        if not look.problem:
+            after = _take_in(policy, before, look, contest)
+        after = replace(after, breaches=thresholds.breaches(policy.checks, after.breaches, look))
+    if contest.traffic_since_s is None:
+        text = "waits for the candidate's first requests"
+        return Judged(after, _all(policy.checks, CheckState.WAITING, text))
+    return Judged(after, _answers(policy, after, look, contest, now_s))
+
+
+def _all(checks: Sequence[Check], state: CheckState, text: str) -> tuple[CheckResult, ...]:
+    return tuple(CheckResult(check.name, state, text) for check in checks)
+
+
+def _take_in(
+    policy: Policy, state: EvidenceState, look: "Look", contest: Contest
+) -> EvidenceState:
+    """Count what is new, leaving out what straddles a change of weight."""
+    new_step = contest.step_index != state.step_index
+    requests = 0 if new_step else state.step_requests
+    cutoff_s = (
+        look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
+    )
+    stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
+    ledger, _ = advance(state.ledger, stale)
+    ledger, deltas = advance(ledger, counted)
+    mine = deltas.get(contest.candidate, Delta())
+    other = deltas.get(contest.stable, Delta())
+    paired_states = paired.start(policy.checks, state.paired, ledger, contest.stable)
+    changed = cutoff_s != state.cutoff_s
+    updated = {
+        check.name: paired.update(
+            check, paired_states[check.name], mine, other, new_segment=changed
+        )
+        for check in policy.checks
+        if check.paired
+    }
+    newest = dict(state.last_scrape_s)
+    for scrape in look.scrapes:
+        newest[scrape.revision] = max(newest.get(scrape.revision, 0.0), scrape.at_s)
+    passed_s = look.at_s - state.seen_s
+    rate = mine.requests / passed_s if state.seen_s and passed_s > 0 else 0.0
+    settled = contest.weight_since_s is not None and not changed
+    return replace(
+        state,
+        seen_s=look.at_s,
+        ledger=ledger,
+        paired=updated,
+        step_index=contest.step_index,
+        step_requests=requests + mine.requests,
+        rate_per_s=0.8 * state.rate_per_s + 0.2 * rate if settled and state.rate_per_s else rate,
+        last_scrape_s=newest,
+        cutoff_s=cutoff_s,
+    )
+
+
+def _split(
+    ledger: Ledger, scrapes: Sequence["Scrape"], cutoff_s: float
+) -> tuple[list["Scrape"], list["Scrape"]]:
+    """Split scrapes into those that must not count and those that do.
+
+    What a pod counted between its last scrape before the cutoff and its first one after it
+    belongs to two weights, so that first one is left out too (statistics: a weight change inside
+    an interval while the shared rate surges).
+    """
+    spanning = {pod for pod, at_s in ledger.last_scrapes().items() if at_s < cutoff_s}
+    stale: list[Scrape] = []
+    counted: list[Scrape] = []
+    for scrape in sorted(scrapes, key=lambda s: s.at_s):
+        pod = (scrape.namespace, scrape.pod)
+        if scrape.at_s < cutoff_s:
+            stale.append(scrape)
+            spanning.add(pod)
+        elif pod in spanning:
+            stale.append(scrape)
+            spanning.discard(pod)
+        else:
+            counted.append(scrape)
+    return stale, counted
+
+
+def _answers(
+    policy: Policy, state: EvidenceState, look: "Look", contest: Contest, now_s: float
+) -> tuple[CheckResult, ...]:
+    blind = look.problem or _blind(state, contest, now_s)
+    culprits = paired.culprits(policy, state.paired)
+    found: list[CheckResult] = []
+    for check in policy.checks:
+        if check.threshold is not None:
+            breach_s = state.breaches.get(check.name)
+            found.append(_threshold(check, look, breach_s, now_s))
+        else:
+            found.append(_paired(policy, check, state, blind, harmful=check.name in culprits))
+    return tuple(found)
+
+
+def _threshold(
+    check: Check, look: "Look", breach_s: float | None, now_s: float
+) -> CheckResult:
+    verdict, text, mistake = thresholds.answer(check, look.answers.get(check.name), breach_s, now_s)
+    return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
+
+
+def _paired(
+    policy: Policy, check: Check, state: EvidenceState, blind: str, *, harmful: bool
+) -> CheckResult:
+    mine = state.paired.get(check.name)
+    at_once = check.error_rate is not None
+    if harmful and mine is not None:  # harm once seen stays seen, also when the metrics go away
+        text = paired.harm_sentence(policy, check, mine)
+        return CheckResult(check.name, CheckState.FAIL, text, at_once=at_once)
+    if blind:
+        return CheckResult(check.name, CheckState.UNKNOWN, blind)
+    if mine is None or not mine.processes:
+        text = "waits until stable has answered 100 requests"
+        return CheckResult(check.name, CheckState.WAITING, text)
+    missing = paired.missing(policy, check, mine)
+    if missing == 0:
+        return CheckResult(check.name, CheckState.PASS, paired.calm_sentence(check, mine))
+    text = paired.calm_sentence(check, mine)
+    if missing is None:
+        more = "cannot yet tell how many more requests are needed"
+    else:
+        more = f"about {missing} more requests on the candidate"
+        if state.rate_per_s > 0:
+            more += f", {brief(missing / state.rate_per_s)} at the present rate"
+    return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
+
+
+def _blind(state: EvidenceState, contest: Contest, now_s: float) -> str:
+    """Return which revision the metrics say nothing of, empty if they tell of both."""
+    for role, revision in (("candidate", contest.candidate), ("stable", contest.stable)):
+        seen_s = state.last_scrape_s.get(revision, contest.traffic_since_s or now_s)
+        if now_s - seen_s > STALE_S:
+            return f"no scrape of the {role} {revision} for {brief(now_s - seen_s)}"
+    return ""

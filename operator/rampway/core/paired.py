@@ -1,0 +1,194 @@
+"""Checks that compare with stable: which counts they take, and what their evidence says."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rampway.api.policy import Check, Policy
+from rampway.core import evidence
+from rampway.core.deltas import Delta, Ledger
+from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
+
+SERVER_ERRORS = ("model_error", "server_error")
+CLIENT_ERRORS = ("client_error",)
+_ERRORS = ((0.7, SERVER_ERRORS), (0.3, CLIENT_ERRORS))
+"""Budget of the two kinds of failed answers. A candidate that refuses what stable accepts (4xx)
+does harm too; bad clients reach both revisions alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedState:
+    """Evidence of one comparison.
+
+    Attributes:
+        processes: One per kind of event; empty while the bounds are not chosen.
+        bounds: For latency: the bounds compared, in the order of `processes`.
+    """
+
+    processes: tuple[EProcess, ...] = ()
+    bounds: tuple[BoundPair, ...] = ()
+
+
+def start(
+    checks: Sequence[Check],
+    before: Mapping[str, PairedState],
+    ledger: Ledger,
+    stable: str,
+) -> dict[str, PairedState]:
+    """Return the states of all comparisons, those that can begin begun."""
+    return {
+        check.name: _started(check, before.get(check.name, PairedState()), ledger, stable)
+        for check in checks
+        if check.paired
+    }
+
+
+def _started(check: Check, state: PairedState, ledger: Ledger, stable: str) -> PairedState:
+    if state.processes:
+        return state
+    if check.latency is None:
+        return PairedState(tuple(EProcess() for _ in _ERRORS))
+    latency = check.latency
+    seen = ledger.histogram(stable)
+    bounds = evidence.choose_bounds(seen, latency.slowdown, latency.quantile)
+    return PairedState(tuple(EProcess() for _ in bounds), bounds)
+
+
+def update(
+    check: Check, state: PairedState, candidate: Delta, stable: Delta, *, new_segment: bool
+) -> PairedState:
+    """Return the state after one look."""
+    tolerance = tolerance_of(check)
+    counts = _counts(check, state, candidate, stable)
+    return replace(
+        state,
+        processes=tuple(
+            evidence.update(process, count, tolerance, new_segment=new_segment)
+            for process, count in zip(state.processes, counts, strict=True)
+        ),
+    )
+
+
+def tolerance_of(check: Check) -> Tolerance:
+    """Return what a check does not call harm."""
+    if check.error_rate is not None:
+        return Tolerance(check.error_rate.ratio, check.error_rate.floor)
+    # A slower bound is the tolerance in time; in frequency there is none but the floor.
+    return Tolerance(1.0, check.latency.floor if check.latency else 0.0)
+
+
+def _counts(
+    check: Check, state: PairedState, candidate: Delta, stable: Delta
+) -> list[PairCount]:
+    if check.latency is not None:
+        return [evidence.tail_counts(p, candidate.buckets, stable.buckets) for p in state.bounds]
+    return [
+        PairCount(
+            candidate.requests,
+            sum(candidate.outcomes.get(kind, 0) for kind in kinds),
+            stable.requests,
+            sum(stable.outcomes.get(kind, 0) for kind in kinds),
+        )
+        for _, kinds in _ERRORS
+    ]
+
+
+def shares(check: Check, state: PairedState) -> list[float]:
+    """Return each process's share of the check's budget, summing to 1."""
+    if check.latency is not None:
+        return [pair.weight for pair in state.bounds]
+    return [share for share, _ in _ERRORS]
+
+
+def log_e(check: Check, state: PairedState) -> float:
+    """Return the logarithm of a check's e-value: the average of its processes'."""
+    if not state.processes:
+        return 0.0
+    parts = zip(shares(check, state), (p.log_e() for p in state.processes), strict=True)
+    return evidence.log_average(list(parts))
+
+
+def culprits(policy: Policy, states: Mapping[str, PairedState]) -> frozenset[str]:
+    """Return the checks that show harm, all of them sharing one error budget (B19).
+
+    Harm is called when the weighted sum of all e-values reaches 1/alpha. The check whose own
+    e-value is beyond its share is named; if none is, the one that contributes most.
+    """
+    paired = [check for check in policy.checks if check.paired]
+    if not paired:
+        return frozenset()
+    share = 1 / len(paired)
+    logs = {c.name: log_e(c, states.get(c.name, PairedState())) for c in paired}
+    bound = -math.log(policy.alpha)
+    whole = evidence.log_average([(share, value) for value in logs.values()])
+    if whole < bound:
+        return frozenset()
+    named = frozenset(name for name, value in logs.items() if value >= bound - math.log(share))
+    return named or frozenset({max(logs, key=lambda name: logs[name])})
+
+
+def missing(policy: Policy, check: Check, state: PairedState) -> int | None:
+    """Return how many more requests the check needs to have had power; None if unknown (B18)."""
+    number = sum(1 for c in policy.checks if c.paired)
+    limits = check.paired
+    if limits is None or not state.processes:
+        return None
+    needs: list[int | None] = []
+    judged = _decisive(check, state)
+    for share, process in judged:
+        log_bound = -math.log(policy.alpha * share / number)
+        needs.append(
+            evidence.requests_missing(
+                process, tolerance_of(check), limits.detect_ratio, log_bound
+            )
+        )
+    known = [n for n in needs if n is not None]
+    return max(known) if len(known) == len(needs) else None
+
+
+def _decisive(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
+    """Return the processes that need power: all kinds of errors; latency's most interesting."""
+    pairs = list(zip(shares(check, state), state.processes, strict=True))
+    return pairs[:1] if check.latency is not None else pairs
+
+
+def harm_sentence(policy: Policy, check: Check, state: PairedState) -> str:
+    """Return what was seen, for a check that shows harm."""
+    return f"{_seen(check, state)}; a false alarm at this point has a chance under {_rate(policy)}"
+
+
+def calm_sentence(check: Check, state: PairedState) -> str:
+    """Return what was seen, for a check that shows none."""
+    return _seen(check, state)
+
+
+def _rate(policy: Policy) -> str:
+    return policy.false_rollback_rate.replace("%", " %")
+
+
+def _seen(check: Check, state: PairedState) -> str:
+    """Return counts of the process that tells most, and how many times as often it happens."""
+    weights = shares(check, state)
+    index = max(
+        range(len(state.processes)),
+        key=lambda i: state.processes[i].log_e() + math.log(weights[i]),
+    )
+    process = state.processes[index]
+    total = process.total
+    if check.latency is not None:
+        pair = state.bounds[index]
+        did = f"took longer than {_ms(pair.candidate_bound_s)}"
+        compared = f" longer than {_ms(pair.stable_bound_s)}"
+    else:
+        did = "failed" if index == 0 else "were refused as the client's fault"
+        compared = ""
+    text = (
+        f"{total.candidate_events} of {total.candidate_n} requests {did} on the candidate, "
+        f"{total.stable_events} of {total.stable_n}{compared} on stable"
+    )
+    times = evidence.ratio(process)
+    return text if times is None else f"{text}: {times:.1f} times as often"
+
+
+def _ms(duration_s: float) -> str:
+    return f"{1000 * duration_s:.3g} ms" if duration_s < 1 else f"{duration_s:.3g} s"

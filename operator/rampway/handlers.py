@@ -1,0 +1,108 @@
+"""kopf's part: watch, and put keys into our queue. Nothing else happens here.
+
+Declarations only: kopf keeps no state, writes nothing into objects and holds no finalizer.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kopf
+
+from rampway.api import labels
+from rampway.kube.kinds import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    MODEL_DEPLOYMENT,
+    MODEL_ROLLOUT,
+    POD,
+    SERVICE,
+    Kind,
+)
+
+Key = tuple[str, str]
+
+OWN_KINDS = (MODEL_ROLLOUT, DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE, HTTP_ROUTE)
+"""Kinds whose objects name their ModelDeployment in a label."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Keeps nothing: there are no handlers whose progress kopf could keep."""
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was stored."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is stored."""
+
+    def purge(self, **_: Any) -> None:
+        """Nothing is there to purge."""
+
+    def touch(self, **_: Any) -> None:
+        """Nothing is touched."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """Return the essence as it is."""
+        return essence
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps nothing: we compare with what is, not with what was (halves the cost of an event)."""
+
+    def build(self, **_: Any) -> Any:
+        """Return an empty essence."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was stored."""
+
+    def store(self, **_: Any) -> None:
+        """Nothing is stored."""
+
+
+def registry(enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:
+    """Return the handlers: each event puts the key of its ModelDeployment into the queue."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.event(**_selector(MODEL_DEPLOYMENT), registry=handlers)
+    def on_deployment(namespace: str, name: str, **_: Any) -> None:
+        enqueue((namespace, name))
+
+    for kind in OWN_KINDS:
+
+        @kopf.on.event(**_selector(kind), id=f"on-{kind.plural}", registry=handlers)
+        def on_owned(namespace: str, meta: Mapping[str, Any], **_: Any) -> None:
+            name = (meta.get("labels") or {}).get(labels.DEPLOYMENT)
+            if name:
+                enqueue((namespace, name))
+
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: fixed kinds, short waits, no writes."""
+    chosen = kopf.OperatorSettings()
+    chosen.persistence.progress_storage = NoProgress()
+    chosen.persistence.diffbase_storage = NoDiffBase()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True  # the kinds are known; no watch of CRDs and namespaces
+    chosen.queueing.idle_timeout = 0.5
+    chosen.queueing.error_delays = (1, 2, 5, 10, 30)
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 310
+    chosen.watching.connect_timeout = 15
+    chosen.watching.chunk_size = 500
+    chosen.networking.request_timeout = 20
+    # An embedded operator must never be killed by kopf's own timer (kopf arms it on a cancel).
+    chosen.process.ultimate_exiting_timeout = None
+    ours = f"{labels.MANAGED_BY}={labels.MANAGER}"
+    for kind in OWN_KINDS:
+        chosen.watching.label_selectors[kind.plural] = ours
+    return chosen
+
+
+def _selector(kind: Kind) -> dict[str, Any]:
+    found: dict[str, Any] = {"version": kind.version, "plural": kind.plural}
+    if kind.group:
+        found["group"] = kind.group
+    return found

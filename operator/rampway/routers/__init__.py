@@ -1,0 +1,1 @@
+"""How traffic is split: routers behind one Protocol."""

@@ -1,0 +1,125 @@
+"""Carry out actions in their order; what is done already is done (B29)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rampway.api import labels
+from rampway.api.parse import ModelDeployment
+from rampway.core import revision
+from rampway.core.actions import (
+    Action,
+    Annotate,
+    Create,
+    Delete,
+    Emit,
+    PointService,
+    Scale,
+    SetWeights,
+    WriteRollout,
+    WriteStatus,
+)
+from rampway.core.observation import Observation
+from rampway.kube.base import KubeApi
+from rampway.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound
+from rampway.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    MODEL_DEPLOYMENT,
+    MODEL_ROLLOUT,
+    SERVICE,
+    Kind,
+)
+from rampway.routers.base import Router
+from rampway.shell.events import Recorder
+from rampway.shell.memory import Memory
+
+_KINDS = {k.kind: k for k in (CONFIG_MAP, DEPLOYMENT, MODEL_ROLLOUT, SERVICE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Carries out the actions of a decision."""
+
+    api: KubeApi
+    router: Router
+    recorder: Recorder
+
+    async def execute(
+        self, actions: tuple[Action, ...], obs: Observation, memory: Memory
+    ) -> None:
+        """Carry out the actions; the first that fails ends the pass, and the next pass goes on.
+
+        Raises:
+            KubeError: of the action that failed.
+        """
+        for action in actions:
+            await self._one(action, obs, memory)
+
+    async def _one(self, action: Action, obs: Observation, memory: Memory) -> None:
+        deployment = obs.deployment
+        match action:
+            case SetWeights(candidate, weight_pct):
+                await self.router.set_weights(deployment, candidate, weight_pct)
+            case Create(kind, manifest):
+                await self._create(_KINDS[kind], dict(manifest), memory)
+            case Scale(name, replicas):
+                patch = {"spec": {"replicas": replicas}}
+                await self.api.patch(DEPLOYMENT, deployment.namespace, name, patch)
+            case Annotate(name, annotations):
+                patch = {"metadata": {"annotations": dict(annotations)}}
+                await self.api.patch(DEPLOYMENT, deployment.namespace, name, patch)
+            case PointService(digest):
+                await self._point_service(deployment, digest)
+            case WriteRollout(name, status):
+                await self._write_rollout(obs, name, _dump(status))
+            case WriteStatus(status):
+                await self._write_status(MODEL_DEPLOYMENT, deployment, _dump(status))
+            case Delete(kind, name, uid):
+                await self._delete(_KINDS[kind], deployment.namespace, name, uid)
+            case Emit():
+                await self.recorder.record(deployment, action, memory.emitted)
+
+    async def _create(self, kind: Kind, manifest: dict[str, Any], memory: Memory) -> None:
+        try:
+            await self.api.create(kind, manifest)
+        except AlreadyExists:
+            return
+        except (Invalid, Forbidden) as refused:
+            if kind is not DEPLOYMENT:
+                raise
+            memory.refusals[manifest["metadata"]["labels"][labels.REVISION]] = str(refused)
+
+    async def _point_service(self, deployment: ModelDeployment, digest: str) -> None:
+        wanted = revision.service(deployment, deployment.name, digest)
+        patch = {"spec": {"selector": wanted["spec"]["selector"]}}
+        try:
+            await self.api.patch(SERVICE, deployment.namespace, deployment.name, patch)
+        except NotFound:
+            await self.api.create(SERVICE, wanted)
+
+    async def _write_rollout(self, obs: Observation, name: str, status: dict[str, Any]) -> None:
+        read = next((r for r in obs.rollouts if r.name == name), None)
+        if read is not None:
+            await self._write_status(MODEL_ROLLOUT, read, status)
+
+    async def _write_status(self, kind: Kind, read: Any, status: dict[str, Any]) -> None:
+        """Write a status over the very version that was read: a stale decision is refused."""
+        before = read.raw.get("status") or {}
+        # A merge patch keeps what it does not name: what is gone has to be named.
+        gone = {key: None for key in before if key not in status}
+        patch = {
+            "metadata": {"resourceVersion": read.resource_version, "uid": read.uid},
+            "status": gone | status,
+        }
+        await self.api.patch(kind, read.namespace, read.name, patch, subresource="status")
+
+    async def _delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        try:
+            await self.api.delete(kind, namespace, name, uid=uid or None)
+        except NotFound:
+            return
+
+
+def _dump(status: Any) -> dict[str, Any]:
+    found: dict[str, Any] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return found

@@ -1,0 +1,143 @@
+"""Read everything that a decision about one ModelDeployment may see, live, never from a cache.
+
+A cache lags behind what we wrote ourselves; a live read is what makes a pass safe to repeat.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rampway.api import labels
+from rampway.api.parse import ModelDeployment, parse_deployment, parse_rollout
+from rampway.core.conflicts import Claim, conflicting
+from rampway.core.observation import Defaults, Look, Observation, Revision
+from rampway.core.revision import revision_hash
+from rampway.kube.base import KubeApi, Obj
+from rampway.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    MODEL_DEPLOYMENT,
+    MODEL_ROLLOUT,
+    POD,
+    SERVICE,
+)
+from rampway.routers.base import Router
+from rampway.shell import reading
+from rampway.shell.memory import Memory
+
+ProbeDigest = Callable[[str, Obj, str], Awaitable[str]]
+"""Asks a pod (namespace, pod, model name) which digest it loaded; empty if it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """Gathers observations.
+
+    Attributes:
+        probe_digest: How a pod is asked which bytes it loaded (B3).
+    """
+
+    api: KubeApi
+    router: Router
+    defaults: Defaults
+    probe_digest: ProbeDigest
+
+    async def observe(
+        self, deployment: ModelDeployment, memory: Memory, look: Look | None, now_s: float
+    ) -> Observation:
+        """Return the observation of one ModelDeployment at this instant."""
+        ours = {labels.DEPLOYMENT: deployment.name}
+        space = deployment.namespace
+        objects = await asyncio.gather(
+            self.api.list(DEPLOYMENT, space, ours),
+            self.api.list(POD, space, ours),
+            self.api.list(SERVICE, space, ours),
+            self.api.list(ENDPOINT_SLICE, space, ours),
+            self.api.list(CONFIG_MAP, space, ours),
+            self.api.list(MODEL_ROLLOUT, space, ours),
+        )
+        deployments, pods, services, slices, pins, rollouts = (
+            [o for o in found if _is_ours(o, deployment)] for found in objects
+        )
+        route = await self.router.observe(deployment)
+        return Observation(
+            now_s=now_s,
+            deployment=deployment,
+            defaults=self.defaults,
+            revisions=tuple(
+                [await self._revision(deployment, d, pods, services, pins) for d in deployments]
+            ),
+            rollouts=tuple(
+                sorted((parse_rollout(r) for r in rollouts), key=lambda r: r.spec.attempt)
+            ),
+            route=route,
+            service=reading.stable_service(services, slices, deployment.name),
+            look=look,
+            evidence=memory.evidence,
+            conflict=await self._conflict(deployment),
+            refusal=memory.refusal_of(revision_hash(deployment.spec)),
+        )
+
+    async def _revision(
+        self,
+        deployment: ModelDeployment,
+        obj: Obj,
+        pods: list[Obj],
+        services: list[Obj],
+        pins: list[Obj],
+    ) -> Revision:
+        name = obj["metadata"]["name"]
+        digest = obj["metadata"]["labels"][labels.REVISION]
+        mine = [p for p in pods if p["metadata"]["labels"].get(labels.REVISION) == digest]
+        digests = {
+            p["metadata"]["name"]: p.get("data", {}).get(labels.DIGEST_KEY, "") for p in pins
+        }
+        reported = "" if digests.get(name) else await self._reported(deployment, mine)
+        return reading.revision(
+            obj,
+            mine,
+            services=frozenset(s["metadata"]["name"] for s in services),
+            digests=digests,
+            reported_sha256=reported,
+        )
+
+    async def _reported(self, deployment: ModelDeployment, pods: list[Obj]) -> str:
+        """Ask the first ready pod which bytes it loaded (B3)."""
+        for pod in sorted(pods, key=lambda p: p["metadata"].get("creationTimestamp", "")):
+            if reading.pod(pod).ready:
+                return await self.probe_digest(deployment.namespace, pod, deployment.name)
+        return ""
+
+    async def _conflict(self, deployment: ModelDeployment) -> str:
+        """Return who has this host and path already; asked while the answer can still matter."""
+        settled = any(
+            c.type == "Accepted" and c.status == "True" for c in deployment.status.conditions
+        )
+        if settled and deployment.status.observed_generation == deployment.generation:
+            return ""
+        others = [claim_of(obj) for obj in await self.api.list(MODEL_DEPLOYMENT)]
+        mine = claim_of(deployment.raw)
+        if mine is None:
+            return ""
+        return conflicting(mine, [o for o in others if o is not None])
+
+
+def claim_of(obj: Any) -> Claim | None:
+    """Return what a ModelDeployment claims at the gateways, None if it cannot be read."""
+    try:
+        parsed = parse_deployment(obj)
+    except ValueError:
+        return None  # it is refused by itself and so has no route
+    return Claim.of(parsed)
+
+
+def _is_ours(obj: Obj, deployment: ModelDeployment) -> bool:
+    """Whether an object belongs to this very ModelDeployment, not to an earlier one of its name.
+
+    Pods and EndpointSlices are made by controllers from our templates; their owners are ours.
+    """
+    owners = obj["metadata"].get("ownerReferences") or []
+    direct = [o for o in owners if o.get("kind") == "ModelDeployment"]
+    return not direct or any(o.get("uid") == deployment.uid for o in direct)

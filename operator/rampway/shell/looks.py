@@ -1,0 +1,128 @@
+"""One look at the metrics for all active rollouts at a time (design: "One look for all")."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from rampway.core.answers import Answer
+from rampway.core.observation import Look
+from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
+
+Key = tuple[str, str]
+"""Namespace and name of a ModelDeployment."""
+
+BASELINE_S = 120.0
+"""How far back the first look reads: the newest scrape of every pod lies within."""
+OVERLAP_S = 30.0
+"""A scrape can be stored later than its time: what was read is read again, and counts once."""
+LONGEST_WINDOW_S = 600.0
+"""After a long absence evidence is caught up in pieces of this length."""
+QUERIES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """What one active rollout wants to know.
+
+    Attributes:
+        revisions: Names of the revisions whose counters it needs.
+        seen_s: Until when its evidence has read the metrics; None if it never did.
+        queries: PromQL by name of the check.
+    """
+
+    namespace: str
+    revisions: tuple[str, ...]
+    seen_s: float | None
+    queries: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Looks:
+    """Looks at the metrics on behalf of all active rollouts, and keeps the latest look of each.
+
+    Attributes:
+        clock: Seconds since the epoch.
+        notify: Called with the key of each ModelDeployment that has a new look.
+    """
+
+    source: MetricSource
+    clock: Callable[[], float]
+    notify: Callable[[Key], None]
+    _interests: dict[Key, Interest] = field(default_factory=dict)
+    _latest: dict[Key, Look] = field(default_factory=dict)
+
+    def want(self, key: Key, interest: Interest | None) -> None:
+        """State what a ModelDeployment wants looked at from now on; None: nothing."""
+        if interest is None:
+            self._interests.pop(key, None)
+            self._latest.pop(key, None)
+        else:
+            self._interests[key] = interest
+
+    def latest(self, key: Key) -> Look | None:
+        """Return the latest look for a ModelDeployment."""
+        return self._latest.get(key)
+
+    async def look(self) -> None:
+        """Look once, for all that want it."""
+        now_s = self.clock()
+        windows: dict[tuple[float, float], list[Key]] = {}
+        for key, interest in self._interests.items():
+            windows.setdefault(_window(interest, now_s), []).append(key)
+        for (since_s, until_s), keys in windows.items():
+            await self._look_at(keys, since_s, until_s)
+
+    async def run(self, interval_s: float) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            began_s = self.clock()
+            await self.look()
+            await asyncio.sleep(max(0.05, interval_s - (self.clock() - began_s)))
+
+    async def _look_at(self, keys: list[Key], since_s: float, until_s: float) -> None:
+        interests = {key: self._interests[key] for key in keys}
+        wanted = {
+            RevisionKey(interest.namespace, revision)
+            for interest in interests.values()
+            for revision in interest.revisions
+        }
+        problem, scrapes = "", ()
+        try:
+            order = sorted(wanted, key=lambda r: (r.namespace, r.revision))
+            scrapes = await self.source.scrapes(order, since_s, until_s)
+        except MetricsUnavailable as error:
+            problem = str(error)
+        limit = asyncio.Semaphore(QUERIES_AT_ONCE)
+        for key, interest in interests.items():
+            answers = await self._answers(interest, limit)
+            if self._interests.get(key) is None:
+                continue  # its rollout ended while we looked
+            mine = tuple(
+                s
+                for s in scrapes
+                if s.namespace == interest.namespace and s.revision in interest.revisions
+            )
+            self._latest[key] = Look(until_s, mine, problem, answers)
+            self.notify(key)
+
+    async def _answers(self, interest: Interest, limit: asyncio.Semaphore) -> dict[str, Answer]:
+        now_s = self.clock()
+
+        async def ask(query: str) -> Answer:
+            async with limit:
+                return await self.source.query(query, now_s)
+
+        names = list(interest.queries)
+        found = await asyncio.gather(*(ask(interest.queries[name]) for name in names))
+        return dict(zip(names, found, strict=True))
+
+
+def _window(interest: Interest, now_s: float) -> tuple[float, float]:
+    """Return from when to when to read; rounded, so that rollouts share their queries."""
+    if interest.seen_s is None:
+        return now_s - BASELINE_S, now_s
+    since_s = interest.seen_s - OVERLAP_S
+    if now_s - since_s <= BASELINE_S:
+        return now_s - BASELINE_S, now_s
+    return since_s, min(now_s, since_s + LONGEST_WINDOW_S)
+

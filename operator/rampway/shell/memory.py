@@ -1,0 +1,29 @@
+"""What the shell remembers of a ModelDeployment between two passes; losing it costs nothing.
+
+Evidence is rebuilt from its checkpoint and the metrics, a refusal by asking again.
+"""
+
+from dataclasses import dataclass, field
+
+from rampway.core.judging import EvidenceState
+
+
+@dataclass(slots=True)
+class Memory:
+    """Memory of one ModelDeployment.
+
+    Attributes:
+        rollout: Name of the rollout that the evidence belongs to.
+        evidence: Evidence of that rollout, newer than its checkpoint.
+        refusals: The API server's words about pod templates, by revision hash.
+        emitted: Keys of Events already recorded.
+    """
+
+    rollout: str = ""
+    evidence: EvidenceState | None = None
+    refusals: dict[str, str] = field(default_factory=dict)
+    emitted: set[str] = field(default_factory=set)
+
+    def refusal_of(self, revision_hash: str) -> str:
+        """Return why the API server refused this revision's template, empty if it did not."""
+        return self.refusals.get(revision_hash, "")

@@ -1,0 +1,111 @@
+"""The work queue: each key once, never twice at a time, later or at once, with back-off."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 30.0
+
+
+@dataclass(slots=True)
+class WorkQueue(Generic[K]):
+    """Keys to be worked on.
+
+    A key that is added while it waits is not added twice; one that is added while it is worked on
+    is worked on again afterwards; of several due times the earliest counts.
+
+    Attributes:
+        clock: Seconds, monotonic.
+    """
+
+    clock: Callable[[], float]
+    _ready: asyncio.Queue[K] = field(default_factory=asyncio.Queue)
+    _waiting: set[K] = field(default_factory=set)
+    _busy: set[K] = field(default_factory=set)
+    _again: set[K] = field(default_factory=set)
+    _due: dict[K, float] = field(default_factory=dict)
+    _heap: list[tuple[float, int, K]] = field(default_factory=list)
+    _order: "itertools.count[int]" = field(default_factory=itertools.count)
+    _failures: dict[K, int] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, key: K) -> None:
+        """Have a key worked on as soon as possible."""
+        self._due.pop(key, None)
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: K, delay_s: float) -> None:
+        """Have a key worked on after a delay, unless it is due earlier anyway."""
+        due_s = self.clock() + delay_s
+        if delay_s <= 0:
+            self.add(key)
+        elif self._due.get(key, due_s + 1) > due_s:
+            self._due[key] = due_s
+            heapq.heappush(self._heap, (due_s, next(self._order), key))
+            self._wake.set()
+
+    def depth(self) -> int:
+        """Return how many keys wait to be worked on now."""
+        return len(self._waiting)
+
+    async def work(self, handle: Callable[[K], Awaitable[float | None]]) -> None:
+        """Work on keys until cancelled; run several of these for several at a time.
+
+        `handle` returns after how many seconds it wants the key again, or None. One that raises
+        gets its key again after a time that doubles up to `LONGEST_BACKOFF_S`; an exception with
+        an attribute `retry_after_s` waits at least so long.
+        """
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._busy.add(key)
+            try:
+                delay_s = await handle(key)
+                self._failures.pop(key, None)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the key must not be lost
+                delay_s = self._backoff_s(key, error)
+            finally:
+                self._busy.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+            elif delay_s is not None:
+                self.add_after(key, delay_s)
+
+    async def keep_time(self) -> None:
+        """Move keys whose time has come; runs until cancelled."""
+        while True:
+            self._wake.clear()
+            timeout_s = self._release()
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout_s)
+            except TimeoutError:
+                continue
+
+    def _release(self) -> float | None:
+        """Move what is due; return the seconds until the next, None if there is none."""
+        while self._heap:
+            due_s, _, key = self._heap[0]
+            if self._due.get(key) != due_s:
+                heapq.heappop(self._heap)  # worked on since, or due earlier
+            elif due_s <= self.clock():
+                heapq.heappop(self._heap)
+                self.add(key)
+            else:
+                return due_s - self.clock()
+        return None
+
+    def _backoff_s(self, key: K, error: Exception) -> float:
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        asked_s = getattr(error, "retry_after_s", None) or 0.0
+        return max(asked_s, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**min(failures, 20)))

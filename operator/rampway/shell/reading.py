@@ -1,0 +1,144 @@
+"""From the API server's JSON to what the core may see: pods, revisions, Services."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rampway.api import labels
+from rampway.core.instants import from_wire
+from rampway.core.observation import Crash, Pod, Revision, StableService
+
+_STUCK = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
+"""Reasons of a waiting container that the kubelet explains itself."""
+
+
+def pod(obj: Mapping[str, Any]) -> Pod:
+    """Read one pod."""
+    meta, status = obj["metadata"], obj.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    containers = status.get("containerStatuses") or []
+    leaving = (
+        "deletionTimestamp" in meta
+        or conditions.get("DisruptionTarget", {}).get("status") == "True"
+        or status.get("reason") in {"NodeLost", "Evicted", "Preempting"}
+    )
+    scheduled = conditions.get("PodScheduled", {})
+    unscheduled = scheduled.get("status") == "False" and scheduled.get("reason") in {
+        "Unschedulable",
+        "SchedulingGated",
+    }
+    return Pod(
+        name=meta["name"],
+        created_s=from_wire(meta.get("creationTimestamp", "")) or 0.0,
+        ready=conditions.get("Ready", {}).get("status") == "True" and not leaving,
+        leaving=leaving,
+        unschedulable=_words(scheduled, "Unschedulable") if unscheduled else "",
+        trouble=_trouble(containers) or _mount_trouble(status, conditions),
+        crashes=tuple(_crashes(containers)),
+    )
+
+
+def _words(found: Mapping[str, Any], reason: str) -> str:
+    return f"{found.get('reason', reason)}: {found.get('message', 'no message')}"
+
+
+def _trouble(containers: Sequence[Mapping[str, Any]]) -> str:
+    """Return what keeps a container from running, in the kubelet's or the server's words (B28)."""
+    for container in containers:
+        if container.get("ready"):
+            continue
+        state, last = container.get("state", {}), container.get("lastState", {})
+        waiting = state.get("waiting", {})
+        if waiting.get("reason") in _STUCK:
+            return _words(waiting, "Waiting")
+        ended = state.get("terminated") or last.get("terminated")
+        if ended and ended.get("exitCode", 0) != 0:
+            said = (ended.get("message") or "").strip()
+            reason = ended.get("reason", "Error")
+            return said or f"{reason}: the server ended with exit code {ended['exitCode']}"
+    return ""
+
+
+def _mount_trouble(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the words of a pod that failed as a whole (disk pressure, preemption)."""
+    if status.get("phase") == "Failed":
+        return f"{status.get('reason', 'Failed')}: {status.get('message', 'no message')}"
+    resize = conditions.get("PodReadyToStartContainers", {})
+    return _words(resize, "NotReady") if resize.get("message") else ""
+
+
+def _crashes(containers: Iterable[Mapping[str, Any]]) -> Iterable[Crash]:
+    for container in containers:
+        for where in ("lastState", "state"):
+            ended = (container.get(where) or {}).get("terminated")
+            if ended:
+                yield Crash(
+                    container_id=ended.get("containerID", ""),
+                    reason=ended.get("reason", ""),
+                    exit_code=ended.get("exitCode", 0),
+                    finished_at_s=from_wire(ended.get("finishedAt") or "") or 0.0,
+                )
+
+
+def revision(
+    obj: Mapping[str, Any],
+    pods: Sequence[Mapping[str, Any]],
+    *,
+    services: frozenset[str],
+    digests: Mapping[str, str],
+    reported_sha256: str,
+) -> Revision:
+    """Read one revision from its Deployment, its pods, and the names of all Services."""
+    meta = obj["metadata"]
+    notes = meta.get("annotations") or {}
+    digest = meta["labels"][labels.REVISION]
+    return Revision(
+        hash=digest,
+        name=meta["name"],
+        uid=meta["uid"],
+        created_s=from_wire(meta.get("creationTimestamp", "")) or 0.0,
+        replicas=obj["spec"].get("replicas", 1),
+        promoted_at_s=from_wire(notes.get(labels.PROMOTED_AT, "")),
+        verdict=notes.get(labels.VERDICT, ""),
+        version=notes.get(labels.VERSION, ""),
+        pods=tuple(pod(p) for p in pods),
+        failure=_replica_failure(obj),
+        has_service=meta["name"] in services,
+        recorded_sha256=digests.get(meta["name"], ""),
+        reported_sha256=reported_sha256,
+    )
+
+
+def _replica_failure(obj: Mapping[str, Any]) -> str:
+    for condition in obj.get("status", {}).get("conditions") or []:
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return _words(condition, "ReplicaFailure")
+    return ""
+
+
+def stable_service(
+    services: Iterable[Mapping[str, Any]], slices: Iterable[Mapping[str, Any]], name: str
+) -> StableService:
+    """Read the Service `<name>` and the ready pods behind it."""
+    found = next((s for s in services if s["metadata"]["name"] == name), None)
+    if found is None:
+        return StableService()
+    ready = {
+        endpoint.get("targetRef", {}).get("name", "")
+        for piece in slices
+        if piece["metadata"]["labels"].get("kubernetes.io/service-name") == name
+        for endpoint in piece.get("endpoints") or []
+        if (endpoint.get("conditions") or {}).get("ready", True)
+    }
+    selects = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
+    return StableService(selects, frozenset(ready - {""}))

@@ -1,0 +1,71 @@
+"""What the operator's administrator sets, by environment variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rampway import __version__
+
+
+class BadSetting(ValueError):  # noqa: N818 - named after what it is
+    """A setting that cannot be used; the message says which, what was seen, what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The operator's settings.
+
+    Attributes:
+        prometheus_url: Base address of Prometheus.
+        server_image: Image of the model server where a ModelDeployment names none.
+        look_interval_s: Seconds between two looks at the metrics of active rollouts.
+        checkpoint_interval_s: Seconds between two writes of evidence that brings no news.
+        resync_interval_s: Seconds after which everything is looked at again without an event.
+        http_port: Port of /healthz, /readyz and /metrics.
+        workers: ModelDeployments reconciled at the same time.
+        log_level: debug, info, warning or error.
+    """
+
+    prometheus_url: str = "http://prometheus.rampway-system.svc:9090"
+    server_image: str = f"rampway.local/model-server:{__version__}"
+    look_interval_s: float = 5.0
+    checkpoint_interval_s: float = 30.0
+    resync_interval_s: float = 60.0
+    http_port: int = 8081
+    workers: int = 8
+    log_level: str = "info"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read RAMPWAY_… variables; what is not set keeps its default.
+
+        Raises:
+            BadSetting: a value that is no positive number where one is expected.
+        """
+        found = os.environ if env is None else env
+        default = cls()
+        return cls(
+            prometheus_url=found.get("RAMPWAY_PROMETHEUS_URL", default.prometheus_url),
+            server_image=found.get("RAMPWAY_MODEL_SERVER_IMAGE", default.server_image),
+            look_interval_s=_positive(found, "LOOK_INTERVAL_S", default.look_interval_s),
+            checkpoint_interval_s=_positive(
+                found, "CHECKPOINT_INTERVAL_S", default.checkpoint_interval_s
+            ),
+            resync_interval_s=_positive(found, "RESYNC_INTERVAL_S", default.resync_interval_s),
+            http_port=int(_positive(found, "HTTP_PORT", default.http_port)),
+            workers=int(_positive(found, "WORKERS", default.workers)),
+            log_level=found.get("RAMPWAY_LOG_LEVEL", default.log_level),
+        )
+
+
+def _positive(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(f"RAMPWAY_{name}")
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise BadSetting(f"RAMPWAY_{name}={text!r}: expected a number above 0, such as {default}")
+    return value
