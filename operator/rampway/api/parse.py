@@ -119,10 +119,18 @@ def _validated(model: type[_M], obj: Mapping[str, Any], key: str) -> _M:
 def explain(error: ValidationError, root: str = "") -> str:
     """Return pydantic's findings as one line: per mistake the field's path, what, what was seen."""
     found = error.errors(include_url=False, include_context=False)
-    lines = [_mistake(item, root) for item in found]
+    lines = [_mistake(item, root) for item in found if not _follows(item, found)]
     if len(lines) > _MAX_MISTAKES:
         lines[_MAX_MISTAKES:] = [f"and {len(lines) - _MAX_MISTAKES} more"]
     return "; ".join(lines)
+
+
+def _follows(item: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """Whether a list is only too short because its items were refused."""
+    inside = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > len(inside) and other["loc"][: len(inside)] == inside for other in found
+    )
 
 
 def _mistake(item: ErrorDetails, root: str) -> str:
