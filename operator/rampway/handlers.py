@@ -22,6 +22,7 @@ from rampway.kube.kinds import (
 
 Key = tuple[str, str]
 
+OWNER = labels.DEPLOYMENT
 OWN_KINDS = (MODEL_ROLLOUT, DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE, HTTP_ROUTE)
 """Kinds whose objects name their ModelDeployment in a label."""
 
@@ -65,16 +66,15 @@ def registry(enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.event(**_selector(MODEL_DEPLOYMENT), registry=handlers)
-    def on_deployment(namespace: str, name: str, **_: Any) -> None:
-        enqueue((namespace, name))
+    def on_deployment(*, namespace: str | None, name: str, **_: Any) -> None:
+        enqueue((namespace or "", name))
 
     for kind in OWN_KINDS:
 
         @kopf.on.event(**_selector(kind), id=f"on-{kind.plural}", registry=handlers)
-        def on_owned(namespace: str, meta: Mapping[str, Any], **_: Any) -> None:
-            name = (meta.get("labels") or {}).get(labels.DEPLOYMENT)
-            if name:
-                enqueue((namespace, name))
+        def on_owned(*, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+            if OWNER in labels:
+                enqueue((namespace or "", labels[OWNER]))
 
     return handlers
 

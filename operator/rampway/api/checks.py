@@ -132,14 +132,14 @@ class ThresholdCheck(ApiModel):
     rules = (
         Rule(
             cel="has(self.min) || has(self.max)",
-            message="threshold: expected min or max, or both",
+            message="expected min or max, or both",
             holds=lambda check: check.min is not None or check.max is not None,
         ),
         Rule(
             cel="!has(self.min) || !has(self.max) || "
             f"!{matches('self.min', DECIMAL_PATTERN)} || !{matches('self.max', DECIMAL_PATTERN)} "
             "|| double(self.min) <= double(self.max)",
-            message="threshold: expected min not above max",
+            message="expected min not above max",
             holds=lambda check: (
                 check.min is None or check.max is None or float(check.min) <= float(check.max)
             ),

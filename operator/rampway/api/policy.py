@@ -51,7 +51,7 @@ FalseRollbackRate = Annotated[
     Rule(
         cel=f"!{matches('self', PERCENT_PATTERN)} || (double(self.replace('%', '')) > 0.0 && "
         "double(self.replace('%', '')) <= 50.0)",
-        message="falseRollbackRate: expected more than 0% and at most 50%",
+        message="expected more than 0% and at most 50%",
         holds=lambda text: 0 < fraction(text) <= MAX_FALSE_ROLLBACK_RATE,
     ),
 ]
@@ -132,13 +132,13 @@ Steps = Annotated[
     tuple[Step, ...],
     Rule(
         cel="self.all(step, self.exists_one(other, other.name == step.name))",
-        message="steps: expected a name of its own for each step",
+        message="expected a name of its own for each step",
         holds=lambda steps: len({step.name for step in steps}) == len(steps),
     ),
     Rule(
         cel=f"self.exists(step, !{matches('step.weight', WEIGHT_PATTERN)}) || "
         "self.map(step, int(step.weight.replace('%', ''))).isSorted()",
-        message="steps: expected weights that never fall from one step to the next",
+        message="expected weights that never fall from one step to the next",
         holds=lambda steps: all(a.weight_pct <= b.weight_pct for a, b in pairwise(steps)),
     ),
 ]

@@ -6,7 +6,7 @@ from rampway.api.parse import ModelRollout
 from rampway.core import revision
 from rampway.core.actions import Action, Create, Delete, Scale
 from rampway.core.instants import from_wire
-from rampway.core.observation import Observation, Revision
+from rampway.core.observation import Observation, Revision, has_ended
 
 DRAIN_S = 30.0
 """Stable's predecessor keeps its pods so long: gateways may still send it a few requests."""
@@ -59,7 +59,7 @@ def tidy(
     for old in idle[REVISIONS_KEPT:]:
         actions += remove(old)
     for ended in obs.rollouts[:-ROLLOUTS_KEPT]:
-        if ended.status.phase and RolloutPhase(ended.status.phase).ended:
+        if has_ended(ended):
             actions.append(Delete("ModelRollout", ended.name, ended.uid))
     return actions, min(waits_s, default=None)
 

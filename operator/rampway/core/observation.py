@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
@@ -142,6 +143,11 @@ class Defaults:
     checkpoint_interval_s: float = 30.0
 
 
+def has_ended(rollout: ModelRollout) -> bool:
+    """Whether a rollout can never act again; one whose phase was never written has just begun."""
+    return bool(rollout.status.phase) and RolloutPhase(rollout.status.phase).ended
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One look at everything that concerns one ModelDeployment.
@@ -179,7 +185,7 @@ class Observation:
     @property
     def active(self) -> ModelRollout | None:
         """The rollout that has not ended, the latest if a crash left two."""
-        return next((r for r in reversed(self.rollouts) if not r.ended), None)
+        return next((r for r in reversed(self.rollouts) if not has_ended(r)), None)
 
     @property
     def last(self) -> ModelRollout | None:

@@ -63,11 +63,10 @@ class Executor:
             case Create(kind, manifest):
                 await self._create(_KINDS[kind], dict(manifest), memory)
             case Scale(name, replicas):
-                patch = {"spec": {"replicas": replicas}}
-                await self.api.patch(DEPLOYMENT, deployment.namespace, name, patch)
+                await self._patch(deployment, name, {"spec": {"replicas": replicas}})
             case Annotate(name, annotations):
-                patch = {"metadata": {"annotations": dict(annotations)}}
-                await self.api.patch(DEPLOYMENT, deployment.namespace, name, patch)
+                notes = {"metadata": {"annotations": dict(annotations)}}
+                await self._patch(deployment, name, notes)
             case PointService(digest):
                 await self._point_service(deployment, digest)
             case WriteRollout(name, status):
@@ -78,6 +77,11 @@ class Executor:
                 await self._delete(_KINDS[kind], deployment.namespace, name, uid)
             case Emit():
                 await self.recorder.record(deployment, action, memory.emitted)
+
+    async def _patch(
+        self, deployment: ModelDeployment, name: str, patch: dict[str, Any]
+    ) -> None:
+        await self.api.patch(DEPLOYMENT, deployment.namespace, name, patch)
 
     async def _create(self, kind: Kind, manifest: dict[str, Any], memory: Memory) -> None:
         try:

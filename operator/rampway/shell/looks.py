@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rampway.core.answers import Answer
+from rampway.core.counters import Scrape
 from rampway.core.observation import Look
 from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
 
@@ -86,7 +87,8 @@ class Looks:
             for interest in interests.values()
             for revision in interest.revisions
         }
-        problem, scrapes = "", ()
+        problem = ""
+        scrapes: tuple[Scrape, ...] = ()
         try:
             order = sorted(wanted, key=lambda r: (r.namespace, r.revision))
             scrapes = await self.source.scrapes(order, since_s, until_s)

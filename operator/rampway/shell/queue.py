@@ -107,5 +107,5 @@ class WorkQueue(Generic[K]):
     def _backoff_s(self, key: K, error: Exception) -> float:
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        asked_s = getattr(error, "retry_after_s", None) or 0.0
-        return max(asked_s, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**min(failures, 20)))
+        asked_s = float(getattr(error, "retry_after_s", None) or 0.0)
+        return max(asked_s, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(failures, 20)))

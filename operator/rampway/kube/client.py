@@ -1,0 +1,212 @@
+"""The real API server, through `kubernetes.aio`: its logins and transport, but raw JSON.
+
+Cost, measured with kubernetes 37.0.2 on Python 3.11: see docs/decisions; generated models are
+never built here, as each kind's would add to the memory and refuse fields they do not know.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.config.config_exception import ConfigException
+
+from rampway import __version__
+from rampway.kube.base import DEADLINE_S, PAGE, JsonPatch, Obj
+from rampway.kube.errors import KubeError, Transient, message_of
+from rampway.kube.kinds import Kind
+from rampway.kube.login import Login, current_namespace
+from rampway.kube.objects import describe, named, typed
+from rampway.kube.wire import Answer, Request, failure
+
+__all__ = ["KubeClient", "connect", "current_namespace"]
+
+RELOGIN_EVERY_S = 5.0
+"""Seconds between logins after a 401 at least: an exec plugin is not run for every call."""
+
+
+class KubeClient:
+    """The `KubeApi` of a real server; made by `connect`, one an event loop."""
+
+    def __init__(
+        self, login: Login, client: ApiClient, field_manager: str, deadline_s: float = DEADLINE_S
+    ) -> None:
+        self._login = login
+        self._client = client
+        self._field_manager = field_manager
+        self._deadline_s = deadline_s
+        self._retired: list[ApiClient] = []
+        self._logging_in = asyncio.Lock()
+        self._logged_in_at_s: float | None = None
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Obj:
+        """Return one object."""
+        target = describe(kind, namespace, name)
+        return await self._send(Request("get", target, "GET", kind.path(namespace, name)))
+
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Obj]:
+        """Return all objects with these labels."""
+        query = {"limit": str(PAGE)}
+        if labels:
+            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        target = describe(kind, namespace, "")
+        until_s = self._until_s()
+        found: list[Obj] = []
+        while True:
+            request = Request("list", target, "GET", kind.path(namespace), dict(query))
+            page = await self._send(request, until_s)
+            found += [typed(kind, item) for item in page.get("items") or []]
+            query["continue"] = (page.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                return found
+
+    async def create(self, kind: Kind, obj: Obj, *, dry_run: bool = False) -> Obj:
+        """Create an object."""
+        namespace, name = named(kind, obj)
+        query = {"fieldManager": self._field_manager} | ({"dryRun": "All"} if dry_run else {})
+        target = describe(kind, namespace, name)
+        path = kind.path(namespace)
+        return await self._send(Request("create", target, "POST", path, query, typed(kind, obj)))
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        patch: Obj | JsonPatch,
+        *,
+        subresource: str | None = None,
+    ) -> Obj:
+        """Change an object."""
+        target = describe(kind, namespace, name)
+        path = kind.path(namespace, name, subresource or "")
+        query = {"fieldManager": self._field_manager}
+        return await self._send(Request("patch", target, "PATCH", path, query, patch))
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
+        """Delete an object."""
+        options: Obj = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+        }
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        target = describe(kind, namespace, name)
+        await self._send(
+            Request("delete", target, "DELETE", kind.path(namespace, name), {}, options)
+        )
+
+    async def server_version(self) -> str:
+        """Return the API server's version, such as `v1.36.3`."""
+        answer = await self._send(Request("get", "version", "GET", "/version"))
+        return str(answer["gitVersion"])
+
+    async def close(self) -> None:
+        """Give back connections."""
+        for client in (*self._retired, self._client):
+            await client.close()  # type: ignore[no-untyped-call]
+
+    def _until_s(self) -> float:
+        return asyncio.get_running_loop().time() + self._deadline_s
+
+    async def _send(self, request: Request, until_s: float | None = None) -> Obj:
+        """Return the answer's object; the deadline counts from now unless told otherwise."""
+        try:
+            async with asyncio.timeout_at(until_s or self._until_s()):
+                answer = await self._authorised(request)
+        except TimeoutError as err:
+            words = f"no answer within {self._deadline_s:.0f} s"
+            raise Transient(message_of(request.verb, request.target, "timeout", words)) from err
+        except (aiohttp.ClientError, OSError, ConfigException) as err:
+            words = f"{type(err).__name__}: {err}"
+            raise Transient(message_of(request.verb, request.target, "no answer", words)) from err
+        if answer.failed:
+            raise failure(request, answer)
+        try:
+            obj: Obj = json.loads(answer.body)
+        except ValueError as err:
+            words = f"not JSON: {answer.body[:80]!r}"
+            raise Transient(message_of(request.verb, request.target, answer.status, words)) from err
+        return obj
+
+    async def _authorised(self, request: Request) -> Answer:
+        client = self._client
+        answer = await self._once(client, request)
+        if answer.status != 401:  # noqa: PLR2004 - HTTP's own number
+            return answer
+        if not await self._log_in_again(client):
+            return answer
+        return await self._once(self._client, request)
+
+    async def _once(self, client: ApiClient, request: Request) -> Answer:
+        method, url, headers, content, _ = await client.param_serialize(
+            request.method,
+            request.path,
+            query_params=list(request.query.items()),
+            header_params={"Accept": "application/json", "Content-Type": request.content_type},
+            body=request.body,
+            auth_settings=["BearerToken"],
+        )
+        response = await client.call_api(
+            method,
+            url,
+            header_params=headers,
+            body=content,
+            _request_timeout=aiohttp.ClientTimeout(total=None),  # ours is around all of it
+        )
+        body = await response.read()  # type: ignore[no-untyped-call]
+        return Answer(response.status, response.headers, body)
+
+    async def _log_in_again(self, refused: ApiClient) -> bool:
+        """Read the credentials afresh unless another call just did; say whether to try again."""
+        async with self._logging_in:
+            if self._client is not refused:
+                return True
+            now_s = asyncio.get_running_loop().time()
+            if self._logged_in_at_s is not None and now_s - self._logged_in_at_s < RELOGIN_EVERY_S:
+                return False
+            self._logged_in_at_s = now_s
+            try:
+                fresh = _client(await self._login.configuration())
+            except KubeError as err:
+                raise Transient(f"login after a 401: {err}") from err
+            for client in self._retired:
+                await client.close()  # type: ignore[no-untyped-call]
+            # Calls under way still use the refused one: it is closed at the next login.
+            self._retired = [refused]
+            self._client = fresh
+            return True
+
+
+async def connect(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    field_manager: str = "rampway",
+    deadline_s: float = DEADLINE_S,
+) -> KubeClient:
+    """Log in as kubectl does, and return a client; nothing is sent yet.
+
+    Order: `kubeconfig`, KUBECONFIG, ~/.kube/config, the pod's service account. `deadline_s` is
+    the time in seconds that one call may take.
+
+    Raises:
+        KubeError: there is no way to log in; the message says what to do.
+    """
+    login = Login(kubeconfig, context)
+    return KubeClient(login, _client(await login.configuration()), field_manager, deadline_s)
+
+
+def _client(configuration: Any) -> ApiClient:
+    try:
+        client = ApiClient(configuration)
+    except (OSError, ValueError) as err:
+        raise KubeError(f"TLS to {configuration.host}: {err}") from err
+    client.user_agent = f"rampway/{__version__}"
+    return client
