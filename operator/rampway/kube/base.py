@@ -50,6 +50,8 @@ class KubeApi(Protocol):
 
         Raises:
             AlreadyExists: the name is taken.
+            NotFound: its namespace is not there, or the server does not serve this kind.
+            Conflict: a quota was written in between.
         """
         ...
 
@@ -66,11 +68,14 @@ class KubeApi(Protocol):
 
         A dict is a JSON merge patch (RFC 7386): its `metadata.resourceVersion` and
         `metadata.uid`, when there, must be the object's. A list is a JSON patch (RFC 6902).
-        Without `subresource="status"` a change of `status` is ignored, with it any other is.
+        Without `subresource="status"` (the only one used) a change of `status` is ignored; with
+        it, put nothing else into the patch.
 
         Raises:
             NotFound: there is none of that name.
-            Conflict: stale resourceVersion, another uid, or a `test` operation that fails.
+            Conflict: stale resourceVersion, another uid, or a JSON patch with a `test` that does
+                not apply: the server does not say which of its operations failed.
+            Invalid: the object would be refused, or a JSON patch without a `test` does not apply.
         """
         ...
 

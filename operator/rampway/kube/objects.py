@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rampway.kube.base import Obj
+from rampway.kube.base import JsonPatch, Obj
 from rampway.kube.errors import Invalid, message_of
 from rampway.kube.kinds import Kind
 
@@ -16,7 +16,8 @@ def named(kind: Kind, obj: Obj) -> tuple[str | None, str]:
     """Return namespace and name of an object about to be created.
 
     Raises:
-        Invalid: it is of another kind, or lacks a name or the namespace its kind needs.
+        Invalid: it is of another kind, lacks a name or the namespace its kind needs, or was read
+            from the server (it has a resourceVersion, which the server answers with a 500).
     """
     meta: dict[str, Any] = obj.get("metadata") or {}
     namespace, name = meta.get("namespace"), meta.get("name") or ""
@@ -27,6 +28,9 @@ def named(kind: Kind, obj: Obj) -> tuple[str | None, str]:
             raise Invalid(message_of("create", target, "not sent", words))
     if not name:
         raise Invalid(message_of("create", target, "not sent", "metadata.name is missing"))
+    if meta.get("resourceVersion"):
+        words = "metadata.resourceVersion is set, so the object exists: patch it instead"
+        raise Invalid(message_of("create", target, "not sent", words))
     if kind.namespaced != bool(namespace):
         words = "metadata.namespace is missing" if kind.namespaced else "the kind has no namespace"
         raise Invalid(message_of("create", target, "not sent", words))
@@ -36,3 +40,8 @@ def named(kind: Kind, obj: Obj) -> tuple[str | None, str]:
 def typed(kind: Kind, obj: Obj) -> Obj:
     """Return the object with `apiVersion` and `kind`, which items of lists leave out."""
     return {"apiVersion": kind.api_version, "kind": kind.kind} | obj
+
+
+def has_test(patch: JsonPatch) -> bool:
+    """Whether a JSON patch holds a `test`: then its not applying means a lost race."""
+    return any(operation.get("op") == "test" for operation in patch)

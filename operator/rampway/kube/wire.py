@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rampway.kube.errors import KubeError, error_for
+from rampway.kube.errors import Conflict, KubeError, error_for, message_of
+from rampway.kube.objects import has_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,30 @@ def failure(request: Request, answer: Answer) -> KubeError:
     if not isinstance(status, dict):
         status = {"message": answer.body.decode(errors="replace").strip()}
     details = status.get("details") or {}
+    words = str(status.get("message") or "")
+    if answer.status == 422 and _lost_race(request, details):  # noqa: PLR2004 - HTTP's own number
+        return Conflict(message_of(request.verb, request.target, answer.status, words))
     return error_for(
         request.target,
         answer.status,
-        str(status.get("message") or ""),
+        words,
         verb=request.verb,
         reason=str(status.get("reason") or ""),
         retry_after_s=_seconds(answer.headers.get("Retry-After"), details.get("retryAfterSeconds")),
     )
+
+
+def _lost_race(request: Request, details: Mapping[str, Any]) -> bool:
+    """Whether a 422 says that the object is not the one that the patch was made for.
+
+    A JSON patch that does not apply gets a bare 422, without a word on which operation failed;
+    a refused object gets one with details. A merge patch with another object's uid gets a 422
+    that blames this field.
+    """
+    if isinstance(request.body, list):
+        return not details and has_test(request.body)
+    causes = details.get("causes") or ()
+    return any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
 def _seconds(header: str | None, detail: Any) -> float | None:

@@ -82,7 +82,7 @@ def require_same(target: str, old: Obj, new: Obj) -> None:
         if new.get(field) != old[field]:
             raise Invalid(message_of("patch", target, 400, f"{field} cannot be changed"))
     for field in ("name", "namespace"):
-        if meta.get(field, old_meta.get(field)) != old_meta.get(field):
+        if meta.get(field) != old_meta.get(field):
             raise Invalid(message_of("patch", target, 400, f"metadata.{field} cannot be changed"))
     for field in ("uid", "resourceVersion"):
         seen, held = meta.get(field), old_meta[field]

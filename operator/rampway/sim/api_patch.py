@@ -1,5 +1,6 @@
 """Copies and patches of JSON, as an API server makes them."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import jsonpatch
@@ -10,12 +11,8 @@ from rampway.kube.base import JsonPatch, Obj
 T = TypeVar("T")
 
 
-class TestFailed(Exception):  # noqa: N818 - an answer, not a defect
-    """A `test` operation of a JSON patch found another value."""
-
-
-class BadPatch(Exception):  # noqa: N818 - as above
-    """The JSON patch does not apply, for example to a missing path."""
+class BadPatch(Exception):  # noqa: N818 - an answer, not a defect
+    """The JSON patch does not apply: a `test` failed, a path is missing, an operation is none."""
 
 
 def copied(value: T) -> T:
@@ -40,17 +37,33 @@ def patched(obj: Obj, patch: Obj | JsonPatch) -> Obj:
     """Return the object after a merge patch (a dict) or a JSON patch (a list).
 
     Raises:
-        TestFailed: a `test` operation found another value, or none.
-        BadPatch: an operation does not apply.
+        BadPatch: an operation of a JSON patch does not apply.
     """
     if isinstance(patch, dict):
         return cast("Obj", merged(obj, patch))
+    result = copied(obj)
     try:
-        return cast("Obj", without_nulls(jsonpatch.apply_patch(obj, patch)))
-    except jsonpatch.JsonPatchTestFailed as err:
-        raise TestFailed(str(err)) from err
+        for operation in patch:
+            done = [_as_applied(result, operation)]
+            result = jsonpatch.apply_patch(result, done, in_place=True)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as err:
         raise BadPatch(str(err)) from err
+    return cast("Obj", without_nulls(result))
+
+
+def _as_applied(obj: Obj, operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the operation as the API server's library reads it, where it departs from RFC 6902.
+
+    For a member that is missing, `replace` adds it, and `test` for null succeeds.
+    """
+    if operation.get("op") not in {"replace", "test"}:
+        return operation
+    parent, name = jsonpointer.JsonPointer(operation.get("path", "")).to_last(obj)
+    if not isinstance(parent, dict) or name is None or name in parent:
+        return operation
+    if operation["op"] == "replace":
+        return {**operation, "op": "add"}
+    return {"op": "test", "path": "", "value": obj} if operation["value"] is None else operation
 
 
 def merged(target: Any, patch: Any) -> Any:

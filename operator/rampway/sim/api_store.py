@@ -13,10 +13,10 @@ from rampway.kube import kinds
 from rampway.kube.base import JsonPatch, Obj
 from rampway.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, message_of
 from rampway.kube.kinds import Kind
-from rampway.kube.objects import describe, named
+from rampway.kube.objects import describe, has_test, named
 from rampway.sim import api_collect
 from rampway.sim.api_meta import allowed, dying, newborn, ready_to_go, require_same
-from rampway.sim.api_patch import BadPatch, TestFailed, copied, patched
+from rampway.sim.api_patch import BadPatch, copied, patched
 from rampway.sim.api_rules import RULES, Check, Refused, Rules, check_metadata
 
 Clock = Callable[[], datetime]
@@ -93,9 +93,6 @@ class Store:
         if namespace and ("", namespace) not in self._objects[kinds.NAMESPACE]:
             words = f'namespaces "{namespace}" not found'
             raise NotFound(message_of("create", target, 404, words))
-        if obj["metadata"].get("resourceVersion"):
-            words = "resourceVersion should not be set on objects to be created"
-            raise Invalid(message_of("create", target, 400, words))
         if (namespace or "", name) in held:
             words = f'{kind.plural} "{name}" already exists'
             raise AlreadyExists(message_of("create", target, 409, words))
@@ -124,10 +121,9 @@ class Store:
             raise NotFound(message_of("patch", f"{target}/{subresource}", 404, words))
         try:
             new = patched(old, patch)
-        except TestFailed as err:
-            raise Conflict(message_of("patch", target, 422, str(err))) from err
         except BadPatch as err:
-            raise Invalid(message_of("patch", target, 422, str(err))) from err
+            error = Conflict if isinstance(patch, list) and has_test(patch) else Invalid
+            raise error(message_of("patch", target, 422, str(err))) from err
         require_same(target, old, new)
         new = allowed(self._rules[kind], old, new, subresource)
         if new == old:
