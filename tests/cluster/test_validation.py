@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from secrets import token_hex
 from subprocess import CompletedProcess
 from typing import Any, Protocol
 
@@ -19,7 +20,6 @@ from rampway.core.revision import revision_hash
 pytestmark = pytest.mark.cluster
 
 CRDS = Path(__file__).parents[2] / "crds"
-SPACE = "rampway-test-validation"
 NOW = "2026-01-01T00:00:00Z"
 Change = tuple[tuple[str | int, ...], Any]
 
@@ -37,10 +37,12 @@ def space(kubectl: Kubectl) -> Iterator[str]:
     assert_done(kubectl("apply", "-k", str(CRDS)))
     names = [f"crd/{definition.plural}.rampway.dev" for definition in DEFINITIONS]
     assert_done(kubectl("wait", "--for=condition=Established", *names, "--timeout=30s"))
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}
+    # Unlike its predecessor, which may still be on its way out.
+    name = f"rampway-test-validation-{token_hex(3)}"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     assert_done(kubectl("apply", "-f", "-", input=json.dumps(namespace)))
-    yield SPACE
-    assert_done(kubectl("delete", "namespace", SPACE, "--wait=false"))
+    yield name
+    assert_done(kubectl("delete", "namespace", name, "--wait=false"))
 
 
 def assert_done(run: CompletedProcess[str]) -> str:
