@@ -1,0 +1,3 @@
+module rampway.local/pause
+
+go 1.26

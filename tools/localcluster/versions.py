@@ -1,0 +1,34 @@
+"""Which version of every part is built; a module's sum pins its bytes."""
+
+from dataclasses import dataclass
+
+KUBERNETES = "1.36.3"
+DEBIAN_SUITE = "bookworm"
+ENVOY = "1.40.0"
+PROMETHEUS = "2.42"
+PYTHON = "3.11"  # of the base image
+GO_AT_LEAST = (1, 26)
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A program built straight from its own module: its go.mod and go.sum lock what it needs."""
+
+    module: str
+    version: str
+    sum: str
+    package: str
+
+
+ENVOY_GATEWAY = GoModule(
+    "github.com/envoyproxy/gateway",
+    "v1.9.1",
+    "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
+    "./cmd/envoy-gateway",
+)
+COREDNS = GoModule(
+    "github.com/coredns/coredns",
+    "v1.14.7",
+    "h1:UPDkn4QN+xyNfjz3U5ldgoLszDYpMZEJoy3+ze9au4Q=",
+    ".",
+)
