@@ -40,6 +40,8 @@ def selector_fits(new: Obj, old: Obj | None) -> None:
     wanted = (spec.get("selector") or {}).get("matchLabels") or {}
     template = spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}
+    if old is not None and old["spec"]["selector"] != spec.get("selector"):
+        raise Refused("spec.selector: Invalid value: field is immutable")
     if not wanted:
         raise Refused("spec.selector: Required value")
     if not wanted.items() <= labels.items():
@@ -47,8 +49,6 @@ def selector_fits(new: Obj, old: Obj | None) -> None:
         raise Refused(f"spec.template.metadata.labels: Invalid value: {words}")
     if not (template.get("spec") or {}).get("containers"):
         raise Refused("spec.template.spec.containers: Required value")
-    if old is not None and old["spec"]["selector"] != spec["selector"]:
-        raise Refused("spec.selector: Invalid value: field is immutable")
 
 
 def _one_replica(new: Obj, _old: Obj | None) -> None:

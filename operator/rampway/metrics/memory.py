@@ -1,0 +1,70 @@
+"""A Prometheus in memory for the simulation: it keeps scrapes, and can be down, slow or wrong."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rampway.core.answers import Answer, AnswerKind
+from rampway.core.counters import Scrape
+from rampway.metrics.base import MetricsUnavailable, RevisionKey
+
+
+class Mode(StrEnum):
+    """How the source behaves."""
+
+    UP = "up"
+    DOWN = "down"  # refuses connections; scrapes go on being lost
+    PARTIAL = "partial"  # answers with warnings
+    NAN = "nan"  # every query of a user gives NaN
+
+
+@dataclass(slots=True)
+class MemorySource:
+    """Implements `MetricSource` over the scrapes that were recorded.
+
+    Attributes:
+        answers: What users' queries give, by their text after filling in.
+        mode: How it behaves.
+    """
+
+    answers: Mapping[str, Answer] | Callable[[str, float], Answer] = field(default_factory=dict)
+    mode: Mode = Mode.UP
+    _kept: list[Scrape] = field(default_factory=list)
+
+    def record(self, scrape: Scrape) -> None:
+        """Keep a scrape; one that comes while the source is down is lost, as in real life."""
+        if self.mode is not Mode.DOWN:
+            self._kept.append(scrape)
+
+    async def scrapes(
+        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+    ) -> tuple[Scrape, ...]:
+        """Return every scrape in (since_s, until_s] of the pods of these revisions, by time."""
+        if self.mode is Mode.DOWN:
+            raise MetricsUnavailable("Prometheus at memory: connection refused")
+        if self.mode is Mode.PARTIAL:
+            raise MetricsUnavailable("Prometheus at memory: partial answer: a store is missing")
+        wanted = {(r.namespace, r.revision) for r in revisions}
+        found: list[Scrape] = []
+        for scrape in reversed(self._kept):
+            if scrape.at_s <= since_s:
+                break  # recorded in the order of time
+            if scrape.at_s <= until_s and (scrape.namespace, scrape.revision) in wanted:
+                found.append(scrape)
+        return tuple(sorted(found, key=lambda s: s.at_s))
+
+    async def query(self, query: str, at_s: float) -> Answer:
+        """Answer one instant query of a user."""
+        if self.mode in {Mode.DOWN, Mode.PARTIAL}:
+            text = "Prometheus at memory: connection refused"
+            return Answer(AnswerKind.UNAVAILABLE, message=text, at_s=at_s)
+        if self.mode is Mode.NAN:
+            text = f"query {query!r} gives NaN, not a number"
+            return Answer(AnswerKind.NOT_A_NUMBER, message=text, at_s=at_s)
+        if callable(self.answers):
+            return self.answers(query, at_s)
+        missing = Answer(AnswerKind.NO_DATA, message=f"query {query!r} found no data", at_s=at_s)
+        return self.answers.get(query, missing)
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""

@@ -1,0 +1,248 @@
+"""Between client and pod: EndpointSlices, the gateway controller, and the gateway's data plane."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from rampway.api import labels
+from rampway.kube import kinds
+from rampway.kube.base import Obj
+from rampway.sim.cluster_scene import Key, Scene
+from rampway.sim.cluster_status import endpoint, route_parent
+from rampway.sim.cluster_workloads import random_suffix
+from rampway.sim.pods import Endpoint
+from rampway.sim.traffic import Load, multinomial
+
+T = TypeVar("T")
+
+
+class Line(Generic[T]):
+    """A value that arrives with a delay, in order; nothing between is skipped."""
+
+    def __init__(self, first: T, delay_s: float) -> None:
+        self.value = first
+        self._last = first
+        self._delay_s = delay_s
+        self._coming: deque[tuple[float, T]] = deque()
+
+    def send(self, value: T, now_s: float) -> None:
+        """Send a value off, unless it is the one sent last."""
+        if value != self._last:
+            self._last = value
+            self._coming.append((now_s + self._delay_s, value))
+
+    def arrive(self, now_s: float) -> bool:
+        """Take in what has arrived by now; return whether anything has."""
+        before = len(self._coming)
+        while self._coming and self._coming[0][0] <= now_s:
+            self.value = self._coming.popleft()[1]
+        return len(self._coming) < before
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What the gateway controller reads off a route: its generation, backends and what lacks."""
+
+    generation: int
+    backends: tuple[tuple[str, int], ...]
+    accepted: str = ""
+    unresolved: str = ""
+
+
+@dataclass(slots=True)
+class Way:
+    """One Service on its way from the pods to the data plane."""
+
+    slice: Line[tuple[Endpoint, ...]]
+    proxy: Line[tuple[Endpoint, ...]]
+
+
+@dataclass(slots=True)
+class Network:
+    """Routes requests as the cluster's network would at this instant.
+
+    Attributes:
+        loads: The clients of each route, by namespace and name.
+        refusals: Routes that the Gateway does not accept from now on, and its words.
+    """
+
+    scene: Scene
+    loads: dict[Key, Load] = field(default_factory=dict)
+    refusals: dict[Key, str] = field(default_factory=dict)
+    _ways: dict[Key, Way] = field(default_factory=dict)
+    _splits: dict[Key, Line[Split | None]] = field(default_factory=dict)
+    _rules: dict[Key, Line[tuple[tuple[str, int], ...] | None]] = field(default_factory=dict)
+
+    def step(self) -> None:
+        """Let endpoints and routes arrive where they are due by now."""
+        for key in self._ways.keys() | self.scene.objects[kinds.SERVICE].keys():
+            self._step_service(key)
+        for key in self._splits.keys() | self.scene.objects[kinds.HTTP_ROUTE].keys():
+            self._step_route(key)
+
+    def in_force(self, namespace: str, route: str) -> dict[str, int] | None:
+        """Return the weights by which the data plane now splits a route, None without one."""
+        line = self._rules.get((namespace, route))
+        return None if line is None or line.value is None else dict(line.value)
+
+    def serve(self, dt_s: float) -> None:
+        """Send the requests of one step, which begins now, and count how they ended."""
+        clock = self.scene.clock
+        for key, load in self.loads.items():
+            n = load.requests(self.scene.rng, clock.elapsed_s, dt_s)
+            if n:
+                self._route(key, load, n, dt_s)
+
+    def _route(self, key: Key, load: Load, n: int, dt_s: float) -> None:
+        at_s = self.scene.clock.now_s + dt_s
+        backends = self.in_force(*key)
+        if not backends or not sum(backends.values()):
+            load.ledger.count(at_s, "", n, {"no route": n})
+            return
+        shares = multinomial(self.scene.rng, n, list(backends.values()))
+        for name, share in zip(backends, shares, strict=True):
+            if share:
+                self._balance((key[0], name), load, share, dt_s)
+
+    def _balance(self, service: Key, load: Load, n: int, dt_s: float) -> None:
+        at_s = self.scene.clock.now_s + dt_s
+        found = self.scene.objects[kinds.SERVICE].get(service)
+        if found is None:
+            load.ledger.count(at_s, "", n, {"no Service": n})
+            return
+        way = self._ways.get(service)
+        targets = [e for e in way.proxy.value if e.ready] if way else []
+        if not targets:
+            revision = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
+            load.ledger.count(at_s, revision, n, {"no endpoints": n})
+            return
+        shares = multinomial(self.scene.rng, n, [1.0] * len(targets))
+        for target, share in zip(targets, shares, strict=True):
+            if share:
+                failures = self._answer(service[0], target, share, dt_s)
+                load.ledger.count(at_s, target.revision, share, failures)
+
+    def _answer(self, namespace: str, target: Endpoint, n: int, dt_s: float) -> dict[str, int]:
+        pod = self.scene.pods.get((namespace, target.pod))
+        if pod is None or pod.uid != target.uid or not pod.serving:
+            return {"no answer": n}
+        return pod.answer(self.scene.rng, n, self.scene.how(pod), dt_s)
+
+    def _step_service(self, key: Key) -> None:
+        now_s, around = self.scene.clock.now_s, self.scene.surroundings
+        service = self.scene.objects[kinds.SERVICE].get(key)
+        way = self._ways.get(key)
+        if way is None:
+            way = Way(Line((), around.endpoints_delay_s), Line((), around.proxy_delay_s))
+            self._ways[key] = way
+        if service is None:
+            del self._ways[key]  # its slices are the garbage collector's
+            return
+        way.slice.send(self._selected(key[0], service), now_s)
+        if way.slice.arrive(now_s) or not self._slice_of(key):
+            self._write_slice(key, service, way.slice.value)
+        way.proxy.send(way.slice.value, now_s)
+        way.proxy.arrive(now_s)
+
+    def _selected(self, namespace: str, service: Obj) -> tuple[Endpoint, ...]:
+        wanted = (service["spec"].get("selector") or {}).items()
+        if not wanted:
+            return ()
+        found = [
+            pod.endpoint
+            for (space, _), pod in self.scene.pods.items()
+            if space == namespace and wanted <= pod.labels.items()
+        ]
+        return tuple(sorted((e for e in found if e is not None), key=lambda e: e.pod))
+
+    def _slice_of(self, key: Key) -> str:
+        """Return the name of a Service's EndpointSlice, empty if there is none."""
+        for (namespace, name), found in self.scene.objects[kinds.ENDPOINT_SLICE].items():
+            marks = found["metadata"]["labels"]
+            if namespace == key[0] and marks.get("kubernetes.io/service-name") == key[1]:
+                return name
+        return ""
+
+    def _write_slice(self, key: Key, service: Obj, found: tuple[Endpoint, ...]) -> None:
+        namespace, name = key
+        endpoints = [endpoint(one, namespace) for one in found]
+        known = self._slice_of(key)
+        if known:
+            store = self.scene.store
+            store.patch(kinds.ENDPOINT_SLICE, namespace, known, {"endpoints": endpoints})
+            self.scene.follow()
+            return
+        meta, ports = service["metadata"], service["spec"].get("ports") or []
+        self.scene.store.create(
+            kinds.ENDPOINT_SLICE,
+            {
+                "metadata": {
+                    "name": f"{name}-{random_suffix(self.scene)}",
+                    "namespace": namespace,
+                    # The real controller copies the Service's labels too.
+                    "labels": (meta.get("labels") or {})
+                    | {
+                        "kubernetes.io/service-name": name,
+                        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+                    },
+                    "ownerReferences": [
+                        {
+                            "apiVersion": "v1",
+                            "kind": "Service",
+                            "name": name,
+                            "uid": meta["uid"],
+                            "controller": True,
+                            "blockOwnerDeletion": True,
+                        }
+                    ],
+                },
+                "addressType": "IPv4",
+                "endpoints": endpoints,
+                "ports": [
+                    {"name": p.get("name", ""), "port": p.get("targetPort"), "protocol": "TCP"}
+                    for p in ports
+                ],
+            },
+        )
+        self.scene.follow()
+
+    def _step_route(self, key: Key) -> None:
+        now_s, around = self.scene.clock.now_s, self.scene.surroundings
+        route = self.scene.objects[kinds.HTTP_ROUTE].get(key)
+        if key not in self._splits:
+            self._splits[key] = Line(None, around.route_delay_s)
+            self._rules[key] = Line(None, around.proxy_delay_s)
+        splits, rules = self._splits[key], self._rules[key]
+        splits.send(self._read(key, route) if route else None, now_s)
+        if splits.arrive(now_s):
+            split = splits.value
+            if split is None:
+                rules.send(None, now_s)
+            elif route:
+                self._write_route(key, route, split)
+                if not split.accepted:
+                    rules.send(split.backends, now_s)
+        rules.arrive(now_s)
+
+    def _read(self, key: Key, route: Obj) -> Split:
+        rules = route["spec"].get("rules") or [{}]
+        backends = tuple(
+            (str(ref["name"]), int(ref.get("weight", 1)))
+            for ref in rules[0].get("backendRefs") or []
+        )
+        services = self.scene.objects[kinds.SERVICE]
+        missing = [name for name, _ in backends if (key[0], name) not in services]
+        words = f"Service {key[0]}/{missing[0]} not found" if missing else ""
+        generation = int(route["metadata"]["generation"])
+        return Split(generation, backends, self.refusals.get(key, ""), words)
+
+    def _write_route(self, key: Key, route: Obj, split: Split) -> None:
+        at_s = self.scene.clock.now_s
+        parents = [
+            route_parent(ref, split.generation, split.accepted, split.unresolved, at_s)
+            for ref in route["spec"].get("parentRefs") or []
+        ]
+        self.scene.store.patch(
+            kinds.HTTP_ROUTE, *key, {"status": {"parents": parents}}, subresource="status"
+        )
+        self.scene.follow()
