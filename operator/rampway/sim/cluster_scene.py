@@ -1,4 +1,4 @@
-"""What all simulated controllers share: the API server as they see it, and the pods' inner state."""
+"""What all simulated controllers share: the API as they see it, and the pods' inner state."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

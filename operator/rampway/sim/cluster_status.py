@@ -118,10 +118,10 @@ def _terminated(ending: Ending) -> Obj:
     return found | ({"message": ending.message} if ending.message else {})
 
 
-def deployment_status(
-    generation: int, wanted: int, pods: Sequence[SimPod], quota: str, old: Obj, now_s: float
-) -> Obj:
+def deployment_status(deployment: Obj, pods: Sequence[SimPod], quota: str, now_s: float) -> Obj:
     """Return a Deployment's status; `pods` are those not deleted, `quota` why none can be made."""
+    wanted = int(deployment["spec"].get("replicas", 1))
+    old = deployment.get("status") or {}
     ready = sum(pod.in_endpoints for pod in pods)
     available = ("MinimumReplicasAvailable", "Deployment has minimum availability.")
     lacking = ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
@@ -133,7 +133,7 @@ def deployment_status(
         conditions.append(("ReplicaFailure", "True", ("FailedCreate", quota)))
     since = {c["type"]: c for c in old.get("conditions") or []}
     return {
-        "observedGeneration": generation,
+        "observedGeneration": deployment["metadata"]["generation"],
         "replicas": len(pods),
         "updatedReplicas": len(pods),
         "readyReplicas": ready,

@@ -122,8 +122,7 @@ class DeploymentController:
         if self._written.get(key) == essence:
             return
         self._written[key] = essence
-        old = deployment.get("status") or {}
-        status = deployment_status(meta["generation"], wanted, pods, quota, old, now_s)
+        status = deployment_status(deployment, pods, quota, now_s)
         self.scene.store.patch(kinds.DEPLOYMENT, *key, {"status": status}, subresource="status")
 
 
