@@ -122,7 +122,7 @@ class KubeClient:
             async with asyncio.timeout_at(until_s or self._until_s()):
                 answer = await self._authorised(request)
         except TimeoutError as err:
-            words = f"no answer within {self._deadline_s:.0f} s"
+            words = f"no answer within {self._deadline_s:g} s"
             raise Transient(message_of(request.verb, request.target, "timeout", words)) from err
         except (aiohttp.ClientError, OSError, ConfigException) as err:
             words = f"{type(err).__name__}: {err}"

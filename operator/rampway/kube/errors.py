@@ -31,7 +31,7 @@ class Forbidden(KubeError):  # noqa: N818 - as above
 
 
 class Transient(KubeError):  # noqa: N818 - as above
-    """It may work soon (429, 5xx, time out, no connection, expired token): try again.
+    """It may work soon (429, 5xx, time out, no connection, expired token or page): try again.
 
     `retry_after_s` is the server's wish in seconds, or None when it had none. A write may have
     taken effect all the same.
@@ -63,7 +63,7 @@ def error_for(
             return AlreadyExists(message) if reason == "AlreadyExists" else Conflict(message)
         case 403:
             return Forbidden(message)
-        case 401 | 408 | 429:
+        case 401 | 408 | 410 | 429:  # 410: a list's next page expired
             return Transient(message, retry_after_s)
         case _ if status >= SERVER_FAULT:
             return Transient(message, retry_after_s)

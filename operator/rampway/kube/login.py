@@ -42,7 +42,7 @@ class Login:
             async with asyncio.timeout(LOGIN_S):
                 await self._load(path, config)
         except TimeoutError as err:
-            raise KubeError(f"login by {source}: no credentials within {LOGIN_S:.0f} s") from err
+            raise KubeError(f"login by {source}: no credentials within {LOGIN_S:g} s") from err
         except KubeError:
             raise
         except Exception as err:
