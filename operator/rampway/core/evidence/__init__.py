@@ -1,21 +1,18 @@
 """Evidence for harm, looked at as often as one likes, with a bound on false alarms (B19)."""
 
+from rampway.core.evidence.average import log_average
+from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
 from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_factor
-from rampway.core.evidence.power import TARGET, power, requests_missing
-from rampway.core.evidence.process import (
-    EProcess,
-    Segment,
-    from_json,
-    log_average,
-    ratio,
-    to_json,
-    update,
-)
+from rampway.core.evidence.power import TARGET, harm_rate, power, requests_missing
+from rampway.core.evidence.process import EProcess, Segment, log_e, ratio, start, update
+from rampway.core.evidence.serialise import from_json, to_json
 
 __all__ = [
+    "MOST_PER_LOOK",
     "TARGET",
     "BoundPair",
+    "Dispersion",
     "EProcess",
     "PairCount",
     "Segment",
@@ -24,11 +21,14 @@ __all__ = [
     "bet",
     "choose_bounds",
     "from_json",
+    "harm_rate",
     "log_average",
+    "log_e",
     "log_factor",
     "power",
     "ratio",
     "requests_missing",
+    "start",
     "tail_counts",
     "to_json",
     "update",

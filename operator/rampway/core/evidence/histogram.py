@@ -10,11 +10,15 @@ from rampway.core.evidence.mixture import PairCount
 
 ENOUGH = 100
 """Requests of stable's that a choice of bounds needs."""
+FEWEST_BEYOND = 5
+"""A tail that fewer of stable's requests should lie in is not looked at: it is guesswork."""
+ROUNDING = 0.005
+"""Bounds in steps of 20 % are written with three digits, so a step can be 19.5 %."""
 _TAILS = ((0.5, 1.0), (0.25, 2.0), (0.1, 3.0), (0.05, 2.0), (0.01, 1.0))
 """Shares of stable's requests beyond a bound, with the interest in each."""
 
 Buckets = Sequence[tuple[float, int]]
-"""Requests up to each bound, `(bound_s, count)`, cumulative, bounds ascending, the last infinite."""
+"""Requests up to each bound, `(bound_s, count)`: cumulative, bounds ascending, last infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ def choose_bounds(
 ) -> tuple[BoundPair, ...]:
     """Choose the bounds to compare, from stable's histogram before the rollout.
 
-    Chosen once, before the candidate's counts are seen, so the choice costs no validity.
+    Chosen once, before the candidate's counts are seen, so the choice costs no validity. A
+    quantile gives one pair: each further one would cost the others evidence.
 
     Args:
         stable: Stable's cumulative histogram.
@@ -45,12 +50,17 @@ def choose_bounds(
         quantile: In (0, 1), the part of the distribution to judge; None: all of it.
 
     Returns:
-        The pairs, the most interesting one first; empty while stable has too few requests.
+        The pairs, the most interesting one first; empty while stable has too few requests, or
+        where no two bounds are as far apart as the slowdown.
     """
     total = stable[-1][1] if stable else 0
     if total < ENOUGH:
         return ()
-    wanted = _TAILS if quantile is None else ((1 - quantile, 1.0),)
+    wanted = (
+        [(tail, weight) for tail, weight in _TAILS if tail * total >= FEWEST_BEYOND]
+        if quantile is None
+        else [(1 - quantile, 1.0)]
+    )
     interest: dict[tuple[float, float], float] = {}
     for tail, weight in wanted:
         pair = _pair(stable, slowdown, tail * total)
@@ -62,27 +72,39 @@ def choose_bounds(
 
 
 def tail_counts(pair: BoundPair, candidate: Buckets, stable: Buckets) -> PairCount:
-    """Return requests and slow requests of both in one interval, from its histograms."""
+    """Return requests and slow requests of both in one interval, from its histograms.
+
+    A histogram that lacks the bound cannot say what is slow: it counts as no requests at all,
+    never as no slow ones, so that what was not measured cannot pass (B18).
+    """
     return PairCount(
         *_beyond(candidate, pair.candidate_bound_s), *_beyond(stable, pair.stable_bound_s)
     )
 
 
 def _pair(stable: Buckets, slowdown: float, most_beyond: float) -> tuple[float, float] | None:
-    """Return the smallest bound that so many of stable's requests exceed, and the candidate's."""
+    """Return the smallest bound that so few of stable's requests exceed, and the candidate's.
+
+    Where that bound is too near the end to have a finite one for the candidate, the last one
+    that has.
+    """
     total = stable[-1][1]
     finite = [bound for bound, _ in stable[:-1]]
+    found: tuple[float, float] | None = None
     for bound, count in stable[:-1]:
+        least = (1 + slowdown) * bound * (1 - ROUNDING)
+        limit = next((b for b in finite if b > bound and b >= least), None)
+        if limit is None:
+            break
+        found = (bound, limit)
         if total - count <= most_beyond:
-            slower = (b for b in finite if b >= (1 + slowdown) * bound * (1 - 1e-3))
-            limit = next(slower, None)
-            return None if limit is None else (bound, limit)
-    return None
+            break
+    return found
 
 
 def _beyond(buckets: Buckets, bound_s: float) -> tuple[int, int]:
-    if not buckets:
+    within = next((count for bound, count in buckets if bound == bound_s), None)
+    if within is None:
         return 0, 0
     total = buckets[-1][1]
-    within = next((count for bound, count in buckets if bound == bound_s), total)
     return total, total - within

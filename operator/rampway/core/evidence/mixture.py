@@ -8,10 +8,13 @@ theta0 = n_c * ratio / (n_c * ratio + n_s), the factor is
 the likelihood ratio of the candidate's share of the events. Its mean under H0 is at most 1 for
 Poisson counts and for Bernoulli events of any frequency, any base rate that changes with time and
 any exposures, so by Ville's inequality the mixture's chance of ever reaching 1/alpha is at most
-alpha (Lindon & Malek, arXiv 2011.03567; Turner, Ly & Grünwald, arXiv 2106.02693).
+alpha (Lindon & Malek, arXiv 2011.03567; Turner, Ly & Grünwald, arXiv 2106.02693; mixtures:
+Howard, Ramdas, McAuliffe & Sekhon, arXiv 1810.08240). It is at most 1 unconditionally, not given
+the interval's total of events: never leave out an interval because of its events.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 RHOS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
@@ -19,6 +22,7 @@ WEIGHTS = (0.03, 0.14, 0.15, 0.06, 0.10, 0.34, 0.12, 0.06)
 CASH = 0.10
 """Share kept back at the start, so that harm which begins late still finds a fresh stake."""
 INVESTED_PER_LOOK = 0.003
+"""Share of the cash invested at each look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,14 @@ class PairCount:
         ):
             if n < 0 or events < 0 or events > n:
                 raise ValueError(
-                    f"{role}: {events} events in {n} requests; expected 0 <= events <= requests"
+                    f"{role}: {events} events in {n} requests; expected 0 <= events <= requests; "
+                    "take both from the same scrape"
                 )
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both had requests: else nothing is known from the interval."""
+        return self.candidate_n > 0 and self.stable_n > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +60,43 @@ class Tolerance:
     """What is not called harm: p_c <= ratio * p_s + floor.
 
     Attributes:
-        ratio: At least 1; 1.1 tolerates a relative increase of 10 %.
+        ratio: Above 0; 1.1 tolerates a relative increase of 10 %.
         floor: Fraction of the requests tolerated on top, 0 to 1.
+
+    Raises:
+        ValueError: a value outside these ranges.
     """
 
     ratio: float
     floor: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not (0 < self.ratio < math.inf and 0 <= self.floor <= 1):
+            raise ValueError(
+                f"ratio {self.ratio}, floor {self.floor}; expected a finite ratio above 0 "
+                "(1.1 for 10 % more) and a floor from 0 to 1 (0.01 for 1 % of the requests)"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """The mixture's capital: logarithm per component, and cash.
+    """The mixture's capital; logarithms, as both parts leave the range of floats within days.
 
     Attributes:
         log_w: log W_j, one per member of RHOS; starts at 0.9 times its weight.
-        cash: What is not invested yet.
+        log_cash: What is not invested yet.
     """
 
     log_w: tuple[float, ...] = tuple(math.log((1 - CASH) * w) for w in WEIGHTS)
-    cash: float = CASH
+    log_cash: float = math.log(CASH)
 
     def log_total(self) -> float:
         """Return the logarithm of the e-value, components and cash together."""
-        return log_sum([*self.log_w, math.log(self.cash)])
+        return log_sum([*self.log_w, self.log_cash])
 
 
 def log_factor(rho: float, counts: PairCount, tolerance: Tolerance) -> float:
-    """Return the logarithm of one interval's factor for one alternative."""
+    """Return the logarithm of one interval's factor for one alternative (formula above)."""
     exposure = counts.candidate_n * tolerance.ratio
     theta0 = exposure / (exposure + counts.stable_n)
     c = 1 + theta0 * (rho - 1)
@@ -86,31 +106,39 @@ def log_factor(rho: float, counts: PairCount, tolerance: Tolerance) -> float:
 
 
 def bet(
-    stake: Stake, counts: PairCount, tolerance: Tolerance, *, phi: float = 1.0, cap: float = math.inf
+    stake: Stake,
+    counts: PairCount,
+    tolerance: Tolerance,
+    *,
+    phi: float = 1.0,
+    cap: float = math.inf,
 ) -> Stake:
     """Return the stake after one look.
+
+    Dividing by phi >= 1 known before the look keeps the mean at most 1 (Jensen), the cap only
+    lowers it.
 
     Args:
         stake: The stake before.
         counts: What the look added; without requests on both sides nothing is known from it.
         tolerance: What is not called harm.
         phi: Over-dispersion known before this look, at least 1; log factors are divided by it.
-        cap: The most that a component may gain, in nats. Both only make the bet smaller.
+        cap: The most that a component may gain, in nats.
     """
-    if counts.candidate_n == 0 or counts.stable_n == 0:
+    if not counts.comparable:
         return stake
-    invest = INVESTED_PER_LOOK * stake.cash
+    invest = stake.log_cash + math.log(INVESTED_PER_LOOK)
     log_w = tuple(
-        log_sum([old, math.log(invest * weight)])
+        log_sum([old, invest + math.log(weight)])
         + min(cap, log_factor(rho, counts, tolerance) / phi)
         for rho, weight, old in zip(RHOS, WEIGHTS, stake.log_w, strict=True)
     )
-    return Stake(log_w, stake.cash - invest)
+    return Stake(log_w, stake.log_cash + math.log1p(-INVESTED_PER_LOOK))
 
 
-def log_sum(logs: list[float]) -> float:
-    """Return log(sum(exp(x))) without overflow."""
-    top = max(logs)
+def log_sum(logs: Sequence[float]) -> float:
+    """Return log(sum(exp(x))) without overflow; minus infinity of nothing."""
+    top = max(logs, default=-math.inf)
     if top == -math.inf:
         return top
     return top + math.log(sum(math.exp(x - top) for x in logs))

@@ -1,163 +1,134 @@
 """How surely harm would have been seen by now: what a pass for lack of harm rests on (B18)."""
 
 import math
+from dataclasses import replace
 
-from rampway.core.evidence.mixture import INVESTED_PER_LOOK, RHOS, Stake, Tolerance, log_sum
-from rampway.core.evidence.process import EProcess, Segment
+from rampway.core.evidence.forecast import Forecast, exposures, normal_cdf
+from rampway.core.evidence.mixture import Tolerance
+from rampway.core.evidence.process import EProcess
 
 TARGET = 0.8
-_LONGEST_SEARCH = 40
-"""Doublings and halvings in the search for the requests that are missing."""
+_NODES = ((-math.sqrt(3), 1 / 6), (0.0, 2 / 3), (math.sqrt(3), 1 / 6))
+"""Gauss-Hermite: three values of a normal variable, with their weights."""
+_FARTHEST_SD = 5.0
+_HALVINGS = 9
+_MOST_TIMES = 2.0**20
+"""Traffic this many times as long as the present segment's is called out of reach."""
 
 
 def harm_rate(process: EProcess, tolerance: Tolerance, detect: float) -> tuple[float, float]:
     """Return stable's event rate and the candidate's under the harm to detect.
 
     The harm is `detect` times stable's rate, or `detect` times the floor where stable has fewer
-    events than that: smaller harm is what the floor tolerates.
+    events than that: smaller harm is what the floor tolerates. Stable's rate is its observed
+    one, smoothed by half an event.
     """
     total = process.total
-    stable = total.stable_events / total.stable_n if total.stable_n else 0.0
+    stable = (total.stable_events + 0.5) / (total.stable_n + 1)
     return stable, min(1.0, detect * max(stable, tolerance.floor))
 
 
-def power(
-    process: EProcess,
-    tolerance: Tolerance,
-    detect: float,
-    log_bound: float,
-    *,
-    more: float = 1.0,
-) -> float:
-    """Return the chance that the harm to detect would have been called by now.
+def power(process: EProcess, tolerance: Tolerance, detect: float, log_bound: float) -> float:
+    """Return the chance that the harm to detect would by now be called.
 
-    Computed from the exposures, not from the candidate's events: with its events drawn as
-    binomial at the rate of the harm, the chance that the e-value of the totals is over the bound.
-    The dispersion guard is applied as it stands; crossing earlier and falling back is not
-    counted, which makes the figure a little too low.
+    Computed from the exposures and stable's rate, never from the candidate's events, so that
+    looking at it gives nothing away. Counts of events vary as binomial for the candidate and as
+    normal, in three points, for stable, both wider by phi; the guard's phi and its cap are taken
+    into account in the mean (see `forecast`). That the e-value can cross the bound and fall back
+    again is left out, which makes the figure a little too low.
 
     Args:
         process: What was seen.
         tolerance: What is not called harm.
         detect: Ratio to stable's rate (or to the floor) that must not be missed, above 1.
         log_bound: log(1/alpha) of this process, its share of the budget included.
-        more: Multiplies the newest segment's exposure: what if the step went on.
     """
-    total = _scaled(process, more)
-    n_c = sum(s.candidate_n for s in total)
-    if not n_c or not any(s.candidate_n and s.stable_n for s in total):
-        return 0.0
-    stable, harm = harm_rate(process, tolerance, detect)
-    least = _least_events(total, tolerance, stable, log_bound, process, n_c)
-    if least is None:
-        return 0.0
-    return _at_least(least, n_c, harm)
+    forecast = _forecast(process, tolerance, detect)
+    return _power(forecast, log_bound) if forecast.exposures else 0.0
 
 
 def requests_missing(
-    process: EProcess, tolerance: Tolerance, detect: float, log_bound: float
+    process: EProcess,
+    tolerance: Tolerance,
+    detect: float,
+    log_bound: float,
+    target: float = TARGET,
 ) -> int | None:
-    """Return about how many more candidate requests at the present split reach TARGET.
+    """Return about how many more candidate requests at the present split reach the target.
 
-    0 when it is reached; None when that cannot be told: no traffic yet, or out of reach.
+    0 when it is reached. None when no number of requests is known to do: the present segment has
+    no traffic on one side yet, or the harm to detect is (nearly) within the tolerance.
     """
-    if power(process, tolerance, detect, log_bound) >= TARGET:
+    forecast = _forecast(process, tolerance, detect)
+    if not process.segments[-1].looks:
+        done = forecast.exposures and _power(forecast, log_bound) >= target
+        return 0 if done else None
+
+    *older, newest = forecast.exposures
+
+    def reached(times: float) -> bool:
+        longer = replace(forecast, exposures=(*older, newest.times(times)))
+        return _power(longer, log_bound) >= target
+
+    if reached(1.0):
         return 0
-    newest = process.segments[-1].candidate_n
-    if not newest:
-        return None
     low, high = 1.0, 2.0
-    for _ in range(_LONGEST_SEARCH // 2):
-        if power(process, tolerance, detect, log_bound, more=high) >= TARGET:
-            break
+    while not reached(high):
         low, high = high, 2 * high
-    else:
-        return None
-    for _ in range(_LONGEST_SEARCH // 4):
+        if high > _MOST_TIMES:
+            return None
+    for _ in range(4):
         middle = (low + high) / 2
-        if power(process, tolerance, detect, log_bound, more=middle) >= TARGET:
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return max(1, math.ceil(newest.candidate_n * (high - 1)))
+
+
+def _forecast(process: EProcess, tolerance: Tolerance, detect: float) -> Forecast:
+    stable, harm = harm_rate(process, tolerance, detect)
+    phi = process.dispersion.phi_from(1.0)
+    return Forecast(exposures(process.segments), tolerance, harm, stable, phi)
+
+
+def _power(forecast: Forecast, log_bound: float) -> float:
+    """Return P(log E >= bound), summed over what stable's events may be."""
+    mean = forecast.stable_n * forecast.stable_rate
+    sd = math.sqrt(mean * (1 - forecast.stable_rate) * forecast.phi)
+    return sum(
+        weight * _chance(forecast, max(0.0, mean + z * sd), log_bound) for z, weight in _NODES
+    )
+
+
+def _chance(forecast: Forecast, stable_events: float, log_bound: float) -> float:
+    """Return P(log E >= bound) given stable's events, by the least events that suffice."""
+    n, rate = forecast.candidate_n, forecast.candidate_rate
+    mean = n * rate
+    reach = _FARTHEST_SD * math.sqrt(mean * forecast.phi) + 5 * forecast.phi
+    low, high = max(0.0, mean - reach), min(n, mean + reach)
+    if forecast.log_e(high, stable_events) < log_bound:
+        return 0.0
+    if forecast.log_e(low, stable_events) >= log_bound:
+        return 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if forecast.log_e(middle, stable_events) >= log_bound:
             high = middle
         else:
             low = middle
-    return max(1, math.ceil(newest * (high - 1)))
+    return at_least(high / forecast.phi, n / forecast.phi, rate)
 
 
-def _scaled(process: EProcess, more: float) -> list[Segment]:
-    *older, last = process.segments
-    scaled = Segment(
-        round(last.candidate_n * more),
-        last.candidate_events,
-        round(last.stable_n * more),
-        last.stable_events,
-    )
-    return [*older, scaled]
+def at_least(x: float, n: float, rate: float) -> float:
+    """Return about P(Binomial(n, rate) >= x) for any real 0 < x <= n, without steps.
 
-
-def _least_events(
-    segments: list[Segment],
-    tolerance: Tolerance,
-    stable: float,
-    log_bound: float,
-    process: EProcess,
-    n_c: int,
-) -> int | None:
-    """Return the fewest events of the candidate that carry the e-value over the bound."""
-    low, high = 0, n_c
-    if _log_e(segments, tolerance, stable, high, process, n_c) < log_bound:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if _log_e(segments, tolerance, stable, middle, process, n_c) >= log_bound:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-def _log_e(
-    segments: list[Segment],
-    tolerance: Tolerance,
-    stable: float,
-    events: int,
-    process: EProcess,
-    n_c: int,
-) -> float:
-    """Return log E of the totals with so many candidate events, spread by exposure."""
-    start = Stake()
-    logs = [math.log(start.cash * (1 - INVESTED_PER_LOOK))]
-    for rho, old in zip(RHOS, start.log_w, strict=True):
-        gained = 0.0
-        for s in segments:
-            if not s.candidate_n or not s.stable_n:
-                continue
-            exposure = s.candidate_n * tolerance.ratio
-            c = 1 + exposure / (exposure + s.stable_n) * (rho - 1)
-            mine = events * s.candidate_n / n_c
-            both = mine + stable * s.stable_n
-            gained += mine * math.log(rho) - both * math.log(c)
-            gained -= s.candidate_n * tolerance.floor * (rho / c - 1)
-        logs.append(old + gained / process.phi)
-    return log_sum(logs)
-
-
-def _at_least(least: int, n: int, rate: float) -> float:
-    """Return P(Binomial(n, rate) >= least), summed from the side with fewer terms."""
-    if least <= 0:
+    Camp and Paulson's approximation (Johnson, Kemp & Kotz, Univariate Discrete Distributions,
+    2005, eq. 3.38): the binomial tail as a tail of F, cube roots of which are nearly normal.
+    Within .01 where the variance is above 1.
+    """
+    if x <= 0:
         return 1.0
     if rate >= 1:
-        return 1.0 if least <= n else 0.0
-    if least > n:
-        return 0.0
-    below = [_log_pmf(k, n, rate) for k in _around(0, least - 1, n * rate, n)]
-    return max(0.0, 1.0 - math.exp(log_sum(below))) if below else 1.0
-
-
-def _around(low: int, high: int, mean: float, n: int) -> range:
-    """Return the part of [low, high] that matters: within 12 standard deviations of the mean."""
-    reach = 12 * math.sqrt(max(1.0, mean * (1 - min(1.0, mean / n)))) + 12
-    return range(max(low, int(mean - reach)), min(high, int(mean + reach)) + 1)
-
-
-def _log_pmf(k: int, n: int, rate: float) -> float:
-    choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return choose + k * math.log(rate) + (n - k) * math.log1p(-rate)
+        return 1.0 if x <= n else 0.0
+    a, b = 1 / (9 * (n - x + 1)), 1 / (9 * x)
+    odds = x * (1 - rate) / ((n - x + 1) * rate)
+    root = odds ** (1 / 3)
+    return normal_cdf(-((1 - b) * root - (1 - a)) / math.sqrt(b * root * root + a))

@@ -1,39 +1,29 @@
-"""A process of evidence: the mixture, guarded against bursts, with what it has seen (B19).
+"""A process of evidence: the mixture, guarded against bursts, with what it has seen (B19)."""
 
-Real requests fail in bursts, and then the binomial law promises too much. The guard without
-history: log factors are divided by phi, the over-dispersion seen so far in this very comparison,
-and no look gains more than log 3. Both use only what was known before the look, and both make a
-bet smaller, so the e-value stays one. Measured in tests/unit/core/evidence.
-"""
+from dataclasses import dataclass, field
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-
-from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_sum
-
-MOST_PER_LOOK = math.log(3)
-PRIOR_LOOKS = 2.0
-"""phi starts as if so many looks had shown PRIOR_PHI."""
-PRIOR_PHI = 2.0
+from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
+from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Totals while the traffic's split was the same."""
+    """Totals while the traffic's split was the same; only looks that could be compared."""
 
     candidate_n: int = 0
     candidate_events: int = 0
     stable_n: int = 0
     stable_events: int = 0
+    looks: int = 0
 
-    def plus(self, counts: PairCount) -> "Segment":
-        """Return the totals with one look more."""
+    def plus(self, more: "PairCount | Segment") -> "Segment":
+        """Return the totals with one look, or another segment, added."""
         return Segment(
-            self.candidate_n + counts.candidate_n,
-            self.candidate_events + counts.candidate_events,
-            self.stable_n + counts.stable_n,
-            self.stable_events + counts.stable_events,
+            self.candidate_n + more.candidate_n,
+            self.candidate_events + more.candidate_events,
+            self.stable_n + more.stable_n,
+            self.stable_events + more.stable_events,
+            self.looks + (more.looks if isinstance(more, Segment) else 1),
         )
 
 
@@ -43,37 +33,25 @@ class EProcess:
 
     Attributes:
         stake: The mixture's capital.
-        surprise: Sum over looks of (e_c - theta*e)^2, weighted to mean 1 without over-dispersion.
-        variance: Sum over looks of e * theta * (1 - theta).
-        segments: Totals, one for each split of traffic.
+        dispersion: The guard's state.
+        segments: Totals, one for each split of traffic, the present one last.
     """
 
     stake: Stake = field(default_factory=Stake)
-    surprise: float = 0.0
-    variance: float = 0.0
-    looks: int = 0
+    dispersion: Dispersion = field(default_factory=Dispersion)
     segments: tuple[Segment, ...] = (Segment(),)
 
     @property
     def phi(self) -> float:
-        """Over-dispersion so far, at least 1; PRIOR_PHI before anything was seen."""
-        if self.variance <= 0:
-            return PRIOR_PHI
-        mean = self.variance / max(1, self.looks)
-        seen = self.surprise + PRIOR_LOOKS * PRIOR_PHI * mean
-        return max(1.0, seen / (self.variance + PRIOR_LOOKS * mean))
+        """Over-dispersion so far, at least 1."""
+        return self.dispersion.phi
 
     @property
     def total(self) -> Segment:
         """All totals together."""
         whole = Segment()
-        for s in self.segments:
-            whole = Segment(
-                whole.candidate_n + s.candidate_n,
-                whole.candidate_events + s.candidate_events,
-                whole.stable_n + s.stable_n,
-                whole.stable_events + s.stable_events,
-            )
+        for segment in self.segments:
+            whole = whole.plus(segment)
         return whole
 
     def log_e(self) -> float:
@@ -81,48 +59,41 @@ class EProcess:
         return self.stake.log_total()
 
 
+def start() -> EProcess:
+    """Return a process that has seen nothing: its e-value is 1."""
+    return EProcess()
+
+
+def log_e(process: EProcess) -> float:
+    """Return the logarithm of the e-value; harm is called at log(1/alpha)."""
+    return process.log_e()
+
+
 def update(
     process: EProcess, counts: PairCount, tolerance: Tolerance, *, new_segment: bool = False
 ) -> EProcess:
-    """Return the process after one look; `new_segment` where the traffic's split has changed."""
-    segments = process.segments
-    if new_segment and segments[-1] != Segment():
-        segments = (*segments, Segment())
-    segments = (*segments[:-1], segments[-1].plus(counts))
-    if counts.candidate_n == 0 or counts.stable_n == 0:
-        return replace(process, segments=segments)
-    stake = bet(process.stake, counts, tolerance, phi=process.phi, cap=MOST_PER_LOOK)
-    surprise, variance, looks = _dispersion(process, counts)
-    return EProcess(
-        stake,
-        process.surprise + surprise,
-        process.variance + variance,
-        process.looks + looks,
-        segments,
-    )
+    """Return the process after one look.
 
-
-def _dispersion(process: EProcess, counts: PairCount) -> tuple[float, float, int]:
-    """Return what one look adds to the dispersion, relative to the rates seen so far.
-
-    The expected share is that of the events so far, so a steady difference between the two
-    revisions is not taken for a burst.
+    Args:
+        process: The process before.
+        counts: What the look added. Without requests on both sides there is nothing to compare:
+            it is not counted at all.
+        tolerance: What is not called harm; the same at every look.
+        new_segment: The traffic's split has changed since the last look. It matters for `power`
+            only; the evidence goes on.
     """
-    events = counts.candidate_events + counts.stable_events
-    if events == 0:
-        return 0.0, 0.0, 0
-    total = process.total.plus(counts)
-    candidate_rate = (total.candidate_events + 0.5) / (total.candidate_n + 1)
-    stable_rate = (total.stable_events + 0.5) / (total.stable_n + 1)
-    expected = counts.candidate_n * candidate_rate
-    theta = expected / (expected + counts.stable_n * stable_rate)
-    gap = counts.candidate_events - theta * events
-    return gap * gap, events * theta * (1 - theta), 1
-
-
-def log_average(parts: Sequence[tuple[float, float]]) -> float:
-    """Return log of the weighted average of e-values, given (weight, log e): again an e-value."""
-    return log_sum([math.log(weight) + log_e for weight, log_e in parts])
+    segments = process.segments
+    if new_segment and segments[-1].looks:
+        segments = (*segments, Segment())
+    if counts.comparable:
+        segments = (*segments[:-1], segments[-1].plus(counts))
+    after = EProcess(process.stake, process.dispersion, segments)
+    if not counts.comparable:
+        return after
+    stake = bet(process.stake, counts, tolerance, phi=process.phi, cap=MOST_PER_LOOK)
+    theta = _expected_share(after.total, counts)
+    dispersion = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
+    return EProcess(stake, dispersion, segments)
 
 
 def ratio(process: EProcess) -> float | None:
@@ -133,26 +104,8 @@ def ratio(process: EProcess) -> float | None:
     return (total.candidate_events / total.candidate_n) / (total.stable_events / total.stable_n)
 
 
-def to_json(process: EProcess) -> dict[str, object]:
-    """Return the process as JSON, for a checkpoint."""
-    return {
-        "w": [round(x, 9) for x in process.stake.log_w],
-        "cash": process.stake.cash,
-        "d": [process.surprise, process.variance, process.looks],
-        "s": [
-            [s.candidate_n, s.candidate_events, s.stable_n, s.stable_events]
-            for s in process.segments
-        ],
-    }
-
-
-def from_json(data: Mapping[str, list[float] | float]) -> EProcess:
-    """Return the process of a checkpoint.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is not what `to_json` wrote.
-    """
-    surprise, variance, looks = data["d"]  # type: ignore[misc]
-    segments = tuple(Segment(*map(int, s)) for s in data["s"])  # type: ignore[union-attr, arg-type]
-    stake = Stake(tuple(float(x) for x in data["w"]), float(data["cash"]))  # type: ignore[union-attr, arg-type]
-    return EProcess(stake, surprise, variance, int(looks), segments)
+def _expected_share(total: Segment, counts: PairCount) -> float:
+    """Return the candidate's share of a look's events, by the rates of all looks so far."""
+    candidate = counts.candidate_n * (total.candidate_events + 0.5) / (total.candidate_n + 1)
+    stable = counts.stable_n * (total.stable_events + 0.5) / (total.stable_n + 1)
+    return candidate / (candidate + stable)

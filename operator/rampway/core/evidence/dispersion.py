@@ -1,0 +1,66 @@
+"""The guard against bursts without history: phi so far, and a cap on what one look may gain.
+
+Real requests fail in bursts (retries, a bad client, a slow disk), and then the binomial law of
+the candidate's share promises too much. phi estimates by how much, as a Pearson ratio,
+
+    phi = max(1, (sum (e_c - theta e)^2 + 2 * PRIOR_PHI * v) / (sum e theta (1 - theta) + 2 * v))
+
+over the looks so far that had events, v the mean of e theta (1 - theta) over them: as if
+PRIOR_LOOKS = 2 looks before the first had shown PRIOR_PHI = 2. Log factors are divided by phi.
+It comes from past looks only, so the e-value stays one wherever it was one before; that it also
+holds back bursts is measured (docs/reference/evidence.md), not proved.
+"""
+
+import math
+from dataclasses import dataclass
+
+MOST_PER_LOOK = math.log(3)
+"""The most that a component may gain in one look, in nats."""
+PRIOR_LOOKS = 2.0
+PRIOR_PHI = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dispersion:
+    """What the looks so far say about bursts.
+
+    Attributes:
+        surprise: Sum over looks of (e_c - theta * e)^2.
+        variance: Sum over looks of e * theta * (1 - theta): its mean without bursts.
+        looks: Looks that had events.
+    """
+
+    surprise: float = 0.0
+    variance: float = 0.0
+    looks: int = 0
+
+    @property
+    def phi(self) -> float:
+        """Over-dispersion to divide the next look's log factors by, at least 1."""
+        return self.phi_from(PRIOR_PHI)
+
+    def phi_from(self, prior_phi: float) -> float:
+        """Return phi as if PRIOR_LOOKS earlier looks had shown `prior_phi`."""
+        if self.variance <= 0:
+            return max(1.0, prior_phi)
+        prior = PRIOR_LOOKS * self.variance / self.looks
+        return max(1.0, (self.surprise + prior_phi * prior) / (self.variance + prior))
+
+    def seen(self, candidate_events: int, stable_events: int, theta: float) -> "Dispersion":
+        """Return the state after one look.
+
+        Args:
+            candidate_events: Events of the candidate in this look.
+            stable_events: Events of stable in this look.
+            theta: Expected share of the candidate in the events, by the rates seen so far and
+                not by H0: a steady difference between the revisions is harm, not a burst.
+        """
+        events = candidate_events + stable_events
+        if events == 0:
+            return self
+        gap = candidate_events - theta * events
+        return Dispersion(
+            self.surprise + gap * gap,
+            self.variance + events * theta * (1 - theta),
+            self.looks + 1,
+        )
