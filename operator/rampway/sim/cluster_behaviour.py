@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 
 def bucket_bounds_s() -> tuple[float, ...]:
@@ -42,8 +43,8 @@ class Behaviour:
         client_error_rate: Share of answers that are `client_error`.
         slowdown: Every latency times this.
         crash_every_s: A container crashes so long after it became ready.
-        crash_after_requests: A container crashes with the request of this number.
-        oom_after_requests: A container is OOM-killed with the request of this number.
+        crash_after_requests: A container crashes when it has answered so many.
+        oom_after_requests: A container is OOM-killed when it has answered so many.
         crash_at_s: At each of these instants one container crashes.
         oom_at_s: At each of these instants one container is OOM-killed.
     """
@@ -73,17 +74,20 @@ class Behaviour:
 
     def at(self, elapsed_s: float) -> "Behaviour":
         """Return the behaviour in force: without its harms until they begin."""
-        if elapsed_s >= self.from_s:
-            return self
-        return replace(
-            self,
-            error_rate=0.0,
-            client_error_rate=0.0,
-            slowdown=1.0,
-            crash_every_s=math.inf,
-            crash_after_requests=math.inf,
-            oom_after_requests=math.inf,
-        )
+        return self if elapsed_s >= self.from_s else _harmless(self)
+
+
+@lru_cache(maxsize=256)
+def _harmless(how: Behaviour) -> Behaviour:
+    return replace(
+        how,
+        error_rate=0.0,
+        client_error_rate=0.0,
+        slowdown=1.0,
+        crash_every_s=math.inf,
+        crash_after_requests=math.inf,
+        oom_after_requests=math.inf,
+    )
 
 
 @dataclass(frozen=True, slots=True)

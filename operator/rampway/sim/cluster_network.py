@@ -11,16 +11,23 @@ from rampway.sim.cluster_scene import Key, Scene
 from rampway.sim.cluster_status import endpoint, route_parent
 from rampway.sim.cluster_workloads import random_suffix
 from rampway.sim.pods import Endpoint
-from rampway.sim.traffic import Load, multinomial
+from rampway.sim.traffic import Load, evenly, multinomial
 
 T = TypeVar("T")
 
 
 class Line(Generic[T]):
-    """A value that arrives with a delay, in order; nothing between is skipped."""
+    """A value that arrives with a delay, in order.
+
+    Attributes:
+        value: What has arrived last.
+        arrived_s: When it did, which may be between two steps; lines in a row do not add up
+            the steps' lengths.
+    """
 
     def __init__(self, first: T, delay_s: float) -> None:
         self.value = first
+        self.arrived_s = 0.0
         self._last = first
         self._delay_s = delay_s
         self._coming: deque[tuple[float, T]] = deque()
@@ -35,14 +42,15 @@ class Line(Generic[T]):
         """Take in what has arrived by now; return whether anything has."""
         before = len(self._coming)
         while self._coming and self._coming[0][0] <= now_s:
-            self.value = self._coming.popleft()[1]
+            self.arrived_s, self.value = self._coming.popleft()
         return len(self._coming) < before
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What the gateway controller reads off a route: its generation, backends and what lacks."""
+    """What the gateway controller reads off a route, with its objections if it has any."""
 
+    uid: str
     generation: int
     backends: tuple[tuple[str, int], ...]
     accepted: str = ""
@@ -116,7 +124,7 @@ class Network:
             revision = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
             load.ledger.count(at_s, revision, n, {"no endpoints": n})
             return
-        shares = multinomial(self.scene.rng, n, [1.0] * len(targets))
+        shares = evenly(self.scene.rng, n, len(targets))
         for target, share in zip(targets, shares, strict=True):
             if share:
                 failures = self._answer(service[0], target, share, dt_s)
@@ -141,7 +149,7 @@ class Network:
         way.slice.send(self._selected(key[0], service), now_s)
         if way.slice.arrive(now_s) or not self._slice_of(key):
             self._write_slice(key, service, way.slice.value)
-        way.proxy.send(way.slice.value, now_s)
+        way.proxy.send(way.slice.value, way.slice.arrived_s)
         way.proxy.arrive(now_s)
 
     def _selected(self, namespace: str, service: Obj) -> tuple[Endpoint, ...]:
@@ -217,11 +225,11 @@ class Network:
         if splits.arrive(now_s):
             split = splits.value
             if split is None:
-                rules.send(None, now_s)
+                rules.send(None, splits.arrived_s)
             elif route:
                 self._write_route(key, route, split)
                 if not split.accepted:
-                    rules.send(split.backends, now_s)
+                    rules.send(split.backends, splits.arrived_s)
         rules.arrive(now_s)
 
     def _read(self, key: Key, route: Obj) -> Split:
@@ -233,8 +241,9 @@ class Network:
         services = self.scene.objects[kinds.SERVICE]
         missing = [name for name, _ in backends if (key[0], name) not in services]
         words = f"Service {key[0]}/{missing[0]} not found" if missing else ""
-        generation = int(route["metadata"]["generation"])
-        return Split(generation, backends, self.refusals.get(key, ""), words)
+        meta = route["metadata"]
+        refusal = self.refusals.get(key, "")
+        return Split(meta["uid"], int(meta["generation"]), backends, refusal, words)
 
     def _write_route(self, key: Key, route: Obj, split: Split) -> None:
         at_s = self.scene.clock.now_s

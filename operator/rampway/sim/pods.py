@@ -160,25 +160,31 @@ class SimPod:
 
     def answer(self, rng: Random, n: int, how: Behaviour, dt_s: float) -> dict[str, int]:
         """Answer n requests in one step, count them, and return those that failed by reason."""
-        within = min(n, round(how.capacity_per_s * dt_s)) if how.capacity_per_s * dt_s < n else n
-        outcomes, counters = self.counters.outcomes, self.counters
-        wrong = 0
-        # Requests beyond the capacity are refused before the model sees them.
+        lives = min(how.crash_after_requests, how.oom_after_requests) - self.counters.requests
+        heard = n if n <= lives else max(0, int(lives))
+        room = how.capacity_per_s * dt_s
+        taken = heard if heard <= room else round(room)
+        outcomes, cells = self.counters.outcomes, self.counters.cells
+        wrong = self._predict(rng, taken, how)
+        spread(rng, taken, latency_cells(how.median_s * how.slowdown, how.sigma), cells)
+        refused = heard - taken  # within less than a millisecond
+        outcomes["server_error"] += refused
+        cells[0] += refused
+        return {"model_error": wrong, "server_error": refused, "no answer": n - heard}
+
+    def _predict(self, rng: Random, n: int, how: Behaviour) -> int:
+        """Count how n predictions ended, and return how many the model failed at."""
+        outcomes = self.counters.outcomes
         error_rate = max(how.error_rate, how.base_error_rate)
-        if error_rate or how.client_error_rate:
-            fine = max(0.0, 1 - error_rate - how.client_error_rate)
-            ok, clients, wrong = multinomial(rng, within, (fine, how.client_error_rate, error_rate))
-            outcomes["client_error"] += clients
-            outcomes["model_error"] += wrong
-            outcomes["ok"] += ok
-        else:
-            outcomes["ok"] += within
-        outcomes["server_error"] += n - within
-        cells = latency_cells(how.median_s * how.slowdown, how.sigma)
-        taken = spread(rng, within, cells)
-        taken[0] += n - within  # a refusal takes less than a millisecond
-        counters.cells = [a + b for a, b in zip(counters.cells, taken, strict=True)]
-        return {"model_error": wrong, "server_error": n - within}
+        if not error_rate and not how.client_error_rate:
+            outcomes["ok"] += n
+            return 0
+        fine = max(0.0, 1 - error_rate - how.client_error_rate)
+        ok, clients, wrong = multinomial(rng, n, (fine, how.client_error_rate, error_rate))
+        outcomes["ok"] += ok
+        outcomes["client_error"] += clients
+        outcomes["model_error"] += wrong
+        return wrong
 
     def scrape(self, at_s: float) -> Scrape:
         """Return what Prometheus reads from it now."""

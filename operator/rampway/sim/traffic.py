@@ -56,27 +56,36 @@ def binomial(rng: Random, n: int, p: float) -> int:
 
 def multinomial(rng: Random, n: int, shares: Sequence[float]) -> list[int]:
     """Spread n over cells with these shares, which need not add up to one."""
-    cumulative = tuple(accumulate(shares))
-    return spread(rng, n, cumulative)
+    counts = [0] * len(shares)
+    spread(rng, n, tuple(accumulate(shares)), counts)
+    return counts
 
 
-def spread(rng: Random, n: int, cumulative: Sequence[float]) -> list[int]:
-    """Spread n over cells whose shares, summed up from the first one, are given."""
-    counts = [0] * len(cumulative)
+def evenly(rng: Random, n: int, places: int) -> list[int]:
+    """Spread n over places as a gateway does that looks for the least busy one."""
+    each, rest = divmod(n, places)
+    counts = [each] * places
+    for place in rng.sample(range(places), rest):
+        counts[place] += 1
+    return counts
+
+
+def spread(rng: Random, n: int, cumulative: Sequence[float], counts: list[int]) -> None:
+    """Add n to cells whose shares, summed up from the first one, are given."""
     total, last = cumulative[-1], len(cumulative) - 1
     if n < _MANY:
         draw = rng.random
         for _ in range(n):
             counts[bisect(cumulative, draw() * total, 0, last)] += 1
-        return counts
+        return
     below = 0.0
     for cell, upto in enumerate(cumulative):
         if not n:
             break
         left = total - below
-        counts[cell] = n if cell == last or left <= 0 else binomial(rng, n, (upto - below) / left)
-        n, below = n - counts[cell], upto
-    return counts
+        here = n if cell == last or left <= 0 else binomial(rng, n, (upto - below) / left)
+        counts[cell] += here
+        n, below = n - here, upto
 
 
 @lru_cache(maxsize=1024)
