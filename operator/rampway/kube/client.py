@@ -1,7 +1,9 @@
 """The real API server, through `kubernetes.aio`: its logins and transport, but raw JSON.
 
-Cost, measured with kubernetes 37.0.2 on Python 3.11: see docs/decisions; generated models are
-never built here, as each kind's would add to the memory and refuse fields they do not know.
+Generated models are never built: with four of the API classes they cost 0.6 s and 33 MB more than
+this module, and they refuse fields they do not know. Importing it takes 0.27 s and 55 MB, against
+0.11 s and 33 MB for aiohttp alone (kubernetes 37.0.2, Python 3.11): the command line imports it
+inside the commands that need a cluster.
 """
 
 import asyncio

@@ -50,11 +50,15 @@ def allowed(rules: Rules, old: Obj, new: Obj, subresource: str | None) -> Obj:
         return _with_status(old, new)
     kept = {key: value for key, value in old["metadata"].items() if key in _SYSTEM_FIELDS}
     result = new | {"metadata": kept | _users(new["metadata"])}
-    if rules.status:
-        result = _with_status(result, old)
-    if rules.generation and _counted(rules, result) != _counted(rules, old):
-        result["metadata"]["generation"] += 1
-    return result
+    return _with_status(result, old) if rules.status else result
+
+
+def generation(rules: Rules, old: Obj, new: Obj) -> dict[str, int]:
+    """Return the metadata's generation after a change, or nothing for kinds that have none."""
+    if not rules.generation:
+        return {}
+    changed = _counted(rules, new) != _counted(rules, old)
+    return {"generation": old["metadata"]["generation"] + changed}
 
 
 def dying(old: Obj, at: datetime, grace_s: float) -> Obj:

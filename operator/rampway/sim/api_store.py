@@ -15,7 +15,7 @@ from rampway.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, mess
 from rampway.kube.kinds import Kind
 from rampway.kube.objects import describe, has_test, named
 from rampway.sim import api_collect
-from rampway.sim.api_meta import allowed, dying, newborn, ready_to_go, require_same
+from rampway.sim.api_meta import allowed, dying, generation, newborn, ready_to_go, require_same
 from rampway.sim.api_patch import BadPatch, copied, patched
 from rampway.sim.api_rules import RULES, Check, Refused, Rules, check_metadata
 
@@ -125,10 +125,13 @@ class Store:
             error = Conflict if isinstance(patch, list) and has_test(patch) else Invalid
             raise error(message_of("patch", target, 422, str(err))) from err
         require_same(target, old, new)
-        new = allowed(self._rules[kind], old, new, subresource)
+        rules = self._rules[kind]
+        new = copied(allowed(rules, old, new, subresource))  # checks may fill in
+        if new != old:
+            self._check("patch", kind, new, copied(old))
         if new == old:
-            return copied(old)
-        self._check("patch", kind, new, old)
+            return new
+        new["metadata"] |= generation(rules, old, new)
         return copied(self._record(kind, new, "DELETED" if ready_to_go(new) else "MODIFIED"))
 
     def delete(

@@ -1,6 +1,9 @@
 """Where the client finds its server, its credentials and its proxy."""
 
+import asyncio
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -123,11 +126,19 @@ async def test_exec_plugin(tmp_path: Path) -> None:
 
 
 async def test_exec_plugin_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A plugin that never answers ends the login with a sentence."""
-    monkeypatch.setattr(login, "LOGIN_S", 0.3)
-    plugin = {"apiVersion": "v1", "command": "sleep", "args": ["2"]}
-    with pytest.raises(KubeError, match="no credentials within"):
+    """A plugin that never answers ends the login with a sentence (the library lets it run on)."""
+    monkeypatch.setattr(login, "LOGIN_S", 1.0)
+    script = f"echo $$ > {tmp_path}/pid; exec sleep 60"
+    plugin = {"apiVersion": "v1", "command": "sh", "args": ["-c", script]}
+    with pytest.raises(KubeError, match="no credentials within 1 s"):
         await Login(kubeconfig(tmp_path, {"exec": plugin})).configuration()
+    pid = int(await asyncio.to_thread((tmp_path / "pid").read_text))
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(500):
+        if not _there(pid):
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)  # for the loop to close the plugin's pipes
 
 
 async def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path) -> None:
@@ -152,6 +163,14 @@ async def test_proxy_of_the_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert config.proxy == "http://env:1"
     path = kubeconfig(tmp_path, {}, server=remote, **{"proxy-url": "http://own:2"})
     assert (await Login(path).configuration()).proxy == "http://own:2"
+
+
+def _there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
