@@ -152,6 +152,7 @@ async def _kopf(operator: Operator) -> None:
             settings=handlers.settings(),
             clusterwide=True,
             standalone=True,
+            identity=_identity(),
             stop_flag=operator.stop,
             ready_flag=ready,
         )
@@ -162,6 +163,11 @@ async def _kopf(operator: Operator) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, operator.stop.set)
     await watching
+
+
+def _identity() -> Any:
+    """Name this process for kopf; it would look for a user's name, and a pod may have none."""
+    return os.environ.get("HOSTNAME", "operator")
 
 
 def main() -> int:

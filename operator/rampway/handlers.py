@@ -19,6 +19,7 @@ from rampway.kube.kinds import (
     SERVICE,
     Kind,
 )
+from rampway.shell.login import login
 
 Key = tuple[str, str]
 
@@ -64,6 +65,8 @@ class NoDiffBase(kopf.DiffBaseStorage):
 def registry(enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:
     """Return the handlers: each event puts the key of its ModelDeployment into the queue."""
     handlers = kopf.OperatorRegistry()
+
+    kopf.on.login(retries=3, registry=handlers)(login)
 
     @kopf.on.event(**_selector(MODEL_DEPLOYMENT), registry=handlers)
     def on_deployment(*, namespace: str | None, name: str, **_: Any) -> None:

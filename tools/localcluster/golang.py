@@ -1,4 +1,4 @@
-"""Builds the Go programs: Kubernetes in one binary, Envoy Gateway, CoreDNS, pause."""
+"""Builds the Go programs: Kubernetes in one binary, Envoy Gateway, CoreDNS, Prometheus, pause."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def module_program(name: str, module: versions.GoModule, expected_s: float) -> P
     """Return the part for a program that is built in its own module, as its authors locked it."""
     return Part(
         name=name,
-        key=f"{module.version}-{digest([module.sum, module.package])}",
+        key=f"{module.version}-{digest([module.sum, module.package, module.tags])}",
         title=f"{name} {module.version}",
         expected_s=expected_s,
         build=lambda folder, log: _build_module(name, module, folder, log),
@@ -96,7 +96,7 @@ def _build_kubernetes(source: Path, flags: str, folder: Path, log: Path) -> None
 
 def _build_module(name: str, module: versions.GoModule, folder: Path, log: Path) -> None:
     source = _download(module, log)
-    _go_build(source, module.package, folder / name, "-s -w", log)
+    _go_build(source, module.package, folder / name, "-s -w", log, module.tags)
     charts = source / "charts/gateway-helm/charts/crds/crds"
     if charts.is_dir():
         shutil.copytree(charts, folder / "crds", copy_function=shutil.copyfile)
@@ -118,12 +118,16 @@ def _download(module: versions.GoModule, log: Path) -> Path:
     return Path(found["Dir"])
 
 
-def _go_build(source: Path, package: str, target: Path, flags: str, log: Path) -> None:
+def _go_build(
+    source: Path, package: str, target: Path, flags: str, log: Path, tags: str = ""
+) -> None:
     build: list[str | Path] = [
         _go(),
         "build",
         "-mod=readonly",
         "-trimpath",
+        "-tags",
+        tags,
         "-ldflags",
         flags,
         "-o",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 KUBERNETES = "1.36.3"
 DEBIAN_SUITE = "bookworm"
 ENVOY = "1.40.0"
-PROMETHEUS = "2.42"
 PYTHON = "3.11"  # of the base image
 GO_AT_LEAST = (1, 26)
 
@@ -18,6 +17,7 @@ class GoModule:
     version: str
     sum: str
     package: str
+    tags: str = ""
 
 
 ENVOY_GATEWAY = GoModule(
@@ -31,4 +31,12 @@ COREDNS = GoModule(
     "v1.14.7",
     "h1:UPDkn4QN+xyNfjz3U5ldgoLszDYpMZEJoy3+ze9au4Q=",
     ".",
+)
+# Debian's own Prometheus is built without the discovery of pods; only that one is wanted here.
+PROMETHEUS = GoModule(
+    "github.com/prometheus/prometheus",
+    "v0.313.5",
+    "h1:5/kewqSFNlHQa9NqZxrOkXCBlEuJOvb+8gFOUxSWFv0=",
+    "./cmd/prometheus",
+    "remove_all_sd,enable_kubernetes_sd",
 )

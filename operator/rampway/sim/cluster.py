@@ -58,6 +58,7 @@ class SimCluster:
         self._kubelets = Kubelets(self._scene)
         self._network = Network(self._scene)
         self._struck: set[tuple[str, str, float]] = set()
+        self._reacted_to = 0
         self._kubelets.start()
 
     @property
@@ -66,21 +67,13 @@ class SimCluster:
         return self._behaviours.by_hash
 
     def step(self, dt_s: float = 1.0) -> None:
-        """Let clients send for `dt_s` seconds, then everybody react to what is new."""
-        scene = self._scene
-        scene.follow()
+        """Let everybody take in what is new, clients send for `dt_s` seconds, and all react."""
+        if self._scene.store.revision != self._reacted_to:
+            self._react()
         self._network.serve(dt_s)
-        scene.clock.advance(dt_s)
+        self._scene.clock.advance(dt_s)
         self._strike()
-        for _ in range(ROUNDS):
-            before = scene.store.revision
-            self._workloads.step()
-            self._kubelets.step()
-            self._network.step()
-            scene.follow()
-            scene.collect_garbage()
-            if scene.store.revision == before:
-                break
+        self._react()
         self._scrape()
 
     def run(self, seconds: float, dt_s: float = 1.0) -> None:
@@ -160,6 +153,19 @@ class SimCluster:
             known = ", ".join(sorted(n for _, n in self._scene.pods)) or "none"
             raise KeyError(f"no pod {namespace}/{name}; there are: {known}")
         return found
+
+    def _react(self) -> None:
+        scene = self._scene
+        scene.follow()
+        for _ in range(ROUNDS):
+            self._reacted_to = scene.store.revision
+            self._workloads.step()
+            self._kubelets.step()
+            self._network.step()
+            scene.follow()
+            scene.collect_garbage()
+            if scene.store.revision == self._reacted_to:
+                break
 
     def _strike(self) -> None:
         """Let containers end whose revision's instants have come, each instant one of them."""

@@ -12,7 +12,6 @@ from rampway.sim.pods import Counters, Ending, SimPod, Stage
 _MAX_BACKOFF_S = 300.0
 _ENDED_S = 1.0
 """So long a container shows as terminated before the kubelet looks again."""
-_FOR_EVER_S = 86_400.0
 
 
 @dataclass(slots=True)
@@ -173,8 +172,7 @@ class Kubelets:
         """Delete a lost node's pod: it stays, as no kubelet confirms that it ended."""
         words = "Taint manager: deleting due to NoExecute taint"
         pod.disruption, pod.dirty = ("DeletionByTaintManager", words), True
-        pod.ends_at_s = self.scene.clock.now_s + _FOR_EVER_S
-        self.scene.delete_pod(pod, _FOR_EVER_S)
+        self.scene.delete_pod(pod)
 
     def _declare_lost(self, node: str, now_s: float) -> None:
         found: Any = self.scene.objects[kinds.NODE].get(("", node))

@@ -19,6 +19,8 @@ from rampway.sim.pods import SimPod
 Key = tuple[str, str]
 """Namespace and name; the namespace is empty for what has none."""
 
+FOR_EVER_S = 86_400.0
+
 FOLLOWED = (
     kinds.DEPLOYMENT,
     kinds.SERVICE,
@@ -101,7 +103,8 @@ class Scene:
 
     def delete_pod(self, pod: SimPod, grace_s: float = GRACE_S) -> None:
         """Delete a pod as a controller does: with grace if it is on a node."""
-        grace_s = grace_s if pod.node else 0.0
+        # Of a lost node no kubelet confirms the end, however short the grace.
+        grace_s = FOR_EVER_S if pod.severed else grace_s if pod.node else 0.0
         self.forget_if_gone(
             pod,
             lambda: self.store.delete(

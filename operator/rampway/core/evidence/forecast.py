@@ -32,7 +32,7 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class Plan:
     """An imagined comparison: exposures, and the rates on both sides.
 
     Attributes:
@@ -57,37 +57,56 @@ class Forecast:
         """Requests of stable."""
         return sum(e.stable_n for e in self.exposures)
 
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """What one segment does to one component: (slope K - cost) / phi a look, with a cap."""
+
+    looks: float
+    candidate_n: float
+    stable_n: float
+    slope: float
+    stable_slope: float
+    floor_cost: float
+    phi: float
+
+    def gain(self, mine: float, other: float) -> float:
+        """Return the mean gain of all looks at both sides' event rates, in nats."""
+        mean = self.candidate_n * mine
+        cost = self.stable_n * other * self.stable_slope + self.floor_cost
+        lost = _excess(self.slope, cost + self.phi * MOST_PER_LOOK, mean)
+        return self.looks * (self.slope * mean - cost - lost) / self.phi
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """log E as a function of the events on both sides, `terms` by component and segment."""
+
+    candidate_n: float
+    stable_n: float
+    terms: tuple[tuple[_Term, ...], ...]
+
     def log_e(self, candidate_events: float, stable_events: float) -> float:
         """Return log E for these events, spread over the looks by requests.
 
         Cash is left out: what it adds is small, and leaving it out errs on the careful side.
         """
         mine, other = candidate_events / self.candidate_n, stable_events / self.stable_n
-        logs = list(Stake().log_w)
-        for exposure, phi in zip(self.exposures, self._phis(), strict=True):
-            per_look = exposure.times(1 / exposure.looks)
-            for j, rho in enumerate(RHOS):
-                gain = _gain(rho, per_look, self.tolerance, (mine, other), phi)
-                logs[j] += exposure.looks * gain
-        return log_sum(logs)
+        return log_sum(
+            [
+                start + sum(term.gain(mine, other) for term in terms)
+                for start, terms in zip(Stake().log_w, self.terms, strict=True)
+            ]
+        )
 
-    def _phis(self) -> list[float]:
-        """Return the guard's mean phi of each segment (harmonic: it divides).
 
-        After k looks with events the guard divides by (k phi + 4) / (k + 2) in the mean; the
-        inverse is integrated over the segment's looks.
-        """
-        phis: list[float] = []
-        k = 0.0
-        offset = PRIOR_LOOKS * PRIOR_PHI / self.phi
-        for e in self.exposures:
-            events = e.candidate_n * self.candidate_rate + e.stable_n * self.stable_rate
-            more = max(1e-9, e.looks * -math.expm1(-events / e.looks))
-            log = math.log((k + more + offset) / (k + offset))
-            inverse = (1 + (PRIOR_LOOKS - offset) * log / more) / self.phi
-            phis.append(1 / inverse)
-            k += more
-        return phis
+def forecast(plan: Plan) -> Forecast:
+    """Return log E under a plan; it needs at least one exposure."""
+    looks = list(zip(plan.exposures, _mean_phis(plan), strict=True))
+    terms = tuple(
+        tuple(_term(rho, exposure, phi, plan.tolerance) for exposure, phi in looks) for rho in RHOS
+    )
+    return Forecast(plan.candidate_n, plan.stable_n, terms)
 
 
 def exposures(segments: Sequence[Segment]) -> tuple[Exposure, ...]:
@@ -95,19 +114,39 @@ def exposures(segments: Sequence[Segment]) -> tuple[Exposure, ...]:
     return tuple(Exposure(s.candidate_n, s.stable_n, s.looks) for s in segments if s.looks)
 
 
-def _gain(
-    rho: float, look: Exposure, tolerance: Tolerance, rates: tuple[float, float], phi: float
-) -> float:
-    """Return the mean of min(cap, log factor / phi) of one look, at both sides' event rates."""
-    mine, other = rates
+def _term(rho: float, exposure: Exposure, phi: float, tolerance: Tolerance) -> _Term:
+    look = exposure.times(1 / exposure.looks)
     exposed = look.candidate_n * tolerance.ratio
     c = 1 + exposed / (exposed + look.stable_n) * (rho - 1)
-    per_event = math.log(rho / c)
-    cost = look.stable_n * other * math.log(c)
-    cost += look.candidate_n * tolerance.floor * (rho / c - 1)
-    mean = look.candidate_n * mine
-    lost = _excess(per_event, cost + phi * MOST_PER_LOOK, mean)
-    return (per_event * mean - cost - lost) / phi
+    floor_cost = look.candidate_n * tolerance.floor * (rho / c - 1)
+    return _Term(
+        looks=exposure.looks,
+        candidate_n=look.candidate_n,
+        stable_n=look.stable_n,
+        slope=math.log(rho / c),
+        stable_slope=math.log(c),
+        floor_cost=floor_cost,
+        phi=phi,
+    )
+
+
+def _mean_phis(plan: Plan) -> list[float]:
+    """Return the guard's mean phi of each segment (harmonic: it divides).
+
+    After k looks with events the guard divides by (k phi + 4) / (k + 2) in the mean; the inverse
+    is integrated over the segment's looks.
+    """
+    phis: list[float] = []
+    k = 0.0
+    offset = PRIOR_LOOKS * PRIOR_PHI / plan.phi
+    for e in plan.exposures:
+        events = e.candidate_n * plan.candidate_rate + e.stable_n * plan.stable_rate
+        more = max(1e-9, e.looks * -math.expm1(-events / e.looks))
+        log = math.log1p(more / (k + offset))
+        inverse = (1 + (PRIOR_LOOKS - offset) * log / more) / plan.phi
+        phis.append(max(1.0, 1 / inverse))
+        k += more
+    return phis
 
 
 def _excess(slope: float, limit: float, mean: float) -> float:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from rampway.core.evidence.forecast import Forecast, exposures, normal_cdf
+from rampway.core.evidence.forecast import Forecast, Plan, exposures, forecast, normal_cdf
 from rampway.core.evidence.mixture import Tolerance
 from rampway.core.evidence.process import EProcess
 
@@ -16,26 +16,26 @@ _MOST_TIMES = 2.0**20
 """Traffic this many times as long as the present segment's is called out of reach."""
 
 
-def harm_rate(process: EProcess, tolerance: Tolerance, detect: float) -> tuple[float, float]:
-    """Return stable's event rate and the candidate's under the harm to detect.
+def harm_rate(process: EProcess, tolerance: Tolerance, detect: float) -> float:
+    """Return the event rate of a candidate that does the harm to detect.
 
-    The harm is `detect` times stable's rate, or `detect` times the floor where stable has fewer
-    events than that: smaller harm is what the floor tolerates. Stable's rate is its observed
-    one, smoothed by half an event.
+    It is `detect` times stable's rate, or `detect` times the floor where stable has fewer events
+    than that: smaller harm is what the floor tolerates. Stable's rate is its observed one,
+    smoothed by half an event.
     """
     total = process.total
     stable = (total.stable_events + 0.5) / (total.stable_n + 1)
-    return stable, min(1.0, detect * max(stable, tolerance.floor))
+    return min(1.0, detect * max(stable, tolerance.floor))
 
 
 def power(process: EProcess, tolerance: Tolerance, detect: float, log_bound: float) -> float:
     """Return the chance that the harm to detect would by now be called.
 
-    Computed from the exposures and stable's rate, never from the candidate's events, so that
-    looking at it gives nothing away. Counts of events vary as binomial for the candidate and as
-    normal, in three points, for stable, both wider by phi; the guard's phi and its cap are taken
-    into account in the mean (see `forecast`). That the e-value can cross the bound and fall back
-    again is left out, which makes the figure a little too low.
+    Computed from the exposures and stable's rate, never from the candidate's share of the
+    events, so that a candidate cannot pass by looking good early. Counts vary as binomial for
+    the candidate and as normal, in three points, for stable, both wider by phi; the guard's phi
+    and its cap are taken into account in the mean (see `forecast`). That the e-value can cross
+    the bound and fall back again is left out, which makes the figure a little too low.
 
     Args:
         process: What was seen.
@@ -43,8 +43,8 @@ def power(process: EProcess, tolerance: Tolerance, detect: float, log_bound: flo
         detect: Ratio to stable's rate (or to the floor) that must not be missed, above 1.
         log_bound: log(1/alpha) of this process, its share of the budget included.
     """
-    forecast = _forecast(process, tolerance, detect)
-    return _power(forecast, log_bound) if forecast.exposures else 0.0
+    plan = _plan(process, tolerance, detect)
+    return _power(plan, log_bound) if plan.exposures else 0.0
 
 
 def requests_missing(
@@ -59,15 +59,14 @@ def requests_missing(
     0 when it is reached. None when no number of requests is known to do: the present segment has
     no traffic on one side yet, or the harm to detect is (nearly) within the tolerance.
     """
-    forecast = _forecast(process, tolerance, detect)
+    plan = _plan(process, tolerance, detect)
     if not process.segments[-1].looks:
-        done = forecast.exposures and _power(forecast, log_bound) >= target
+        done = plan.exposures and _power(plan, log_bound) >= target
         return 0 if done else None
-
-    *older, newest = forecast.exposures
+    *older, newest = plan.exposures
 
     def reached(times: float) -> bool:
-        longer = replace(forecast, exposures=(*older, newest.times(times)))
+        longer = replace(plan, exposures=(*older, newest.times(times)))
         return _power(longer, log_bound) >= target
 
     if reached(1.0):
@@ -83,46 +82,48 @@ def requests_missing(
     return max(1, math.ceil(newest.candidate_n * (high - 1)))
 
 
-def _forecast(process: EProcess, tolerance: Tolerance, detect: float) -> Forecast:
-    stable, harm = harm_rate(process, tolerance, detect)
+def _plan(process: EProcess, tolerance: Tolerance, detect: float) -> Plan:
+    total = process.total
+    stable = total.stable_events / total.stable_n if total.stable_n else 0.0
+    harm = harm_rate(process, tolerance, detect)
     phi = process.dispersion.phi_from(1.0)
-    return Forecast(exposures(process.segments), tolerance, harm, stable, phi)
+    return Plan(exposures(process.segments), tolerance, harm, stable, phi)
 
 
-def _power(forecast: Forecast, log_bound: float) -> float:
+def _power(plan: Plan, log_bound: float) -> float:
     """Return P(log E >= bound), summed over what stable's events may be."""
-    mean = forecast.stable_n * forecast.stable_rate
-    sd = math.sqrt(mean * (1 - forecast.stable_rate) * forecast.phi)
+    curve = forecast(plan)
+    mean = plan.stable_n * plan.stable_rate
+    sd = math.sqrt(mean * (1 - plan.stable_rate) * plan.phi)
     return sum(
-        weight * _chance(forecast, max(0.0, mean + z * sd), log_bound) for z, weight in _NODES
+        weight * _chance(plan, curve, max(0.0, mean + z * sd), log_bound) for z, weight in _NODES
     )
 
 
-def _chance(forecast: Forecast, stable_events: float, log_bound: float) -> float:
+def _chance(plan: Plan, curve: Forecast, stable_events: float, log_bound: float) -> float:
     """Return P(log E >= bound) given stable's events, by the least events that suffice."""
-    n, rate = forecast.candidate_n, forecast.candidate_rate
+    n, rate = plan.candidate_n, plan.candidate_rate
     mean = n * rate
-    reach = _FARTHEST_SD * math.sqrt(mean * forecast.phi) + 5 * forecast.phi
+    reach = _FARTHEST_SD * math.sqrt(mean * plan.phi) + 5 * plan.phi
     low, high = max(0.0, mean - reach), min(n, mean + reach)
-    if forecast.log_e(high, stable_events) < log_bound:
+    if curve.log_e(high, stable_events) < log_bound:
         return 0.0
-    if forecast.log_e(low, stable_events) >= log_bound:
+    if curve.log_e(low, stable_events) >= log_bound:
         return 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if forecast.log_e(middle, stable_events) >= log_bound:
+        if curve.log_e(middle, stable_events) >= log_bound:
             high = middle
         else:
             low = middle
-    return at_least(high / forecast.phi, n / forecast.phi, rate)
+    return at_least(high / plan.phi, n / plan.phi, rate)
 
 
 def at_least(x: float, n: float, rate: float) -> float:
     """Return about P(Binomial(n, rate) >= x) for any real 0 < x <= n, without steps.
 
     Camp and Paulson's approximation (Johnson, Kemp & Kotz, Univariate Discrete Distributions,
-    2005, eq. 3.38): the binomial tail as a tail of F, cube roots of which are nearly normal.
-    Within .01 where the variance is above 1.
+    2005, section 3.6): the binomial tail as a tail of F, whose cube root is nearly normal.
     """
     if x <= 0:
         return 1.0

@@ -1,0 +1,30 @@
+"""The program and its verbs; what is heavy is imported by the verb that needs it."""
+
+import sys
+
+import typer
+
+from rampway.cli.status import status
+from rampway.cli.version import version
+
+PROGRAM = "kubectl rampway"
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="See how a model is rolled out, and why it stopped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(status)
+app.command()(version)
+
+
+def run() -> None:
+    """Run the program on the command line's arguments."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without UTF-8 gets `?` for a symbol, not a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app(prog_name=PROGRAM)

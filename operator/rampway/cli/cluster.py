@@ -1,0 +1,108 @@
+"""Where the cluster is, and reading there everything about one ModelDeployment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from rampway.api import labels
+from rampway.api.parse import ModelRollout, Unparseable, parse_deployment, parse_rollout
+from rampway.cli.facts import Found
+from rampway.core.observation import Route
+from rampway.kube.base import KubeApi, Obj
+from rampway.kube.errors import Forbidden, NotFound
+from rampway.kube.kinds import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, MODEL_ROLLOUT, POD, Kind
+from rampway.routers import gateway_api
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster as the options of the command line name it."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+
+    def namespace(self, named: str | None) -> str:
+        """Return the namespace named, else the context's own."""
+        from rampway.kube.client import current_namespace
+
+        return named or current_namespace(self.kubeconfig, self.context)
+
+    @asynccontextmanager
+    async def api(self) -> AsyncIterator[KubeApi]:
+        """Log in, and log out at the end."""
+        from rampway.kube.client import connect
+
+        api = await connect(self.kubeconfig, self.context, field_manager="kubectl-rampway")
+        try:
+            yield api
+        finally:
+            await api.close()
+
+
+async def read(api: KubeApi, namespace: str, name: str, now_s: float) -> Found:
+    """Read one ModelDeployment and what belongs to it, all at once.
+
+    What a person has no right to read is noted and left out; a view of the rest is worth more
+    than none.
+
+    Raises:
+        KubeError: the ModelDeployment itself cannot be read, or the cluster does not answer.
+        Unparseable: its content cannot be understood.
+    """
+    obj, rollouts, workloads, pods, routes = await asyncio.gather(
+        api.get(MODEL_DEPLOYMENT, namespace, name),
+        _list(api, MODEL_ROLLOUT, namespace, name),
+        _list(api, DEPLOYMENT, namespace, name),
+        _list(api, POD, namespace, name),
+        _route(api, namespace, name),
+    )
+    deployment = parse_deployment(obj)
+    notes = [part.note for part in (rollouts, workloads, pods, routes) if part.note]
+    parsed = _rollouts(rollouts.objects or [], notes)
+    route = None
+    if routes.objects is not None:
+        route = Route()
+        for found in routes.objects:
+            route = gateway_api.read(found, deployment)
+    return Found(
+        deployment=deployment,
+        rollouts=parsed,
+        workloads=workloads.objects,
+        pods=pods.objects,
+        route=route,
+        notes=tuple(notes),
+        read_at_s=now_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    objects: list[Obj] | None
+    note: str = ""
+
+
+async def _list(api: KubeApi, kind: Kind, namespace: str, name: str) -> _Part:
+    try:
+        return _Part(await api.list(kind, namespace, {labels.DEPLOYMENT: name}))
+    except (Forbidden, NotFound) as err:
+        return _Part(None, str(err))
+
+
+async def _route(api: KubeApi, namespace: str, name: str) -> _Part:
+    try:
+        return _Part([await api.get(HTTP_ROUTE, namespace, name)])
+    except NotFound:
+        return _Part([])
+    except Forbidden as err:
+        return _Part(None, str(err))
+
+
+def _rollouts(objects: list[Obj], notes: list[str]) -> list[ModelRollout]:
+    parsed = []
+    for obj in objects:
+        try:
+            parsed.append(parse_rollout(obj))
+        except Unparseable as err:
+            notes.append(f"ModelRollout {obj['metadata']['name']} cannot be understood: {err}")
+    return parsed

@@ -1,0 +1,73 @@
+"""The same facts for programs: `status -o json` and `-o yaml`. Pure."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from rampway.cli.facts import Facts
+from rampway.cli.options import Format
+from rampway.core.instants import to_wire
+
+
+def as_data(facts: Facts, now_s: float) -> dict[str, Any]:
+    """Return the facts as JSON data, keys in camelCase as in the API; ages in seconds."""
+    deployment = facts.deployment
+    return {
+        "name": deployment.name,
+        "namespace": deployment.namespace,
+        "generation": deployment.generation,
+        "readAt": to_wire(facts.read_at_s),
+        "status": deployment.status.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "revisions": [
+            {
+                "revision": shown.revision,
+                "role": shown.role.value,
+                "version": shown.version,
+                "podsReady": shown.ready,
+                "pods": shown.wanted,
+                "restarts": shown.restarts,
+                "weightSetPct": shown.set_pct,
+                "weightObservedPct": shown.observed_pct,
+                "trouble": shown.trouble,
+            }
+            for shown in facts.revisions
+        ],
+        "route": _route(facts),
+        "rollout": _rollout(facts, now_s),
+        "notShown": list(facts.notes),
+    }
+
+
+def as_text(facts: Facts, now_s: float, wanted: Format) -> str:
+    """Return the data as JSON or YAML text, without a newline at the end."""
+    data = as_data(facts, now_s)
+    if wanted is Format.JSON:
+        return json.dumps(data, indent=2, ensure_ascii=False)
+    import yaml
+
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100).rstrip("\n")
+
+
+def _route(facts: Facts) -> dict[str, Any] | None:
+    if facts.route is None:
+        return None
+    wanted = ("exists", "accepted", "message")
+    return {key: value for key, value in asdict(facts.route).items() if key in wanted}
+
+
+def _rollout(facts: Facts, now_s: float) -> dict[str, Any] | None:
+    rollout = facts.rollout
+    if rollout is None:
+        return None
+    status = rollout.status.model_dump(mode="json", by_alias=True, exclude={"evidence"})
+    at = facts.progress(now_s)
+    age_s = None if facts.evidence_s is None else round(max(0.0, now_s - facts.evidence_s), 1)
+    return {
+        "name": rollout.name,
+        "attempt": rollout.spec.attempt,
+        "ended": facts.running is None,
+        "evidenceAgeSeconds": age_s,
+        "holdLeftSeconds": None if at is None or at.left_s is None else round(at.left_s, 1),
+        "stepRequests": facts.step_requests,
+        "status": status,
+    }

@@ -1,0 +1,149 @@
+"""What `status` shows of one ModelDeployment: frozen data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.api.policy import Step
+from rampway.core.instants import from_wire
+from rampway.core.observation import Route, has_ended
+
+
+class Role(StrEnum):
+    """What a revision is to its ModelDeployment, in the order in which they are shown."""
+
+    STABLE = "stable"
+    FIRST = "first"  # nothing has been promoted yet
+    CANDIDATE = "candidate"
+    ROLLED_BACK = "rolled back"
+    OLD = "old"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFacts:
+    """One revision.
+
+    Attributes:
+        wanted: Pods asked for.
+        set_pct: Share of the requests that the operator's status gives it, percent.
+        observed_pct: Share that the route carries, percent; None where that is not known.
+        trouble: What keeps it from running, in the kubelet's or the server's words.
+    """
+
+    revision: str
+    role: Role
+    version: str
+    ready: int
+    wanted: int
+    restarts: int
+    set_pct: int
+    observed_pct: int | None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the running step is.
+
+    Attributes:
+        number: Counted from 1.
+        held_s: Seconds for which its weight has been in force, time without evidence left out;
+            None while it is not in force.
+        requests: First attempts that the candidate answered in it; None if not known.
+    """
+
+    number: int
+    total: int
+    step: Step
+    held_s: float | None
+    requests: int | None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds of `hold` that are left, None while the weight is not in force."""
+        return None if self.held_s is None else max(0.0, self.step.hold_s - self.held_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The objects as they were read; None for what could not be read.
+
+    Attributes:
+        workloads: The revisions' Deployments.
+        notes: What could not be read, and why.
+    """
+
+    deployment: ModelDeployment
+    rollouts: Sequence[ModelRollout] = ()
+    workloads: Sequence[Mapping[str, Any]] | None = ()
+    pods: Sequence[Mapping[str, Any]] | None = ()
+    route: Route | None = None
+    notes: tuple[str, ...] = ()
+    read_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that is shown.
+
+    Attributes:
+        rollout: The rollout that runs, else the latest one.
+        revisions: Those that have pods or a role; stable first.
+        idle: Number of older revisions kept without pods.
+        route: None if it could not be read.
+        evidence_s: Until when the evidence had read the metrics, seconds since the epoch.
+        step_requests: Requests of the running step by then.
+        notes: What could not be read, and why.
+    """
+
+    deployment: ModelDeployment
+    rollout: ModelRollout | None
+    revisions: tuple[RevisionFacts, ...]
+    idle: int
+    route: Route | None
+    evidence_s: float | None
+    step_requests: int | None
+    notes: tuple[str, ...]
+    read_at_s: float
+
+    @property
+    def running(self) -> ModelRollout | None:
+        """The rollout, if it has not ended."""
+        return self.rollout if self.rollout and not has_ended(self.rollout) else None
+
+    @property
+    def answered_s(self) -> float | None:
+        """When the checks answered, seconds since the epoch."""
+        return from_wire(self.rollout.status.checked_at) if self.rollout else None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the status is about an older spec than the one that is there."""
+        return self.deployment.status.observed_generation < self.deployment.generation
+
+    def progress(self, now_s: float) -> Progress | None:
+        """Return where the running step is, None before the first step and after the last."""
+        rollout = self.running
+        if rollout is None or not rollout.status.step.total:
+            return None
+        at, steps = rollout.status.step, rollout.spec.policy.steps
+        if at.index >= len(steps) or rollout.status.phase not in {"Stepping", "RollingBack"}:
+            return None
+        held_s = held(rollout, now_s)
+        return Progress(at.index + 1, at.total, steps[at.index], held_s, self.step_requests)
+
+
+def held(rollout: ModelRollout, now_s: float) -> float | None:
+    """Return the seconds that count towards the step's hold, as rampway.core.steps reckons them.
+
+    None while the step's weight is not in force.
+    """
+    status = rollout.status
+    since_s = from_wire(status.step.in_force_since)
+    if since_s is None:
+        return None
+    unknown_s = from_wire(status.unknown_since)
+    lost_s = 0.0 if unknown_s is None else max(0.0, now_s - unknown_s)
+    return max(0.0, now_s - since_s - status.step.not_counted_s - lost_s)

@@ -1,0 +1,67 @@
+"""What the verbs' arguments look like, and what is wrong with them if they do not; light."""
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Format(StrEnum):
+    """How `status` prints what it found."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def _name(name: str) -> str:
+    from rampway.api.base import NAME_EXPECTED, NAME_PATTERN
+
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise typer.BadParameter(f"expected {NAME_EXPECTED}; seen: {name!r}")
+    return name
+
+
+def _namespace(namespace: str | None) -> str | None:
+    if namespace is not None and not _NAMESPACE.fullmatch(namespace):
+        raise typer.BadParameter(f"expected the name of a namespace; seen: {namespace!r}")
+    return namespace
+
+
+def _duration(text: str) -> str:
+    from rampway.api.base import seconds
+
+    try:
+        seconds(text)
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
+    return text
+
+
+Name = Annotated[str, typer.Argument(help="Name of the ModelDeployment.", callback=_name)]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace", "-n", help="Its namespace; left out, the context's.", callback=_namespace
+    ),
+]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again each second until Ctrl-C.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Wait until the spec's revision is promoted or refused.")
+]
+Timeout = Annotated[
+    str, typer.Option(help="How long --wait waits: 90s, 15m, 1h30m.", callback=_duration)
+]
+Output = Annotated[Format, typer.Option("--output", "-o", help="How to print what is found.")]
+Kubeconfig = Annotated[
+    str | None, typer.Option(help="Path of the kubeconfig; left out, as kubectl finds it.")
+]
+Context = Annotated[
+    str | None, typer.Option(help="Context of the kubeconfig; left out, the current one.")
+]
+NoColor = Annotated[
+    bool, typer.Option("--no-color", help="No colours; so does NO_COLOR in the environment.")
+]

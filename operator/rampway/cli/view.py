@@ -1,0 +1,226 @@
+"""The text view of one ModelDeployment: facts in, something for rich to print out. Pure."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rampway.api.conditions import ConditionType, RolloutPhase
+from rampway.api.parse import ModelRollout
+from rampway.api.rollout import CheckStatus
+from rampway.cli import words
+from rampway.cli.facts import Facts, Progress, RevisionFacts, Role
+from rampway.cli.words import clean
+from rampway.core.instants import brief, from_wire
+
+WIDTH = 100
+"""Columns at most: two views fit side by side on a wide screen."""
+DECISIONS = 5
+"""The latest decisions that are shown."""
+_DIM, _BAD = "dim", "red"
+_ROLE_STYLES = {Role.STABLE: "green", Role.CANDIDATE: "cyan", Role.ROLLED_BACK: "red"}
+_GOOD = {ConditionType.STALLED: "False"}
+"""The good state of a condition, where it is not True."""
+
+
+def view(facts: Facts, now_s: float, trouble: str = "") -> RenderableType:
+    """Return the view; `trouble` is why what is shown could not be read anew."""
+    parts: list[RenderableType] = [*_header(facts), Text(), _revisions(facts), *_route(facts)]
+    if facts.rollout is not None:
+        parts += _rollout(facts, facts.rollout, now_s)
+    parts += _conditions(facts)
+    parts += [_indented(Text(f"not shown: {clean(note)}", "yellow")) for note in facts.notes]
+    if trouble:
+        age = words.ago(facts.read_at_s, now_s)
+        parts += [Text(), Text(f"⚠ read {age} ago; trying again: {clean(trouble)}", "bold red")]
+    return Group(*parts)
+
+
+def _header(facts: Facts) -> Iterable[RenderableType]:
+    deployment, status = facts.deployment, facts.deployment.status
+    symbol, colour = words.PHASES.get(status.phase, words.OTHER)  # type: ignore[call-overload]
+    yield Text.assemble((deployment.name, "bold"), (f"  namespace {deployment.namespace}", _DIM))
+    if facts.outdated or not status.phase:
+        yield Text(f"⚠ {words.missing(facts)}", "bold yellow")
+    if status.phase:
+        about = [f"step {words.step(facts)}"] if words.step(facts) else []
+        about += [clean(status.reason)] if status.reason != status.phase else []
+        yield Text.assemble(
+            (f"{symbol} {status.phase}", f"bold {colour}"), *(f"  {part}" for part in about)
+        )
+        yield _indented(Text(clean(status.message)))
+
+
+def _revisions(facts: Facts) -> RenderableType:
+    table = _grid()
+    for title, right in (
+        ("REVISION", False),
+        ("ROLE", False),
+        ("VERSION", False),
+        ("PODS", True),
+        ("RESTARTS", True),
+        ("WEIGHT SET", True),
+        ("OBSERVED", True),
+    ):
+        table.add_column(
+            title,
+            justify="right" if right else "left",
+            overflow="ellipsis",
+            no_wrap=True,
+            max_width=24,
+        )
+    for shown in facts.revisions:
+        table.add_row(*_revision(shown))
+    said = clean(facts.deployment.status.message)
+    rest: list[RenderableType] = [
+        _indented(Text(f"{shown.revision}: {clean(shown.trouble)}", _BAD))
+        for shown in facts.revisions
+        if shown.trouble and clean(shown.trouble) not in said
+    ]
+    if not facts.revisions:
+        rest.append(_indented(Text("no revision has been made yet", _DIM)))
+    if facts.idle:
+        rest.append(_indented(Text(f"and {facts.idle} older without pods", _DIM)))
+    return Group(table, *rest)
+
+
+def _revision(shown: RevisionFacts) -> list[Text]:
+    differs = shown.observed_pct is not None and shown.observed_pct != shown.set_pct
+    short = shown.ready < shown.wanted
+    return [
+        Text(shown.revision),
+        Text(shown.role, _ROLE_STYLES.get(shown.role, "")),
+        Text(clean(shown.version) or "-"),
+        Text(f"{shown.ready}/{shown.wanted}", "yellow" if short else ""),
+        Text(str(shown.restarts), "yellow" if shown.restarts else ""),
+        Text(words.pct(shown.set_pct)),
+        Text(words.pct(shown.observed_pct), "yellow" if differs else ""),
+    ]
+
+
+def _route(facts: Facts) -> Iterable[RenderableType]:
+    route = facts.route
+    if route is None:
+        return
+    if not route.exists:
+        yield Text("Route: none yet", "yellow")
+    elif route.accepted:
+        yield Text("Route: accepted by every Gateway", _DIM)
+    else:
+        yield _entry(Text("Route:"), Text(f"not in force: {clean(route.message)}", "yellow"))
+
+
+def _rollout(facts: Facts, rollout: ModelRollout, now_s: float) -> Iterable[RenderableType]:
+    status = rollout.status
+    ended_s, began_s = from_wire(status.ended_at), from_wire(status.started_at)
+    yield Text()
+    if facts.running:
+        when = f"for {words.ago(began_s, now_s)}" if began_s is not None else "just made"
+    else:
+        when = f"{words.ago(ended_s, now_s)} ago"
+    title = "ROLLOUT" if facts.running else "LAST ROLLOUT"
+    yield Text.assemble(
+        (title, "bold"),
+        f" {rollout.name}, attempt {rollout.spec.attempt}: ",
+        f"{clean(status.phase) or RolloutPhase.STARTING} {when}",
+    )
+    at = facts.progress(now_s)
+    if at is not None:
+        yield _indented(_step(at))
+    if facts.running or status.phase == RolloutPhase.ROLLED_BACK:
+        yield from _checks(facts, status.checks, now_s)
+    yield from _decisions(rollout, now_s)
+
+
+def _step(at: Progress) -> Text:
+    parts = [f"step {at.number}/{at.total} {at.step.name}: weight {at.step.weight}"]
+    if at.held_s is None or at.left_s is None:
+        parts.append(f"not in force yet, then held {at.step.hold}")
+    else:
+        left = f"{brief(at.left_s)} of {at.step.hold} left" if at.left_s else f"{at.step.hold} over"
+        parts.append(f"in force {brief(at.held_s)} (hold: {left})")
+    if at.requests is not None:
+        least = f" of at least {at.step.min_requests}" if at.step.min_requests else ""
+        parts.append(f"{at.requests}{least} requests")
+    elif at.step.min_requests:
+        parts.append(f"at least {at.step.min_requests} requests")
+    return Text(", ".join(parts))
+
+
+def _checks(facts: Facts, checks: Iterable[CheckStatus], now_s: float) -> Iterable[RenderableType]:
+    rows = list(checks)
+    if not rows:
+        return
+    ages = [f"evidence {words.ago(facts.evidence_s, now_s)} old"] if facts.evidence_s else []
+    ages.append(f"answered {words.ago(facts.answered_s, now_s)} ago")
+    yield Text()
+    yield Text.assemble(("CHECKS", "bold"), (f"  {', '.join(ages)}", _DIM))
+    table = _grid(header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in rows:
+        symbol, colour = words.CHECKS.get(check.state, words.OTHER)  # type: ignore[call-overload]
+        state = Text(f"{symbol} {clean(check.state)}", colour)
+        table.add_row(Text(clean(check.name)), state, Text(clean(check.message)))
+    yield table
+
+
+def _decisions(rollout: ModelRollout, now_s: float) -> Iterable[RenderableType]:
+    latest = rollout.status.decisions[-DECISIONS:]
+    if not latest:
+        return
+    yield Text()
+    yield Text("DECISIONS", "bold")
+    table = _grid(header=False)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for made in latest:
+        what = Text(clean(made.action))
+        when, who = Text(words.at(made.at, now_s), _DIM), Text(clean(made.actor), _DIM)
+        table.add_row(when, who, what, Text(clean(made.message)))
+    yield table
+
+
+def _conditions(facts: Facts) -> Iterable[RenderableType]:
+    """Show the conditions that are not as they should be; Reconciling is what the phase says."""
+    status = facts.deployment.status
+    matter = [
+        found
+        for found in status.conditions
+        if found.type != ConditionType.RECONCILING and found.status != _GOOD.get(found.type, "True")  # type: ignore[call-overload]
+    ]
+    if not matter:
+        return
+    yield Text()
+    yield Text("CONDITIONS", "bold")
+    for found in matter:
+        said = found.message == status.message
+        text = f"{clean(found.reason)}" + ("" if said else f": {clean(found.message)}")
+        yield _entry(Text(f"  {found.type}={found.status}"), Text(text))
+
+
+def _grid(*, header: bool = True) -> Table:
+    return Table(
+        box=None,
+        show_header=header,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
+def _indented(text: Text) -> Padding:
+    return Padding(text, (0, 0, 0, 2))
+
+
+def _entry(label: Text, text: Text) -> Table:
+    """Return a label and a text that wraps beside it."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, text)
+    return grid

@@ -1,0 +1,111 @@
+"""How single things are said: symbols, times, percentages, one line for a whole state. Pure."""
+
+import unicodedata
+from datetime import UTC, datetime
+
+from rampway.api.conditions import Phase, RolloutPhase
+from rampway.cli.facts import Facts
+from rampway.core.instants import brief, from_wire
+from rampway.core.judging import CheckState
+
+DAY_S = 24 * 3600.0
+
+PHASES = {
+    Phase.PENDING: ("◌", "cyan"),
+    Phase.HEALTHY: ("✔", "green"),
+    Phase.PROGRESSING: ("◔", "cyan"),
+    Phase.PAUSED: ("‖", "yellow"),
+    Phase.HOLDING: ("?", "yellow"),
+    Phase.ROLLING_BACK: ("↶", "red"),
+    Phase.ROLLED_BACK: ("✖", "red"),
+    Phase.DEGRADED: ("⚠", "red"),
+    Phase.REFUSED: ("✖", "red"),
+}
+"""Symbol and colour of each phase."""
+CHECKS = {
+    CheckState.PASS: ("✔", "green"),
+    CheckState.FAIL: ("✖", "red"),
+    CheckState.WAITING: ("◌", "cyan"),
+    CheckState.UNKNOWN: ("?", "yellow"),
+}
+"""Symbol and colour of each answer."""
+OTHER = ("•", "default")
+"""For a word that a newer operator wrote."""
+
+
+def clean(text: str) -> str:
+    """Return the text on one line and without control characters.
+
+    Messages carry a container's last words: those must not steer the reader's terminal.
+    """
+    line = " ".join(text.split())
+    return "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cf"})
+
+
+def ago(at_s: float | None, now_s: float) -> str:
+    """Return how long ago that was, such as `4 s`; `?` if it is not known."""
+    if at_s is None:
+        return "?"
+    age_s = max(0.0, now_s - at_s)
+    return brief(age_s) if age_s < 2 * DAY_S else f"{age_s / DAY_S:.0f} days"
+
+
+def at(instant: str, now_s: float) -> str:
+    """Return an instant of the status as a person reads it: time of day, UTC; older, the date."""
+    at_s = from_wire(instant)
+    if at_s is None:
+        return "?"
+    form = "%H:%M:%SZ" if now_s - at_s < DAY_S / 2 else "%m-%d %H:%MZ"
+    return datetime.fromtimestamp(at_s, UTC).strftime(form)
+
+
+def pct(share: int | None) -> str:
+    """Return a share as `25 %`; `-` if it is not known."""
+    return "-" if share is None else f"{share} %"
+
+
+def step(facts: Facts) -> str:
+    """Return the step as `2/4 half`, empty where there is none."""
+    shown, rollout = facts.deployment.status.step, facts.running
+    name = rollout.status.step.name if rollout else ""
+    stepping = rollout is not None and rollout.status.phase == RolloutPhase.STEPPING
+    return f"{shown} {name}".strip() if shown and stepping else shown
+
+
+def key(facts: Facts) -> tuple[object, ...]:
+    """Return what makes a new line of `--watch` and `--wait`: everything but the counts."""
+    status, rollout = facts.deployment.status, facts.running
+    checks = [(c.name, c.state) for c in rollout.status.checks] if rollout else []
+    shares = [(r.revision, r.role, r.ready, r.set_pct, r.observed_pct) for r in facts.revisions]
+    return (facts.outdated, status.phase, status.reason, step(facts), tuple(checks), tuple(shares))
+
+
+def course_key(facts: Facts) -> tuple[object, ...]:
+    """Return what makes a new line of `--wait`: phase, reason and step."""
+    status = facts.deployment.status
+    return (facts.outdated, status.phase, status.reason, step(facts))
+
+
+def line(facts: Facts, now_s: float) -> str:
+    """Return the whole state in one line."""
+    status = facts.deployment.status
+    parts = [datetime.fromtimestamp(now_s, UTC).strftime("%H:%M:%SZ")]
+    if not status.phase or facts.outdated:
+        return f"{parts[0]} {missing(facts)}"
+    parts += [PHASES.get(Phase(status.phase), OTHER)[0], status.phase]
+    if shown := step(facts):
+        parts.append(f"step {shown}")
+    candidates = [r for r in facts.revisions if r.role == "candidate"]
+    parts += [f"candidate set {pct(r.set_pct)}, observed {pct(r.observed_pct)}" for r in candidates]
+    return clean(f"{' '.join(parts)} {status.reason}: {status.message}")
+
+
+def missing(facts: Facts) -> str:
+    """Return what it means that the status is not about this spec."""
+    deployment = facts.deployment
+    if not deployment.status.phase:
+        return "no status yet: the operator has not looked at it; is it running?"
+    return (
+        f"the spec is at generation {deployment.generation}, this status is about "
+        f"{deployment.status.observed_generation}: the operator has not looked at the change yet"
+    )
