@@ -209,6 +209,26 @@ async def test_a_quota_conflict_on_create_is_no_existing_object(
         await api.create(CONFIG_MAP, {"metadata": {"name": "one", "namespace": "ml"}})
 
 
+@pytest.mark.parametrize(
+    ("patch", "details", "expected"),
+    [
+        ([{"op": "test"}], {}, Conflict),
+        ([{"op": "add"}], {}, Invalid),
+        ([{"op": "test"}], {"name": "one", "causes": [{"field": "metadata.labels"}]}, Invalid),
+        ({}, {"name": "one", "causes": [{"field": "metadata.uid"}]}, Conflict),
+        ({}, {"name": "one", "causes": [{"field": "spec"}]}, Invalid),
+        ({}, {}, Invalid),
+    ],
+)
+async def test_what_a_422_means(
+    server: Server, api: KubeClient, patch: Obj, details: Obj, expected: type[KubeError]
+) -> None:
+    """B30: a bare 422 to a `test`, and one that blames the uid, are lost races (seen on 1.36)."""
+    server.says(422, reason="Invalid", message="the server rejected it", details=details)
+    with pytest.raises(expected, match="422: the server rejected it"):
+        await api.patch(CONFIG_MAP, "ml", "one", patch)
+
+
 async def test_words_are_cut(server: Server, api: KubeClient) -> None:
     """At most 512 characters of the server's words reach a message."""
     server.says(400, message="x" * 513)
