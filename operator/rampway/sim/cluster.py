@@ -58,7 +58,7 @@ class SimCluster:
         self._kubelets = Kubelets(self._scene)
         self._network = Network(self._scene)
         self._struck: set[tuple[str, str, float]] = set()
-        self._reacted_to = 0
+        self._reacted_to = -1  # the store's version that all have reacted to; -1: not to all
         self._kubelets.start()
 
     @property
@@ -96,6 +96,7 @@ class SimCluster:
 
     def refuse(self, namespace: str, route: str, words: str) -> None:
         """Let the Gateway refuse a route's later changes; empty words: accept it again."""
+        self._reacted_to = -1
         self._network.refusals[namespace, route] = words
 
     # Pods and nodes
@@ -110,6 +111,7 @@ class SimCluster:
 
     def crash(self, namespace: str, pod: str, reason: Literal["Error", "OOMKilled"]) -> None:
         """Let a pod's container end now."""
+        self._reacted_to = -1
         self._kubelets.end(self._pod(namespace, pod), reason, 137 if reason == "OOMKilled" else 139)
 
     def delete_pod(self, namespace: str, pod: str) -> None:

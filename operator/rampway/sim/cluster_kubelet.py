@@ -38,8 +38,7 @@ class Kubelets:
                 self._live(pod, now_s)
             if pod.dirty:
                 self._write(pod, now_s)
-            over = pod.ends_at_s is not None and now_s >= pod.ends_at_s
-            if over and not pod.severed:
+            if pod.ends_at_s is not None and now_s >= pod.ends_at_s:
                 self.scene.delete_pod(pod, grace_s=0.0)
 
     def end(self, pod: SimPod, reason: str, exit_code: int, message: str = "") -> None:

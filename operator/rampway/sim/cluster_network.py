@@ -83,9 +83,9 @@ class Network:
 
     def step(self) -> None:
         """Let endpoints and routes arrive where they are due by now."""
-        for key in self._ways.keys() | self.scene.objects[kinds.SERVICE].keys():
+        for key in sorted(self._ways.keys() | self.scene.objects[kinds.SERVICE].keys()):
             self._step_service(key)
-        for key in self._splits.keys() | self.scene.objects[kinds.HTTP_ROUTE].keys():
+        for key in sorted(self._splits.keys() | self.scene.objects[kinds.HTTP_ROUTE].keys()):
             self._step_route(key)
 
     def in_force(self, namespace: str, route: str) -> dict[str, int] | None:

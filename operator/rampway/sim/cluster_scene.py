@@ -146,5 +146,6 @@ class Scene:
         if change.type == "DELETED":
             del self.pods[key]
         elif "deletionTimestamp" in meta and pod.ends_at_s is None:
-            pod.ends_at_s = self.clock.now_s + (self.surroundings.drain_s if pod.ready else 0.0)
+            drains_s = self.surroundings.drain_s if pod.ready else 0.0
+            pod.ends_at_s = self.clock.now_s + (FOR_EVER_S if pod.severed else drains_s)
             pod.dirty = True

@@ -17,9 +17,7 @@ from rampway.sim.cluster_behaviour import BOUNDS_S
 Rate = float | Callable[[float], float]
 """Requests per second: a constant, or a function of the seconds since the simulation began."""
 _FEW = 24
-"""Up to so many requests are tossed one by one: cheaper than a draw of the whole."""
-_MANY = 1000
-"""From so many on a choice among cells is drawn cell by cell."""
+"""Up to so many requests (a cell) are tossed one by one: cheaper than a draw of the whole."""
 
 
 def poisson(rng: Random, mean: float) -> int:
@@ -73,7 +71,7 @@ def evenly(rng: Random, n: int, places: int) -> list[int]:
 def spread(rng: Random, n: int, cumulative: Sequence[float], counts: list[int]) -> None:
     """Add n to cells whose shares, summed up from the first one, are given."""
     total, last = cumulative[-1], len(cumulative) - 1
-    if n < _MANY:
+    if n < _FEW * len(cumulative):
         draw = rng.random
         for _ in range(n):
             counts[bisect(cumulative, draw() * total, 0, last)] += 1

@@ -4,6 +4,7 @@ import pytest
 from unit.sim.cluster_bench import NAME, SPACE, Bench
 
 from rampway.kube import kinds
+from rampway.sim.cluster_behaviour import Surroundings
 
 
 def test_b25_an_eviction_is_read_as_leaving() -> None:
@@ -66,6 +67,19 @@ def test_b25_a_lost_node_is_noticed_late_and_its_pods_stay() -> None:
     assert ledger.all.failed == before
     assert [pod.leaving for pod in bench.pods() if pod.name == lost] == [True]
     assert sum(pod.ready for pod in bench.pods()) == 3
+
+
+def test_a_pod_deleted_on_a_lost_node_stays() -> None:
+    """No kubelet confirms its end, so the object stays, marked for deletion."""
+    bench = Bench(Surroundings(nodes=("one",)))
+    bench.up(replicas=1)
+    bench.cluster.lose_node("one")
+    (pod,) = bench.pods()
+    bench.cluster.delete_pod(SPACE, pod.name)
+    bench.cluster.run(60)
+    bench.store.delete(kinds.SERVICE, SPACE, NAME)  # brings the garbage collector here
+    bench.cluster.run(2)
+    assert {p.name: p.leaving for p in bench.pods()}[pod.name]
 
 
 def test_a_pod_deleted_by_the_api_drains_first() -> None:

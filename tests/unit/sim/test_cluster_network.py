@@ -36,9 +36,20 @@ def test_b13_a_route_counts_when_its_generation_was_seen() -> None:
     assert not read(bench.store.get(kinds.HTTP_ROUTE, SPACE, NAME), bench.model()).accepted
     candidate = f"{NAME}-{bench.hash(B)}"
     assert bench.cluster.weights(SPACE, NAME) == {NAME: 90, candidate: 10}
-    bench.cluster.run(2)
+    bench.cluster.run(0.5, dt_s=0.5)
     assert read(bench.store.get(kinds.HTTP_ROUTE, SPACE, NAME), bench.model()).accepted
+    assert bench.cluster.weights(SPACE, NAME) == {NAME: 90, candidate: 10}
+    bench.cluster.run(0.5, dt_s=0.5)
     assert bench.cluster.weights(SPACE, NAME) == {NAME: 50, candidate: 50}
+
+
+def test_delays_in_a_row_do_not_grow_with_the_steps() -> None:
+    """Half a second to the route's status and half a second to the proxy are one second."""
+    bench = Bench()
+    bench.up(weight_pct=10)
+    bench.split(50)
+    bench.cluster.run(1, dt_s=1)
+    assert (bench.cluster.weights(SPACE, NAME) or {})[NAME] == 50
 
 
 def test_b13_a_missing_service_is_told_and_costs_its_share() -> None:
@@ -145,6 +156,19 @@ def test_requests_between_crash_and_endpoints_are_lost() -> None:
     after = ledger.all.failed
     bench.cluster.run(20)
     assert ledger.all.failed == after
+
+
+def test_endpoints_delays_do_not_grow_with_the_steps() -> None:
+    """Half a second to the slice and half a second to the proxy cost one second of requests."""
+    bench = Bench()
+    bench.up()
+    ledger = bench.cluster.send(SPACE, NAME, 100)
+    bench.cluster.crash(SPACE, bench.pods()[0].name, "Error")
+    bench.cluster.run(1)
+    lost = ledger.all.failed
+    assert lost > 0
+    bench.cluster.run(1)
+    assert ledger.all.failed == lost
 
 
 def test_weights_split_the_requests() -> None:

@@ -21,9 +21,10 @@ from rampway.sim.traffic import (
 )
 from rampway_server.metrics import duration_buckets_s
 
-DRAWS = 4000
+DRAWS = 30_000
 MOMENTS: dict[str, tuple[Callable[[Random], int], float, float]] = {
     "a small Poisson": (lambda rng: poisson(rng, 0.7), 0.7, 0.7),
+    "a Poisson of medium size": (lambda rng: poisson(rng, 26), 26, 26),
     "a large Poisson": (lambda rng: poisson(rng, 2500), 2500, 2500),
     "a small binomial": (lambda rng: binomial(rng, 20, 0.3), 6, 4.2),
     "a large binomial": (lambda rng: binomial(rng, 10_000, 0.03), 300, 291),
@@ -32,13 +33,13 @@ MOMENTS: dict[str, tuple[Callable[[Random], int], float, float]] = {
         1250,
         937.5,
     ),
-    "the first of few cells": (lambda rng: multinomial(rng, 100, (1, 3))[0], 25, 18.75),
+    "tossed one by one": (lambda rng: multinomial(rng, 40, (1, 3))[0], 10, 7.5),
 }
 
 
 @pytest.mark.parametrize("case", MOMENTS)
 def test_draws_have_the_mean_and_variance_they_should(case: str) -> None:
-    """Mean and variance of 4000 draws lie within five standard errors of the exact ones."""
+    """Mean and variance of many draws lie within five standard errors of the exact ones."""
     draw, mean, variance = MOMENTS[case]
     rng = dice(7)
     seen = [draw(rng) for _ in range(DRAWS)]
@@ -102,6 +103,8 @@ def test_b24_a_pod_beyond_its_capacity_refuses_the_rest() -> None:
     bench.cluster.run(60)
     assert 0.15 < ledger.all.failed / ledger.all.total < 0.35
     assert set(ledger.reasons) == {"server_error"}
+    for pod in bench.cluster.pods(SPACE):
+        assert sum(pod.counters.cells) == pod.counters.requests
     bench.scale(4)
     bench.cluster.run(10)
     before = ledger.all.failed
