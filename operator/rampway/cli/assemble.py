@@ -7,9 +7,9 @@ from rampway.api import labels
 from rampway.api.conditions import Phase
 from rampway.api.deployment import RevisionStatus
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.cli.facts import Facts, Found, RevisionFacts, Role
+from rampway.cli.facts import Facts, Found, RevisionFacts, Role, ended
 from rampway.core import checkpoint
-from rampway.core.observation import Revision, Route, has_ended
+from rampway.core.observation import Revision, Route
 from rampway.shell import reading
 
 Obj = Mapping[str, Any]
@@ -20,7 +20,7 @@ _MAIN = frozenset({Role.STABLE, Role.FIRST})
 def assemble(found: Found) -> Facts:
     """Return the facts that follow from the objects."""
     rollout = _chosen(found.rollouts)
-    running = rollout if rollout and not has_ended(rollout) else None
+    running = rollout if rollout and not ended(rollout) else None
     evidence = checkpoint.from_text(rollout.status.evidence) if rollout else None
     shown, idle = _revisions(found, running)
     requests = None
@@ -42,7 +42,7 @@ def assemble(found: Found) -> Facts:
 def _chosen(rollouts: Sequence[ModelRollout]) -> ModelRollout | None:
     """Return the rollout that runs, else the latest one."""
     ordered = sorted(rollouts, key=lambda r: r.spec.attempt)
-    running = [r for r in ordered if not has_ended(r)]
+    running = [r for r in ordered if not ended(r)]
     return next(reversed(running or ordered), None)
 
 

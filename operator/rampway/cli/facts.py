@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.api.policy import Step
 from rampway.core.instants import from_wire
-from rampway.core.observation import Route, has_ended
+from rampway.core.observation import Route
+
+_IN_A_STEP = frozenset({RolloutPhase.STEPPING, RolloutPhase.ROLLING_BACK})
 
 
 class Role(StrEnum):
@@ -111,7 +114,7 @@ class Facts:
     @property
     def running(self) -> ModelRollout | None:
         """The rollout, if it has not ended."""
-        return self.rollout if self.rollout and not has_ended(self.rollout) else None
+        return self.rollout if self.rollout and not ended(self.rollout) else None
 
     @property
     def answered_s(self) -> float | None:
@@ -129,10 +132,15 @@ class Facts:
         if rollout is None or not rollout.status.step.total:
             return None
         at, steps = rollout.status.step, rollout.spec.policy.steps
-        if at.index >= len(steps) or rollout.status.phase not in {"Stepping", "RollingBack"}:
+        if at.index >= len(steps) or rollout.status.phase not in _IN_A_STEP:
             return None
         held_s = held(rollout, now_s)
         return Progress(at.index + 1, at.total, steps[at.index], held_s, self.step_requests)
+
+
+def ended(rollout: ModelRollout) -> bool:
+    """Whether it can never act again; a phase that only a newer operator knows has not ended."""
+    return rollout.status.phase in {phase for phase in RolloutPhase if phase.ended}
 
 
 def held(rollout: ModelRollout, now_s: float) -> float | None:

@@ -1,6 +1,6 @@
 """The text view of one ModelDeployment: facts in, something for rich to print out. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -19,29 +19,33 @@ WIDTH = 100
 """Columns at most: two views fit side by side on a wide screen."""
 DECISIONS = 5
 """The latest decisions that are shown."""
+SILENT_S = 120.0
+"""An operator that runs writes a running rollout's status about every 30 s."""
 _DIM, _BAD = "dim", "red"
 _ROLE_STYLES = {Role.STABLE: "green", Role.CANDIDATE: "cyan", Role.ROLLED_BACK: "red"}
-_GOOD = {ConditionType.STALLED: "False"}
+_GOOD: Mapping[str, str] = {ConditionType.STALLED: "False"}
 """The good state of a condition, where it is not True."""
 
 
 def view(facts: Facts, now_s: float, trouble: str = "") -> RenderableType:
     """Return the view; `trouble` is why what is shown could not be read anew."""
-    parts: list[RenderableType] = [*_header(facts), Text(), _revisions(facts), *_route(facts)]
+    parts: list[RenderableType] = [*_header(facts)]
+    if trouble:  # at the top, where a short terminal shows it
+        age = words.ago(facts.read_at_s, now_s)
+        parts.append(Text(f"⚠ read {age} ago; trying again: {clean(trouble)}", "bold red"))
+    parts += [Text(), _revisions(facts), *_route(facts)]
     if facts.rollout is not None:
         parts += _rollout(facts, facts.rollout, now_s)
     parts += _conditions(facts)
     parts += [_indented(Text(f"not shown: {clean(note)}", "yellow")) for note in facts.notes]
-    if trouble:
-        age = words.ago(facts.read_at_s, now_s)
-        parts += [Text(), Text(f"⚠ read {age} ago; trying again: {clean(trouble)}", "bold red")]
     return Group(*parts)
 
 
 def _header(facts: Facts) -> Iterable[RenderableType]:
     deployment, status = facts.deployment, facts.deployment.status
-    symbol, colour = words.PHASES.get(status.phase, words.OTHER)  # type: ignore[call-overload]
-    yield Text.assemble((deployment.name, "bold"), (f"  namespace {deployment.namespace}", _DIM))
+    symbol, colour = words.PHASES.get(status.phase, words.OTHER)
+    place = f"  namespace {deployment.namespace}  {words.clock(facts.read_at_s)}"
+    yield Text.assemble((deployment.name, "bold"), (place, _DIM))
     if facts.outdated or not status.phase:
         yield Text(f"⚠ {words.missing(facts)}", "bold yellow")
     if status.phase:
@@ -131,7 +135,7 @@ def _rollout(facts: Facts, rollout: ModelRollout, now_s: float) -> Iterable[Rend
         yield _indented(_step(at))
     if facts.running or status.phase == RolloutPhase.ROLLED_BACK:
         yield from _checks(facts, status.checks, now_s)
-    yield from _decisions(rollout, now_s)
+    yield from _decisions(facts, rollout, now_s)
 
 
 def _step(at: Progress) -> Text:
@@ -157,18 +161,21 @@ def _checks(facts: Facts, checks: Iterable[CheckStatus], now_s: float) -> Iterab
     ages.append(f"answered {words.ago(facts.answered_s, now_s)} ago")
     yield Text()
     yield Text.assemble(("CHECKS", "bold"), (f"  {', '.join(ages)}", _DIM))
+    if facts.running and now_s - (facts.answered_s or now_s) > SILENT_S:
+        yield _indented(Text("the operator has not written since then; is it running?", "yellow"))
     table = _grid(header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for check in rows:
-        symbol, colour = words.CHECKS.get(check.state, words.OTHER)  # type: ignore[call-overload]
+        symbol, colour = words.CHECKS.get(check.state, words.OTHER)
         state = Text(f"{symbol} {clean(check.state)}", colour)
         table.add_row(Text(clean(check.name)), state, Text(clean(check.message)))
     yield table
 
 
-def _decisions(rollout: ModelRollout, now_s: float) -> Iterable[RenderableType]:
+def _decisions(facts: Facts, rollout: ModelRollout, now_s: float) -> Iterable[RenderableType]:
+    """Show the latest decisions; a message that is in the header already by its reason only."""
     latest = rollout.status.decisions[-DECISIONS:]
     if not latest:
         return
@@ -181,7 +188,8 @@ def _decisions(rollout: ModelRollout, now_s: float) -> Iterable[RenderableType]:
     for made in latest:
         what = Text(clean(made.action))
         when, who = Text(words.at(made.at, now_s), _DIM), Text(clean(made.actor), _DIM)
-        table.add_row(when, who, what, Text(clean(made.message)))
+        repeated = clean(made.message) in clean(facts.deployment.status.message)
+        table.add_row(when, who, what, Text(clean(made.reason if repeated else made.message)))
     yield table
 
 
@@ -191,7 +199,7 @@ def _conditions(facts: Facts) -> Iterable[RenderableType]:
     matter = [
         found
         for found in status.conditions
-        if found.type != ConditionType.RECONCILING and found.status != _GOOD.get(found.type, "True")  # type: ignore[call-overload]
+        if found.type != ConditionType.RECONCILING and found.status != _GOOD.get(found.type, "True")
     ]
     if not matter:
         return

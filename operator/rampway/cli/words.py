@@ -1,6 +1,7 @@
 """How single things are said: symbols, times, percentages, one line for a whole state. Pure."""
 
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from rampway.api.conditions import Phase, RolloutPhase
@@ -10,7 +11,7 @@ from rampway.core.judging import CheckState
 
 DAY_S = 24 * 3600.0
 
-PHASES = {
+PHASES: Mapping[str, tuple[str, str]] = {
     Phase.PENDING: ("◌", "cyan"),
     Phase.HEALTHY: ("✔", "green"),
     Phase.PROGRESSING: ("◔", "cyan"),
@@ -22,7 +23,7 @@ PHASES = {
     Phase.REFUSED: ("✖", "red"),
 }
 """Symbol and colour of each phase."""
-CHECKS = {
+CHECKS: Mapping[str, tuple[str, str]] = {
     CheckState.PASS: ("✔", "green"),
     CheckState.FAIL: ("✖", "red"),
     CheckState.WAITING: ("◌", "cyan"),
@@ -50,13 +51,19 @@ def ago(at_s: float | None, now_s: float) -> str:
     return brief(age_s) if age_s < 2 * DAY_S else f"{age_s / DAY_S:.0f} days"
 
 
+def clock(at_s: float) -> str:
+    """Return the time of day, UTC."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%H:%M:%SZ")
+
+
 def at(instant: str, now_s: float) -> str:
     """Return an instant of the status as a person reads it: time of day, UTC; older, the date."""
     at_s = from_wire(instant)
     if at_s is None:
         return "?"
-    form = "%H:%M:%SZ" if now_s - at_s < DAY_S / 2 else "%m-%d %H:%MZ"
-    return datetime.fromtimestamp(at_s, UTC).strftime(form)
+    if now_s - at_s < DAY_S / 2:
+        return clock(at_s)
+    return datetime.fromtimestamp(at_s, UTC).strftime("%m-%d %H:%MZ")
 
 
 def pct(share: int | None) -> str:
@@ -89,10 +96,10 @@ def course_key(facts: Facts) -> tuple[object, ...]:
 def line(facts: Facts, now_s: float) -> str:
     """Return the whole state in one line."""
     status = facts.deployment.status
-    parts = [datetime.fromtimestamp(now_s, UTC).strftime("%H:%M:%SZ")]
+    parts = [clock(now_s)]
     if not status.phase or facts.outdated:
         return f"{parts[0]} {missing(facts)}"
-    parts += [PHASES.get(Phase(status.phase), OTHER)[0], status.phase]
+    parts += [PHASES.get(status.phase, OTHER)[0], status.phase]
     if shown := step(facts):
         parts.append(f"step {shown}")
     candidates = [r for r in facts.revisions if r.role == "candidate"]

@@ -1,0 +1,137 @@
+"""The text view, as a reader sees it; RAMPWAY_WRITE_SNAPSHOTS=1 writes the snapshots anew."""
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from unit.cli import scenes
+
+from rampway.cli.facts import Facts
+from rampway.cli.view import WIDTH, view
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+def printed(
+    facts: Facts,
+    trouble: str = "",
+    *,
+    later_s: float = 0.0,
+    width: int = WIDTH,
+    colour: bool = False,
+) -> str:
+    """Return the view as text, looked at so many seconds after it was read."""
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+    )
+    console.print(view(facts, scenes.NOW_S + later_s, trouble))
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("name", scenes.SCENES)
+async def test_the_view_of_each_state(name: str) -> None:
+    """Every state a reader meets looks as its snapshot."""
+    seen = printed(await scenes.SCENES[name].facts())
+    path = SNAPSHOTS / f"{name}.txt"
+    if os.environ.get("RAMPWAY_WRITE_SNAPSHOTS"):
+        path.write_text(seen)
+    assert seen == path.read_text()
+
+
+@pytest.mark.parametrize("width", [60, 80, WIDTH])
+@pytest.mark.parametrize("name", scenes.SCENES)
+async def test_nothing_is_wider_than_the_terminal(name: str, width: int) -> None:
+    """A narrow terminal gets more lines, not longer ones."""
+    lines = printed(await scenes.SCENES[name].facts(), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+async def test_b32_the_view_says_how_old_the_evidence_is_and_when_the_operator_fell_silent() -> (
+    None
+):
+    """B32: the ages grow while nothing new is written, and a silent operator is named."""
+    facts = await scenes.mid_rollout.facts()
+    assert "evidence 4 s old, answered 3 s ago" in printed(facts)
+    later = printed(facts, later_s=300)
+    assert "evidence 5 min old, answered 5 min ago" in later
+    assert "the operator has not written since then; is it running?" in later
+    assert "is it running?" not in printed(facts, later_s=60)
+
+
+async def test_trouble_while_reading_is_shown_at_the_top_with_the_age_of_the_rest() -> None:
+    """A view that could not be read anew says so before everything that may be wrong by now."""
+    seen = printed(await scenes.healthy.facts(), "get: 503: etcd is away", later_s=12)
+    assert seen.splitlines()[3] == "⚠ read 12 s ago; trying again: get: 503: etcd is away"
+
+
+async def test_time_without_evidence_does_not_count_towards_the_hold() -> None:
+    """While a check cannot tell, the rest of the hold stays as it is."""
+    facts = await scenes.holding.facts()
+    now, later = facts.progress(scenes.NOW_S), facts.progress(scenes.NOW_S + 60)
+    assert now is not None
+    assert later is not None
+    assert now.held_s == pytest.approx(90 - 5 - 40)
+    assert later.left_s == now.left_s == pytest.approx(120 - 45)
+
+
+async def test_a_step_whose_weight_is_not_in_force_has_no_clock() -> None:
+    """The hold begins when the gateway accepted the weight."""
+    begun = scenes.rollout(
+        phase="Stepping", step={"index": 0, "name": "tenth", "total": 3}, weightPct=10
+    )
+    seen = printed(await scenes.mid_rollout.but(rollouts=(begun,)).facts())
+    assert "step 1/3 tenth: weight 10%, not in force yet, then held 1m" in seen
+
+
+async def test_a_message_cannot_steer_the_terminal() -> None:
+    """A container's last words keep their letters and lose their control characters."""
+    words = "\x1b[2Jgone\r\nfor \x9b31mgood [bold]x[/bold] :smile: \u202eabc"
+    status = scenes.status("Degraded", "NoReadyPod", words, "True")
+    seen = printed(await scenes.healthy.but(status=status).facts())
+    assert "  [2Jgone for 31mgood [bold]x[/bold] :smile: abc" in seen
+    assert not set(seen) & {"\x1b", "\x9b", "\r", "\u202e"}
+
+
+async def test_words_of_a_newer_operator_are_shown_as_they_are() -> None:
+    """Unknown phases and states are no reason to fail at night."""
+    status = scenes.status("Mirroring", "Shadow", "a step of a kind to come", "Unknown")
+    begun = scenes.rollout(
+        phase="Shadowing", checks=[{"name": "x", "state": "Perhaps", "message": "who knows"}]
+    )
+    seen = printed(await scenes.healthy.but(status=status, rollouts=(begun,)).facts())
+    assert "• Mirroring  Shadow" in seen
+    assert "x  • Perhaps  who knows" in seen
+
+
+async def test_a_pods_trouble_is_shown_unless_the_message_has_it() -> None:
+    """B28: the kubelet's words are on the screen, once."""
+    broken = scenes.pod(scenes.V1, 9, waiting=("ErrImagePull", "no such image"))
+    scene = scenes.healthy.but(pods=(*scenes.STABLE_PODS[:2], broken))
+    seen = printed(await scene.facts())
+    assert f"  {scenes.V1}: ErrImagePull: no such image" in seen
+    assert "2/3" in seen
+    assert printed(await scenes.first_apply.facts()).count("was not found") == 1
+
+
+async def test_colours_are_by_phase() -> None:
+    """Green is well, red is not: a glance from afar suffices."""
+    assert "\x1b[1;32m✔ Healthy" in printed(await scenes.healthy.facts(), colour=True)
+    assert "\x1b[1;31m✖ RolledBack" in printed(
+        await scenes.rolled_back_by_check.facts(), colour=True
+    )
+
+
+async def test_what_could_not_be_read_is_named() -> None:
+    """A view that leaves something out says so."""
+    facts = replace(await scenes.healthy.facts(), notes=("list Pod ml: 403: no right",))
+    assert "  not shown: list Pod ml: 403: no right" in printed(facts)
