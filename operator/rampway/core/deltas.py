@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from rampway.core.counters import Scrape
 
 FORGET_S = 3600.0
-"""A pod that was not scraped for so long is forgotten."""
-CLOCK_S = 1.0
-"""Start times are compared with this tolerance: clients round them."""
+"""A pod that was not scraped for so long, while others were, is forgotten."""
+CLOCK_S = 1.5
+"""Start times closer than this are of one process: some clients compute them anew at each scrape,
+from a boot time in whole seconds."""
 
 PodKey = tuple[str, str]
 """Namespace and name of a pod."""
+Histogram = tuple[tuple[float, int], ...]
+"""`(bound_s, count)`, counts cumulative over bounds, bounds ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Delta:
     """
 
     outcomes: Mapping[str, int] = field(default_factory=dict)
-    buckets: tuple[tuple[float, int], ...] = ()
+    buckets: Histogram = ()
 
     @property
     def requests(self) -> int:
@@ -45,18 +49,21 @@ class Ledger:
     Attributes:
         began_at_s: When the rollout was first looked at. The first scrape of a process that
             started before is its baseline; one that started later counts from zero.
+        forgotten_s: Time of the newest scrape that was forgotten. An unknown pod that started
+            before may be one that was counted already, so its first scrape is a baseline too.
     """
 
     began_at_s: float
     last: Mapping[PodKey, Scrape] = field(default_factory=dict)
+    forgotten_s: float = 0.0
 
     def last_scrapes(self) -> dict[PodKey, float]:
         """Return the time of the last accepted scrape by pod."""
         return {key: scrape.at_s for key, scrape in self.last.items()}
 
-    def histogram(self, revision: str) -> tuple[tuple[float, int], ...]:
+    def histogram(self, revision: str) -> Histogram:
         """Return the cumulative histogram of a revision's pods since their start."""
-        merged: tuple[tuple[float, int], ...] = ()
+        merged: Histogram = ()
         for scrape in self.last.values():
             if scrape.revision == revision:
                 merged = _add(merged, scrape.buckets)
@@ -76,33 +83,39 @@ def advance(ledger: Ledger, scrapes: Iterable[Scrape]) -> tuple[Ledger, dict[str
     new process, which counts from zero; an earlier start is an echo of the past.
     """
     last = dict(ledger.last)
+    known_s = max(ledger.began_at_s, ledger.forgotten_s)
     deltas: dict[str, Delta] = {}
     for scrape in sorted(scrapes, key=lambda s: s.at_s):
         key = (scrape.namespace, scrape.pod)
         before = last.get(key)
-        delta = _between(before, scrape, ledger.began_at_s)
+        delta = _counted(before, scrape, known_s)
         if delta is None:
             continue
-        last[key] = scrape
+        last[key] = _kept(before, scrape)
         deltas[scrape.revision] = deltas.get(scrape.revision, Delta()).plus(delta)
-    newest = max((s.at_s for s in last.values()), default=0.0)
-    kept = {key: s for key, s in last.items() if newest - s.at_s < FORGET_S}
-    return replace(ledger, last=kept), deltas
+    return _forgetting(ledger, last), deltas
 
 
-def _between(before: Scrape | None, now: Scrape, began_at_s: float) -> Delta | None:
-    """Return what a pod counted up to this scrape, None if the scrape is not to be believed."""
+def _whole(scrape: Scrape) -> Delta:
+    return Delta(dict(scrape.outcomes), scrape.buckets)
+
+
+def _counted(before: Scrape | None, now: Scrape, known_s: float) -> Delta | None:
+    """Return what a pod counted since a scrape, None if the later one is not to be believed."""
     if before is None:
-        born_later = now.started_at_s > began_at_s + CLOCK_S
-        return Delta(dict(now.outcomes), now.buckets) if born_later else Delta()
+        return _whole(now) if now.started_at_s > known_s + CLOCK_S else Delta()
     if now.at_s <= before.at_s or now.started_at_s < before.started_at_s - CLOCK_S:
         return None
-    if now.started_at_s > before.started_at_s + CLOCK_S:
-        return Delta(dict(now.outcomes), now.buckets)
+    if not _same_process(before, now):
+        return _whole(now)
     if _decreased(before, now):
         return None
     outcomes = {n: count - before.outcomes.get(n, 0) for n, count in now.outcomes.items()}
     return Delta(outcomes, _subtract(now.buckets, before.buckets))
+
+
+def _same_process(before: Scrape, now: Scrape) -> bool:
+    return abs(now.started_at_s - before.started_at_s) <= CLOCK_S
 
 
 def _decreased(before: Scrape, now: Scrape) -> bool:
@@ -112,61 +125,123 @@ def _decreased(before: Scrape, now: Scrape) -> bool:
     return any(count < earlier.get(bound, 0) for bound, count in now.buckets)
 
 
-def _add(
-    one: Sequence[tuple[float, int]], other: Sequence[tuple[float, int]]
-) -> tuple[tuple[float, int], ...]:
+def _kept(before: Scrape | None, now: Scrape) -> Scrape:
+    """Return what later scrapes are compared with.
+
+    A histogram that is missing or has lost bounds was stored in part: the earlier one stays, so
+    that the next whole one counts everything since.
+    """
+    if before is None or not _same_process(before, now) or _covers(now.buckets, before.buckets):
+        return now
+    return replace(now, buckets=before.buckets)
+
+
+def _covers(now: Histogram, before: Histogram) -> bool:
+    return {bound for bound, _ in before} <= {bound for bound, _ in now}
+
+
+def _forgetting(ledger: Ledger, last: Mapping[PodKey, Scrape]) -> Ledger:
+    """Return the ledger with these scrapes, without those of pods long gone."""
+    newest_s = max((s.at_s for s in last.values()), default=0.0)
+    kept = {key: s for key, s in last.items() if newest_s - s.at_s < FORGET_S}
+    gone_s = max((s.at_s for key, s in last.items() if key not in kept), default=0.0)
+    return replace(ledger, last=kept, forgotten_s=max(ledger.forgotten_s, gone_s))
+
+
+def _add(one: Histogram, other: Histogram) -> Histogram:
+    """Add counts over the bounds that both have; an empty histogram adds nothing."""
     if not one or not other:
-        return tuple(one or other)
-    mine, theirs = dict(one), dict(other)
-    common = sorted(mine.keys() & theirs.keys())
-    return tuple((bound, mine[bound] + theirs[bound]) for bound in common)
+        return one or other
+    theirs = dict(other)
+    return tuple((bound, count + theirs[bound]) for bound, count in one if bound in theirs)
 
 
-def _subtract(
-    now: Sequence[tuple[float, int]], before: Sequence[tuple[float, int]]
-) -> tuple[tuple[float, int], ...]:
+def _subtract(now: Histogram, before: Histogram) -> Histogram:
+    """Subtract over the bounds that both have.
+
+    A bound that was not there before has no known beginning: what it holds belongs to no interval.
+    """
+    if not _covers(now, before):
+        return ()
     earlier = dict(before)
-    if not earlier:
-        # The histogram was not read before: what it held until now belongs to no interval.
-        return tuple((bound, 0) for bound, _ in now)
-    return tuple((bound, count - earlier.get(bound, 0)) for bound, count in now)
+    return tuple((bound, count - earlier[bound]) for bound, count in now if bound in earlier)
 
 
-def to_json(ledger: Ledger) -> dict[str, object]:
-    """Return the ledger as JSON for a checkpoint: bucket bounds once, counts as differences."""
-    bounds = sorted({bound for s in ledger.last.values() for bound, _ in s.buckets})
-    pods = []
-    for scrape in ledger.last.values():
-        counts = dict(scrape.buckets)
-        steps = [counts.get(bound, 0) for bound in bounds] if counts else []
-        pods.append(
-            [
-                scrape.namespace,
-                scrape.revision,
-                scrape.pod,
-                scrape.at_s,
-                scrape.started_at_s,
-                dict(scrape.outcomes),
-                [b - a for a, b in zip([0, *steps], steps, strict=False)],
-            ]
-        )
-    finite = [bound if bound != float("inf") else "inf" for bound in bounds]
-    return {"began": ledger.began_at_s, "bounds": finite, "pods": pods}
+def to_json(ledger: Ledger) -> dict[str, Any]:
+    """Return the ledger as JSON for a checkpoint (B32), small enough for an object's status.
+
+    Names and bounds stand once, in tables; a histogram is written as differences from bound to
+    bound, without the zeros before and after.
+    """
+    scrapes = list(ledger.last.values())
+    outcomes = sorted({name for s in scrapes for name in s.outcomes})
+    namespaces = sorted({s.namespace for s in scrapes})
+    revisions = sorted({s.revision for s in scrapes})
+    bounds = sorted({tuple(bound for bound, _ in s.buckets) for s in scrapes})
+    pods = [
+        [
+            namespaces.index(s.namespace),
+            revisions.index(s.revision),
+            s.pod,
+            s.at_s,
+            s.started_at_s,
+            [s.outcomes.get(name) for name in outcomes],
+            bounds.index(tuple(bound for bound, _ in s.buckets)),
+            *_packed([count for _, count in s.buckets]),
+        ]
+        for s in scrapes
+    ]
+    return {
+        "began": ledger.began_at_s,
+        "forgotten": ledger.forgotten_s,
+        "namespaces": namespaces,
+        "revisions": revisions,
+        "outcomes": outcomes,
+        # JSON has no infinity.
+        "bounds": [["inf" if b == float("inf") else b for b in row] for row in bounds],
+        "pods": pods,
+    }
 
 
-def from_json(data: Mapping[str, object]) -> Ledger:
+def from_json(data: Mapping[str, Any]) -> Ledger:
     """Return the ledger of a checkpoint.
 
     Raises:
         KeyError, TypeError, ValueError: it is not what `to_json` wrote.
     """
-    bounds = [float(bound) for bound in data["bounds"]]  # type: ignore[attr-defined]
-    last: dict[PodKey, Scrape] = {}
-    for namespace, revision, pod, at_s, started_s, outcomes, steps in data["pods"]:  # type: ignore[attr-defined]
-        total, buckets = 0, []
-        for bound, step in zip(bounds, steps, strict=False):
-            total += step
-            buckets.append((bound, total))
-        scrape = Scrape(namespace, revision, pod, at_s, started_s, outcomes, tuple(buckets))
-        last[namespace, pod] = scrape
-    return Ledger(began_at_s=float(data["began"]), last=last)  # type: ignore[arg-type]
+    try:
+        scrapes = [_scrape(data, row) for row in data["pods"]]
+    except IndexError as error:
+        raise ValueError("a row of the checkpoint's pods points outside its tables") from error
+    last = {(s.namespace, s.pod): s for s in scrapes}
+    return Ledger(float(data["began"]), last, float(data["forgotten"]))
+
+
+def _scrape(data: Mapping[str, Any], row: Sequence[Any]) -> Scrape:
+    namespace, revision, pod, at_s, started_s, counts, bounds, zeros, steps = row
+    named = zip(data["outcomes"], counts, strict=True)
+    bounds_s = [float(bound) for bound in data["bounds"][bounds]]
+    return Scrape(
+        namespace=data["namespaces"][namespace],
+        revision=data["revisions"][revision],
+        pod=pod,
+        at_s=float(at_s),
+        started_at_s=float(started_s),
+        outcomes={name: count for name, count in named if count is not None},
+        buckets=tuple(zip(bounds_s, _unpacked(len(bounds_s), zeros, steps), strict=True)),
+    )
+
+
+def _packed(counts: Sequence[int]) -> tuple[int, list[int]]:
+    """Return how many zeros lead, and the differences from there to the last one that is none."""
+    steps = [b - a for a, b in zip([0, *counts], counts, strict=False)]
+    filled = [index for index, step in enumerate(steps) if step]
+    return (filled[0], steps[filled[0] : filled[-1] + 1]) if filled else (0, [])
+
+
+def _unpacked(number: int, zeros: int, steps: Sequence[int]) -> list[int]:
+    total, counts = 0, [0] * zeros
+    for step in steps:
+        total += step
+        counts.append(total)
+    return counts + [total] * (number - len(counts))
