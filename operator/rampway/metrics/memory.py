@@ -1,5 +1,6 @@
 """A Prometheus in memory for the simulation: it keeps scrapes, and can be down, slow or wrong."""
 
+from bisect import bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,9 +14,17 @@ class Mode(StrEnum):
     """How the source behaves."""
 
     UP = "up"
-    DOWN = "down"  # refuses connections; scrapes go on being lost
+    DOWN = "down"  # refuses connections, and what would have been scraped meanwhile is lost
+    UNREACHABLE = "unreachable"  # refuses connections from here, and goes on scraping
     PARTIAL = "partial"  # answers with warnings
     NAN = "nan"  # every query of a user gives NaN
+
+
+_PROBLEMS = {
+    Mode.DOWN: "Prometheus at memory: connection refused",
+    Mode.UNREACHABLE: "Prometheus at memory: no route to host",
+    Mode.PARTIAL: "Prometheus at memory: partial answer: a store is missing",
+}
 
 
 @dataclass(slots=True)
@@ -34,30 +43,23 @@ class MemorySource:
     def record(self, scrape: Scrape) -> None:
         """Keep a scrape; one that comes while the source is down is lost, as in real life."""
         if self.mode is not Mode.DOWN:
-            self._kept.append(scrape)
+            insort(self._kept, scrape, key=_time)
 
     async def scrapes(
         self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
     ) -> tuple[Scrape, ...]:
         """Return every scrape in (since_s, until_s] of the pods of these revisions, by time."""
-        if self.mode is Mode.DOWN:
-            raise MetricsUnavailable("Prometheus at memory: connection refused")
-        if self.mode is Mode.PARTIAL:
-            raise MetricsUnavailable("Prometheus at memory: partial answer: a store is missing")
+        if self.mode in _PROBLEMS:
+            raise MetricsUnavailable(_PROBLEMS[self.mode])
         wanted = {(r.namespace, r.revision) for r in revisions}
-        found: list[Scrape] = []
-        for scrape in reversed(self._kept):
-            if scrape.at_s <= since_s:
-                break  # recorded in the order of time
-            if scrape.at_s <= until_s and (scrape.namespace, scrape.revision) in wanted:
-                found.append(scrape)
-        return tuple(sorted(found, key=lambda s: s.at_s))
+        first = bisect_right(self._kept, since_s, key=_time)
+        end = bisect_right(self._kept, until_s, key=_time)
+        return tuple(s for s in self._kept[first:end] if (s.namespace, s.revision) in wanted)
 
     async def query(self, query: str, at_s: float) -> Answer:
         """Answer one instant query of a user."""
-        if self.mode in {Mode.DOWN, Mode.PARTIAL}:
-            text = "Prometheus at memory: connection refused"
-            return Answer(AnswerKind.UNAVAILABLE, message=text, at_s=at_s)
+        if self.mode in _PROBLEMS:
+            return Answer(AnswerKind.UNAVAILABLE, message=_PROBLEMS[self.mode], at_s=at_s)
         if self.mode is Mode.NAN:
             text = f"query {query!r} gives NaN, not a number"
             return Answer(AnswerKind.NOT_A_NUMBER, message=text, at_s=at_s)
@@ -68,3 +70,7 @@ class MemorySource:
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
+
+
+def _time(scrape: Scrape) -> float:
+    return scrape.at_s
