@@ -14,6 +14,7 @@ FEWEST_BEYOND = 5
 """A tail that fewer of stable's requests should lie in is not looked at: it is guesswork."""
 ROUNDING = 0.005
 """Bounds in steps of 20 % are written with three digits, so a step can be 19.5 %."""
+_FLOAT = 1e-6
 _TAILS = ((0.5, 1.0), (0.25, 2.0), (0.1, 3.0), (0.05, 2.0), (0.01, 1.0))
 """Shares of stable's requests beyond a bound, with the interest in each."""
 
@@ -97,7 +98,7 @@ def _pair(stable: Buckets, slowdown: float, most_beyond: float) -> tuple[float, 
         if limit is None:
             break
         found = (bound, limit)
-        if total - count <= most_beyond:
+        if total - count <= most_beyond + _FLOAT:
             break
     return found
 

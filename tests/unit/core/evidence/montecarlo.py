@@ -1,0 +1,255 @@
+"""The process of evidence for thousands of runs at once, and the traffic that is hard for it.
+
+An independent formulation in numpy, held against the package by test_process.py; figures.py prints
+what docs/reference/evidence.md says of it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Traffic = Callable[[np.random.Generator, int, int], tuple[Floats, Floats]]
+"""(random source, runs, look) -> events of the candidate and of stable, one per run."""
+
+RHOS = np.array([1.2, 1.5, 2, 3, 5, 10, 30, 100])
+WEIGHTS = np.array([0.03, 0.14, 0.15, 0.06, 0.10, 0.34, 0.12, 0.06])
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What became of the runs.
+
+    Attributes:
+        crossed: Look of the first crossing, -1 for never; one per run.
+        events: Events of both sides up to the crossing, nan for never.
+        log_e: log E after the last look.
+    """
+
+    crossed: NDArray[np.int64]
+    events: Floats
+    log_e: Floats
+
+    @property
+    def alarms(self) -> float:
+        """Share of the runs that ever crossed."""
+        return float((self.crossed >= 0).mean())
+
+
+@dataclass
+class _Capital:
+    """The mixture of all runs; mutable, for speed."""
+
+    log_w: Floats
+    cash: float = 0.1
+
+    def bet(self, log_factors: Floats) -> None:
+        self.log_w = np.logaddexp(self.log_w, np.log(0.003 * self.cash * WEIGHTS)) + log_factors
+        self.cash *= 0.997
+
+    def log_e(self) -> Floats:
+        whole: Floats = np.logaddexp(np.logaddexp.reduce(self.log_w, axis=1), math.log(self.cash))
+        return whole
+
+
+@dataclass
+class _Guard:
+    """phi of all runs."""
+
+    squares: Floats
+    variance: Floats
+    looks: Floats
+    candidate: Floats
+    stable: Floats
+    candidate_n: float = 0
+    stable_n: float = 0
+
+    @classmethod
+    def of(cls, runs: int) -> Self:
+        zeros = np.zeros(runs)
+        return cls(zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy())
+
+    def phi(self) -> Floats:
+        mean = np.where(self.looks > 0, self.variance / np.maximum(self.looks, 1), 1.0)
+        phi: Floats = np.maximum(1, (self.squares + 4 * mean) / (self.variance + 2 * mean))
+        return phi
+
+    def see(self, mine: Floats, other: Floats, n_c: float, n_s: float) -> None:
+        self.candidate_n += n_c
+        self.stable_n += n_s
+        self.candidate += mine
+        self.stable += other
+        expected = n_c * (self.candidate + 0.5) / (self.candidate_n + 1)
+        theta = expected / (expected + n_s * (self.stable + 0.5) / (self.stable_n + 1))
+        events = mine + other
+        self.squares += np.where(events > 0, (mine - theta * events) ** 2, 0)
+        self.variance += events * theta * (1 - theta)
+        self.looks += events > 0
+
+
+def simulate(
+    rng: np.random.Generator,
+    runs: int,
+    traffic: Traffic,
+    schedule: Sequence[tuple[float, float]],
+    *,
+    alpha: float,
+    ratio: float = 1.0,
+    floor: float = 0.0,
+    guarded: bool = True,
+    begin: int = 0,
+    patient: bool = False,
+) -> Runs:
+    """Run the process over a schedule of (candidate's, stable's) requests per look.
+
+    Args:
+        rng: Random source; never the same seed in two cells.
+        runs: Independent runs.
+        traffic: Draws the events.
+        schedule: Requests of one look each.
+        alpha: False-alarm rate; the bound is 1/alpha.
+        ratio: Tolerated ratio.
+        floor: Tolerated on top.
+        guarded: With the dispersion guard, else the plain mixture.
+        begin: Crossings and events before this look do not count (harm begins here).
+        patient: Go on to the last look when all runs have crossed.
+    """
+    capital = _Capital(np.tile(np.log(0.9 * WEIGHTS), (runs, 1)))
+    guard = _Guard.of(runs)
+    crossed = np.full(runs, -1)
+    events = np.zeros(runs)
+    events_at = np.full(runs, np.nan)
+    for look, (n_c, n_s) in enumerate(schedule):
+        mine, other = traffic(rng, runs, look)
+        theta0 = n_c * ratio / (n_c * ratio + n_s)
+        c = 1 + theta0 * (RHOS - 1)
+        log_factors = np.multiply.outer(mine, np.log(RHOS / c)) - np.multiply.outer(
+            other, np.log(c)
+        )
+        log_factors -= n_c * floor * (RHOS / c - 1)
+        if guarded:
+            log_factors = np.minimum(log_factors / guard.phi()[:, None], math.log(3))
+            guard.see(mine, other, n_c, n_s)
+        capital.bet(log_factors)
+        if look >= begin:
+            events += mine + other
+            now = (capital.log_e() >= -math.log(alpha)) & (crossed < 0)
+            crossed[now] = look
+            events_at[now] = events[now]
+            if not patient and (crossed >= 0).all():
+                break
+    return Runs(crossed, events_at, capital.log_e())
+
+
+def binomial(
+    rates: Callable[[int], tuple[float, float]], schedule: Sequence[tuple[float, float]]
+) -> Traffic:
+    """Independent requests; `rates(look)` of candidate and stable."""
+
+    def draw(rng: np.random.Generator, runs: int, look: int) -> tuple[Floats, Floats]:
+        (n_c, n_s), (p_c, p_s) = schedule[look], rates(look)
+        mine = rng.binomial(round(n_c), p_c, runs).astype(float)
+        return mine, rng.binomial(round(n_s), p_s, runs).astype(float)
+
+    return draw
+
+
+def _both(one: Callable[[np.random.Generator, float, int], Floats], c: float, s: float) -> Traffic:
+    return lambda rng, runs, _: (one(rng, c, runs), one(rng, s, runs))
+
+
+def poisson(candidate: float, stable: float) -> Traffic:
+    """Independent events, so many per look in the mean."""
+    return _both(lambda rng, mean, runs: rng.poisson(mean, runs).astype(float), candidate, stable)
+
+
+def retries(candidate: float, stable: float, times: int = 3) -> Traffic:
+    """Each failure is counted `times` times."""
+
+    def one(rng: np.random.Generator, mean: float, runs: int) -> Floats:
+        return times * rng.poisson(mean / times, runs).astype(float)
+
+    return _both(one, candidate, stable)
+
+
+def bursts(candidate: float, stable: float, size: float = 5) -> Traffic:
+    """Failures in bursts of geometric size."""
+
+    def one(rng: np.random.Generator, mean: float, runs: int) -> Floats:
+        number = rng.poisson(mean / size, runs)
+        more = rng.negative_binomial(np.maximum(number, 1), 1 / size)
+        return np.where(number > 0, number + more, 0).astype(float)
+
+    return _both(one, candidate, stable)
+
+
+def unsteady(candidate: float, stable: float, shape: float) -> Traffic:
+    """Each revision's rate is multiplied by a gamma variable of mean 1 at each look."""
+
+    def one(rng: np.random.Generator, mean: float, runs: int) -> Floats:
+        return rng.poisson(mean * rng.gamma(shape, 1 / shape, runs)).astype(float)
+
+    return _both(one, candidate, stable)
+
+
+HARD: dict[str, Callable[[float, float], Traffic]] = {
+    "retries x3": retries,
+    "bursts, geometric 5": bursts,
+    "rate gamma(2)": lambda c, s: unsteady(c, s, 2),
+    "rate gamma(.5)": lambda c, s: unsteady(c, s, 0.5),
+}
+
+
+def one_event(share: float, ratio: float, begin: int = 0) -> Traffic:
+    """Exactly one event per look; the candidate does harm of this ratio from a look on."""
+
+    def draw(rng: np.random.Generator, runs: int, look: int) -> tuple[Floats, Floats]:
+        r = ratio if look >= begin else 1.0
+        mine = (rng.random(runs) < share * r / (share * r + 1 - share)).astype(float)
+        return mine, 1 - mine
+
+    return draw
+
+
+def least_events(share: float, ratio: float, alpha: float) -> float:
+    """Return log(1/alpha) / KL: fewer events cannot do in the mean (Wald)."""
+    theta = share * ratio / (share * ratio + 1 - share)
+    nats = theta * math.log(theta / share) + (1 - theta) * math.log((1 - theta) / (1 - share))
+    return -math.log(alpha) / nats
+
+
+def false_alarms(
+    seed: int, traffic: Traffic, share: float, *, guarded: bool = True, runs: int = 5000
+) -> float:
+    """Return the share of harmless runs that alarm within 300 looks at alpha = .05."""
+    split = [(2000 * share, 2000 * (1 - share))] * 300
+    rng = np.random.default_rng(seed)
+    return simulate(rng, runs, traffic, split, alpha=0.05, guarded=guarded).alarms
+
+
+def events_needed(
+    seed: int,
+    traffic: Traffic,
+    share: float,
+    *,
+    guarded: bool,
+    begin: int = 0,
+    alpha: float = 0.05,
+    runs: int = 2000,
+    looks: int = 10_000,
+) -> float:
+    """Return the mean number of events to the alarm.
+
+    Raises:
+        ValueError: not all runs alarmed within `looks`: the mean would be too small.
+    """
+    split = [(2000 * share, 2000 * (1 - share))] * (begin + looks)
+    rng = np.random.default_rng(seed)
+    done = simulate(rng, runs, traffic, split, alpha=alpha, guarded=guarded, begin=begin)
+    if done.alarms < 1:
+        raise ValueError(f"only {done.alarms:.1%} of the runs alarmed within {looks} looks")
+    return float(done.events.mean())

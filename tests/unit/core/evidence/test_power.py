@@ -1,0 +1,198 @@
+"""Power: what a pass for lack of harm rests on (B18)."""
+
+import math
+from itertools import pairwise
+
+import mpmath
+import numpy as np
+import pytest
+from unit.core.evidence.montecarlo import binomial, simulate
+
+from rampway.core.evidence import (
+    Dispersion,
+    EProcess,
+    PairCount,
+    Segment,
+    Tolerance,
+    harm_rate,
+    power,
+    requests_missing,
+    start,
+    update,
+)
+from rampway.core.evidence.power import at_least
+
+
+def seen(*splits: tuple[int, int, int], stable_rate: float = 0.0, phi: float = 1.0) -> EProcess:
+    """A process after (looks, candidate's, stable's requests per look) without bursts."""
+    segments = tuple(
+        Segment(looks * n_c, 0, looks * n_s, round(looks * n_s * stable_rate), looks)
+        for looks, n_c, n_s in splits
+    )
+    calm = Dispersion(1000.0 * phi, 1000.0, 1000) if stable_rate else Dispersion()
+    return EProcess(dispersion=calm, segments=segments)
+
+
+def measured(
+    process: EProcess, stable_rate: float, tolerance: Tolerance, detect: float, alpha: float
+) -> float:
+    """The real process's chance to be over the bound, by 2000 runs under the harm."""
+    schedule = [
+        (s.candidate_n / s.looks, s.stable_n / s.looks)
+        for s in process.segments
+        for _ in range(s.looks)
+    ]
+    harm = min(1.0, detect * max(stable_rate, tolerance.floor))
+    seed = round(1e6 * (stable_rate + detect + alpha) + len(schedule))
+    runs = simulate(
+        np.random.default_rng(seed),
+        2000,
+        binomial(lambda _: (harm, stable_rate), schedule),
+        schedule,
+        alpha=alpha,
+        ratio=tolerance.ratio,
+        floor=tolerance.floor,
+        patient=True,
+    )
+    return float((runs.log_e >= -math.log(alpha)).mean())
+
+
+CASES = {
+    "5 %, stable free of errors, 3x": ([(160, 5, 95)], 0.0, 3, 0.005),
+    "5 %, stable free of errors, 3x, later": ([(228, 5, 95)], 0.0, 3, 0.005),
+    "5 %, stable free of errors, 5x": ([(85, 5, 95)], 0.0, 5, 0.003),
+    "50 %, stable free of errors, 3x": ([(20, 50, 50)], 0.0, 3, 0.005),
+    "50 %, stable free of errors, 5x": ([(13, 50, 50)], 0.0, 5, 0.003),
+    "5 %, stable at 2 %, 3x": ([(700, 5, 95)], 0.02, 3, 0.01),
+    "50 %, stable at 2 %, 3x": ([(90, 50, 50)], 0.02, 3, 0.01),
+    "50 %, stable at 2 %, 5x": ([(22, 50, 50)], 0.02, 5, 0.003),
+    "5, 20, 50 %": ([(60, 5, 95), (20, 20, 80), (6, 50, 50)], 0.0, 3, 0.005),
+    "5 then 50 %, stable at 2 %": ([(200, 5, 95), (40, 50, 50)], 0.02, 3, 0.005),
+    "20 %, slow tail of 10 %": ([(12, 20, 80)], 0.1, 3, 0.005),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_b18_power_agrees_with_the_real_process(case: str) -> None:
+    """Power by formula is within .1 of the share of simulated runs over the bound."""
+    splits, stable_rate, detect, alpha = CASES[case]
+    tolerance = Tolerance(1.1, 0.01)
+    process = seen(*splits, stable_rate=stable_rate)
+    predicted = power(process, tolerance, detect, -math.log(alpha))
+    assert predicted == pytest.approx(
+        measured(process, stable_rate, tolerance, detect, alpha), abs=0.1
+    )
+
+
+@pytest.mark.parametrize("share", [5, 50])
+@pytest.mark.parametrize(("stable_rate", "detect"), [(0.0, 3), (0.0, 5), (0.02, 3)])
+def test_b18_missing_requests_give_the_power(share: int, stable_rate: float, detect: int) -> None:
+    """After as many more requests as announced, the real process finds 70 to 95 % of harm."""
+    tolerance, alpha = Tolerance(1.1, 0.01), 0.005
+    begun = 3 if stable_rate == 0 else 20  # enough to know stable's rate by
+    process = seen((begun, share, 100 - share), stable_rate=stable_rate)
+    missing = requests_missing(process, tolerance, detect, -math.log(alpha))
+    assert missing
+    looks = begun + math.ceil(missing / share)
+    later = seen((looks, share, 100 - share), stable_rate=stable_rate)
+    assert 0.7 < measured(later, stable_rate, tolerance, detect, alpha) < 0.95
+
+
+def test_b18_few_looks_have_no_power_however_many_requests() -> None:
+    """No look gains more than log 3, so five looks cannot reach 1/alpha = 333."""
+    process = seen((5, 10**6, 10**6), stable_rate=0.02)
+    assert power(process, Tolerance(1.1, 0.01), 5, math.log(333)) == 0
+    process = seen((12, 10**6, 10**6), stable_rate=0.02)
+    assert power(process, Tolerance(1.1, 0.01), 5, math.log(333)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("stable_rate", [0.0, 0.003, 0.02, 0.3])
+def test_b18_power_grows_with_exposure(stable_rate: float) -> None:
+    """More of the same traffic never lowers the power by more than a hair."""
+    for share in (5, 50):
+        powers = [
+            power(
+                seen((looks, share, 100 - share), stable_rate=stable_rate),
+                Tolerance(1.1, 0.01), 3, 6.0,
+            )
+            for looks in range(4, 4000, 90)
+        ]  # fmt: skip
+        assert all(after >= before - 0.02 for before, after in pairwise(powers))
+        assert powers[0] < 0.9 < powers[-1]
+
+
+def test_b18_bursts_and_a_stricter_bound_cost_power() -> None:
+    """Power falls with the dispersion seen and with the bound, and rises with the harm."""
+    tolerance = Tolerance(1.1, 0.01)
+    calm, burst = (seen((60, 50, 50), stable_rate=0.02, phi=phi) for phi in (1.0, 3.0))
+    assert power(burst, tolerance, 3, 5.0) < power(calm, tolerance, 3, 5.0) - 0.1
+    assert power(calm, tolerance, 3, 7.0) < power(calm, tolerance, 3, 5.0)
+    assert power(calm, tolerance, 4, 5.0) > power(calm, tolerance, 3, 5.0)
+
+
+def test_b18_candidates_events_do_not_matter() -> None:
+    """A candidate without an event has no more power than one with as many as stable."""
+    powers = {
+        power(EProcess(segments=(Segment(1000, mine, 1000, 20, 20),)), Tolerance(1.1, 0.01), 3, 5.0)
+        for mine in (0, 9, 20)
+    }
+    assert len(powers) == 1
+
+
+def test_b18_nothing_seen_has_no_power() -> None:
+    """Without traffic power is 0, and how much is missing cannot be told."""
+    assert power(start(), Tolerance(1.1, 0.01), 3, 5.0) == 0
+    assert requests_missing(start(), Tolerance(1.1, 0.01), 3, 5.0) is None
+
+
+def test_b18_tolerated_harm_is_out_of_reach() -> None:
+    """Harm within the tolerance (2 x 1 % with a floor of 1 %) cannot be seen by any traffic."""
+    process = seen((100, 500, 500), stable_rate=0.01)
+    assert requests_missing(process, Tolerance(1.1, 0.01), 2, 5.0) is None
+    assert power(process, Tolerance(1.1, 0.01), 2, 5.0) < 0.05
+
+
+def test_b18_reached_target_misses_nothing() -> None:
+    """At the target 0 is missing, also when a new step has no traffic yet; below it is None."""
+    tolerance = Tolerance(1.1, 0.01)
+    done, early = seen((400, 50, 50)), seen((4, 50, 50))
+    idle = PairCount(0, 0, 0, 0)
+    assert requests_missing(done, tolerance, 3, 5.0) == 0
+    assert requests_missing(update(done, idle, tolerance, new_segment=True), tolerance, 3, 5.0) == 0
+    missing = requests_missing(early, tolerance, 3, 5.0)
+    assert missing is not None
+    assert missing > 0
+    stepped = update(early, idle, tolerance, new_segment=True)
+    assert requests_missing(stepped, tolerance, 3, 5.0) is None
+
+
+def test_b18_higher_target_needs_more() -> None:
+    """95 % power needs more requests than 80 %."""
+    process, tolerance = seen((4, 50, 50)), Tolerance(1.1, 0.01)
+    usual = requests_missing(process, tolerance, 3, 5.0)
+    surer = requests_missing(process, tolerance, 3, 5.0, target=0.95)
+    assert usual is not None
+    assert surer is not None
+    assert surer > usual
+
+
+def test_harm_is_a_multiple_of_stable_or_of_the_floor() -> None:
+    """Detect counts from stable's rate, from the floor where that is larger, and ends at 1."""
+    tolerance = Tolerance(1.1, 0.01)
+    assert harm_rate(seen((1, 0, 1000)), tolerance, 3) == pytest.approx(0.03)
+    busy = seen((1000, 0, 1000), stable_rate=0.02)
+    assert harm_rate(busy, tolerance, 3) == pytest.approx(0.06, rel=1e-3)
+    assert harm_rate(seen((10, 0, 1000), stable_rate=0.5), tolerance, 3) == 1
+    # Half an event smooths a stable that has none and no floor to stand on.
+    assert harm_rate(seen((1, 0, 999)), Tolerance(1.0), 3) == pytest.approx(3 * 0.5 / 1000)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.02, 0.3, 0.95])
+def test_binomial_tail(rate: float) -> None:
+    """The approximate binomial tail agrees with the exact one."""
+    for n in (10, 100, 1000):
+        for x in range(1, n + 1, max(1, n // 50)):
+            exact = float(mpmath.betainc(x, n - x + 1, 0, rate, regularized=True))
+            assert at_least(x, n, rate) == pytest.approx(exact, abs=0.015)
+    assert at_least(0, 10, rate) == 1
+    assert (at_least(10, 10, 1.0), at_least(10.5, 10, 1.0)) == (1, 0)

@@ -1,0 +1,183 @@
+"""A process over its looks: guard, segments, checkpoint."""
+
+import json
+import math
+from functools import reduce
+
+import numpy as np
+import pytest
+from unit.core.evidence.montecarlo import simulate
+
+from rampway.core.evidence import (
+    MOST_PER_LOOK,
+    Dispersion,
+    EProcess,
+    PairCount,
+    Segment,
+    Tolerance,
+    bet,
+    from_json,
+    log_e,
+    ratio,
+    start,
+    to_json,
+    update,
+)
+from rampway.core.evidence.mixture import RHOS
+
+TOLERANCE = Tolerance(1.1, 0.01)
+
+
+def looks(seed: int, number: int = 60) -> list[PairCount]:
+    source = np.random.default_rng(seed)
+    counts = []
+    for _ in range(number):
+        n_c, n_s = int(source.integers(1, 60)), int(source.integers(1, 300))
+        mine, other = int(source.binomial(n_c, 0.06)), int(source.binomial(n_s, 0.02))
+        counts.append(PairCount(n_c, mine, n_s, other))
+    return counts
+
+
+def after(counts: list[PairCount], process: EProcess | None = None) -> EProcess:
+    return reduce(lambda p, c: update(p, c, TOLERANCE), counts, process or start())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_process_agrees_with_the_second_formulation(seed: int) -> None:
+    """The package and the vectorised process of the simulations give the same e-value."""
+    counts = looks(seed)
+
+    def replay(_: np.random.Generator, runs: int, look: int) -> tuple[np.ndarray, np.ndarray]:
+        mine, other = counts[look].candidate_events, counts[look].stable_events
+        return np.full(runs, float(mine)), np.full(runs, float(other))
+
+    schedule = [(c.candidate_n, c.stable_n) for c in counts]
+    runs = simulate(
+        np.random.default_rng(0), 1, replay, schedule, alpha=1e-99, ratio=1.1, floor=0.01
+    )
+    assert log_e(after(counts)) == pytest.approx(float(runs.log_e[0]), rel=1e-9)
+
+
+def test_start_has_an_e_value_of_one() -> None:
+    """Nothing seen is no evidence."""
+    assert log_e(start()) == pytest.approx(0, abs=1e-12)
+    assert ratio(start()) is None
+
+
+def test_b19_phi_comes_from_past_looks_only() -> None:
+    """A look is bet with the phi of before, whatever the look itself shows."""
+    before = after(looks(1))
+    phis = []
+    for events in (0, 2, 25):
+        counts = PairCount(50, events, 200, 1)
+        done = update(before, counts, TOLERANCE)
+        expected = bet(before.stake, counts, TOLERANCE, phi=before.phi, cap=MOST_PER_LOOK)
+        assert done.stake == expected
+        phis.append(done.phi)
+    assert phis[2] > phis[1] > 0
+    assert phis[2] > before.phi
+
+
+def test_one_look_gains_at_most_log_3() -> None:
+    """However many events one look brings, no component more than triples."""
+    process = update(start(), PairCount(1000, 1000, 1000, 0), TOLERANCE)
+    assert log_e(process) == pytest.approx(math.log(3 * (0.9 + 0.0003) + 0.0997), rel=1e-9)
+
+
+def test_phi_of_a_steady_difference_stays_near_one() -> None:
+    """A candidate that always fails five times as often is harm and not a burst."""
+    source = np.random.default_rng(7)
+    process = start()
+    for _ in range(300):
+        mine = int(source.binomial(50, 0.10))
+        other = int(source.binomial(50, 0.02))
+        process = update(process, PairCount(50, mine, 50, other), TOLERANCE)
+    assert process.phi < 1.15
+
+
+def test_phi_of_retries_is_their_number() -> None:
+    """Where each failure is counted three times, phi comes to about three."""
+    source = np.random.default_rng(8)
+    process = start()
+    for _ in range(2000):
+        mine = 3 * int(source.binomial(50, 0.02))
+        other = 3 * int(source.binomial(50, 0.02))
+        process = update(process, PairCount(200, mine, 200, other), TOLERANCE)
+    assert process.phi == pytest.approx(3, abs=0.3)
+
+
+def test_phi_before_the_first_event_is_the_prior() -> None:
+    """Without events phi is 2, and one calm look moves it down by the weight of two looks."""
+    assert Dispersion().phi == after([PairCount(9, 0, 9, 0)]).phi == 2
+    assert Dispersion(surprise=0.25, variance=0.25, looks=1).phi == pytest.approx((1 + 4) / 3)
+    assert Dispersion(surprise=0.0, variance=100.0, looks=100).phi == 1
+
+
+def test_look_with_one_side_only_is_not_counted() -> None:
+    """Requests of one side alone are no comparison: neither evidence nor exposure."""
+    process = after(looks(2))
+    for counts in (PairCount(0, 0, 50, 9), PairCount(50, 9, 0, 0)):
+        assert update(process, counts, TOLERANCE) == process
+
+
+def test_new_segment_keeps_the_evidence() -> None:
+    """A change of the split opens a segment; the e-value does not know of it."""
+    plain, cut = start(), start()
+    for index, counts in enumerate(looks(3)):
+        plain = update(plain, counts, TOLERANCE)
+        cut = update(cut, counts, TOLERANCE, new_segment=index in (0, 20, 40))
+    assert (cut.stake, cut.dispersion, cut.total) == (plain.stake, plain.dispersion, plain.total)
+    assert [s.looks for s in cut.segments] == [20, 20, 20]
+
+
+def test_new_segment_survives_a_look_without_requests() -> None:
+    """The split changed although this look has nothing to compare: the next one is apart."""
+    process = update(after(looks(4)), PairCount(0, 0, 0, 0), TOLERANCE, new_segment=True)
+    process = update(process, PairCount(5, 0, 5, 0), TOLERANCE)
+    assert [s.looks for s in process.segments] == [60, 1]
+
+
+def test_ratio_is_that_of_the_rates() -> None:
+    """The point estimate compares rates; without an event of stable's there is none."""
+    assert ratio(after([PairCount(50, 3, 200, 4)])) == pytest.approx(3)
+    assert ratio(after([PairCount(50, 3, 200, 0)])) is None
+    assert ratio(after([PairCount(50, 0, 200, 4)])) == 0
+
+
+def test_b32_checkpoint_goes_on_as_if_never_stopped() -> None:
+    """A process read back from its checkpoint comes to the same e-value with the same looks."""
+    whole = looks(5)
+    kept = json.loads(json.dumps(to_json(after(whole[:30]))))
+    resumed = after(whole[30:], from_json(kept))
+    assert log_e(resumed) == pytest.approx(log_e(after(whole)), abs=1e-6)
+    assert resumed.total == after(whole).total
+
+
+@pytest.mark.parametrize("process", [start(), after(looks(6))])
+def test_b32_checkpoint_is_stable_and_small(process: EProcess) -> None:
+    """Writing what was read gives the same text, within 400 bytes."""
+    text = json.dumps(to_json(process), separators=(",", ":"))
+    assert json.dumps(to_json(from_json(json.loads(text))), separators=(",", ":")) == text
+    assert len(text) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"v": 2}, "version 2; expected 1"),
+        ({"w": [0.0]}, f"1 components .* expected {len(RHOS)}"),
+        ({"s": []}, "at least one segment"),
+        ({"d": [1.0, 2.0]}, "not enough values"),
+    ],
+)
+def test_b32_foreign_checkpoint_is_refused(change: dict[str, object], message: str) -> None:
+    """What this version did not write is an error that says what is wrong."""
+    with pytest.raises(ValueError, match=message):
+        from_json(to_json(start()) | change)
+
+
+def test_segments_add_up() -> None:
+    """Totals are the sums of the segments."""
+    one = Segment(1, 2, 3, 4, 5)
+    assert one.plus(one) == Segment(2, 4, 6, 8, 10)
+    assert one.plus(PairCount(9, 1, 9, 1)) == Segment(10, 3, 12, 5, 6)
