@@ -1,5 +1,6 @@
 """What the pods themselves say about a candidate under traffic (B25): no metrics needed."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,13 +38,16 @@ class UnderTraffic:
 
 
 def crashes_since(revision: Revision, since_s: float) -> tuple[Crash, ...]:
-    """Return the crashes of a revision's containers after an instant, pods that leave excepted."""
+    """Return the crashes of a revision's containers after an instant, pods that leave excepted.
+
+    Kubelets write whole seconds, so the instant's own second counts.
+    """
     return tuple(
         crash
         for pod in revision.pods
         if not pod.leaving
         for crash in pod.crashes
-        if crash.finished_at_s >= since_s and crash.exit_code != 0
+        if crash.finished_at_s >= math.floor(since_s) and crash.exit_code != 0
     )
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STALE_S = 60.0
 """A revision that was not scraped for so long is not known to be well."""
+BOTH_SIDES_S = 60.0
+"""What only one revision counted waits this long for the other's scrape."""
 SETTLE_S = 1.0
 """A weight reaches the last proxy this long after the gateway accepted it."""
 
@@ -185,6 +187,12 @@ def _take_in(
     ledger, deltas = advance(ledger, counted)
     mine = deltas.get(contest.candidate, Delta())
     other = deltas.get(contest.stable, Delta())
+    newest = _newest(state, look)
+    one_sided = bool(mine.requests) != bool(other.requests)
+    if one_sided and look.at_s - state.seen_s < BOTH_SIDES_S:
+        # Pods are scraped at different moments: what one revision counted waits, unread, until
+        # the other has counted too. Whether to wait depends on requests only, never on events.
+        return replace(state, last_scrape_s=newest)
     paired_states = paired.start(policy.checks, state.paired, ledger, contest.stable)
     changed = cutoff_s != state.cutoff_s
     updated = {
@@ -194,9 +202,6 @@ def _take_in(
         for check in policy.checks
         if check.paired
     }
-    newest = dict(state.last_scrape_s)
-    for scrape in look.scrapes:
-        newest[scrape.revision] = max(newest.get(scrape.revision, 0.0), scrape.at_s)
     passed_s = look.at_s - state.seen_s
     rate = mine.requests / passed_s if state.seen_s and passed_s > 0 else 0.0
     settled = contest.weight_since_s is not None and not changed
@@ -211,6 +216,14 @@ def _take_in(
         last_scrape_s=newest,
         cutoff_s=cutoff_s,
     )
+
+
+def _newest(state: EvidenceState, look: "Look") -> dict[str, float]:
+    """Return the time of the newest scrape by revision."""
+    newest = dict(state.last_scrape_s)
+    for scrape in look.scrapes:
+        newest[scrape.revision] = max(newest.get(scrape.revision, 0.0), scrape.at_s)
+    return newest
 
 
 def _split(

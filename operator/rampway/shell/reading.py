@@ -31,6 +31,7 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         "deletionTimestamp" in meta
         or conditions.get("DisruptionTarget", {}).get("status") == "True"
         or status.get("reason") in {"NodeLost", "Evicted", "Preempting"}
+        or _unreachable(conditions, containers)
     )
     scheduled = conditions.get("PodScheduled", {})
     unscheduled = scheduled.get("status") == "False" and scheduled.get("reason") in {
@@ -46,6 +47,17 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         trouble=_trouble(containers) or _mount_trouble(status, conditions),
         crashes=tuple(_crashes(containers)),
     )
+
+
+def _unreachable(
+    conditions: Mapping[str, Mapping[str, Any]], containers: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether the pod's node is silent: the pod was set unready for it, its containers were not.
+
+    A container that is not ready is told by the kubelet itself; here the node's controller spoke.
+    """
+    unready = conditions.get("Ready", {}).get("status") in {"False", "Unknown"}
+    return unready and bool(containers) and all(c.get("ready") for c in containers)
 
 
 def _words(found: Mapping[str, Any], reason: str) -> str:
