@@ -87,11 +87,9 @@ class Builder:
                 succeeds([*self._call("rmi"), other], self._environment())
 
     def _offline(self) -> list[str]:
-        return {
-            "buildah": ["--pull-never"],  # its chroot builds have the host's network or none
-            "podman": ["--network", "none", "--pull=never"],
-            "docker": ["--network", "none"],
-        }[self.program]
+        """Take the base image that is here; pip takes the wheels of the context."""
+        never = {"buildah": ["--pull-never"], "podman": ["--pull=never"]}
+        return never.get(self.program, [])
 
     def _online(self) -> list[str]:
         """Let pip inside see the host's certificates and index, for the build alone."""
@@ -107,7 +105,7 @@ class Builder:
         return [self.program, *self.options, *verb]
 
     def _environment(self) -> dict[str, str]:
-        return caller_environment(BUILDAH_ISOLATION="chroot", DOCKER_BUILDKIT="1")
+        return caller_environment(DOCKER_BUILDKIT="1")
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def _verbs() -> dict[str, Callable[[list[str]], int]]:
         "images": lambda rest: images.images(layout(), rest, current=uses_current()),
         "load-image": _load_image,
         "kubectl": _kubectl,
-        "enter": lambda command: local.enter(layout(), command),
+        "enter": lambda words: current.enter() if uses_current() else local.enter(layout(), words),
         "env": lambda _: _env(),
     }
 

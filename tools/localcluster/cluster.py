@@ -94,9 +94,11 @@ def bring_up(layout: Layout, built: Catalog) -> None:
 
 def load_image(layout: Layout, archive: Path) -> None:
     """Load an image archive, OCI or docker's, into the node."""
+    log = layout.logs / "load-image.log"
+    log.unlink(missing_ok=True)
     run(
         [*_ctr(layout), "images", "import", str(archive)],
-        log=layout.logs / "load-image.log",
+        log=log,
         advice="see that the cluster is up (`status`) and that the file is an image archive",
     )
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 from tools.localcluster import addons, catalog
 from tools.localcluster.errors import StepError
@@ -49,6 +50,14 @@ def status(layout: Layout) -> int:
     print(f"context:     {context(kube)}")
     print(f"kubernetes:  {_version(kube)}")
     return 0
+
+
+def enter() -> NoReturn:
+    """Refuse: only our own cluster lives in a namespace of this machine."""
+    raise StepError(
+        "CLUSTER=current: there is no network namespace of that cluster on this machine",
+        "use the Gateway's own address, `kubectl port-forward`, or a client that runs as a pod",
+    )
 
 
 def context(kube: Kubectl) -> str:
