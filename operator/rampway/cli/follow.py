@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Never, Protocol
 
 from rampway.api.base import seconds
 from rampway.api.parse import Unparseable
@@ -52,7 +52,7 @@ class Show(Protocol):
         ...
 
 
-async def watch(subject: Subject, show: Show) -> None:
+async def watch(subject: Subject, show: Show) -> Never:
     """Show the state about each second, for ever; errors after the first look are shown too."""
     facts, trouble = await subject.look(), ""
     while True:

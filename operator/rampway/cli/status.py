@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import typer
 
@@ -21,7 +21,7 @@ from rampway.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from rampway.cli.facts import Facts
     from rampway.cli.follow import Subject
@@ -71,7 +71,7 @@ def status(
         if wait:
             return await _wait(subject, timeout)
         if watch:
-            return await _watch(subject, console)
+            await _watch(subject, console)
         return await _once(subject, console, output)
 
     async def run() -> ExitCode:
@@ -105,33 +105,28 @@ def _guarded(work: Coroutine[Any, Any, ExitCode], *, interrupted: ExitCode) -> E
 
 async def _once(subject: "Subject", console: "Console", output: Format) -> ExitCode:
     from rampway.cli.data import as_text
-    from rampway.cli.view import view
 
     facts = await subject.look()
     if output is Format.TEXT:
-        console.print(view(facts, subject.pace.now_s()))
+        _print(console, _view(facts, subject.pace.now_s(), ""))
     else:
         typer.echo(as_text(facts, subject.pace.now_s(), output))
     return ExitCode.OK
 
 
-async def _watch(subject: "Subject", console: "Console") -> ExitCode:
+async def _watch(subject: "Subject", console: "Console") -> Never:
     from rampway.cli import follow
 
     if not console.is_terminal:
         await follow.watch(subject, follow.Lines(typer.echo, _complain))
-        return ExitCode.OK
     from rich.live import Live
-
-    from rampway.cli.view import view
 
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
 
         def show(facts: "Facts", now_s: float, trouble: str) -> None:
-            live.update(view(facts, now_s, trouble), refresh=True)
+            live.update(_view(facts, now_s, trouble), refresh=True)
 
         await follow.watch(subject, show)
-    return ExitCode.OK
 
 
 async def _wait(subject: "Subject", patience: str) -> ExitCode:
@@ -142,6 +137,23 @@ async def _wait(subject: "Subject", patience: str) -> ExitCode:
     verdict = {ExitCode.OK: "promoted", ExitCode.TIMEOUT: "timed out"}.get(ended.code, "failed")
     typer.echo(f"{verdict}: {words.clean(ended.sentence)}")
     return ended.code
+
+
+def _view(facts: "Facts", now_s: float, trouble: str) -> "RenderableType":
+    from rampway.cli.view import view
+
+    return view(facts, now_s, trouble)
+
+
+def _print(console: "Console", shown: "RenderableType") -> None:
+    """Print it; into a file or a pipe without the blanks that fill a terminal's lines."""
+    if console.is_terminal:
+        console.print(shown)
+        return
+    with console.capture() as text:
+        console.print(shown)
+    for line in text.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def _complain(text: str) -> None:

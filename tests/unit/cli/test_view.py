@@ -9,6 +9,8 @@ import pytest
 from rich.console import Console
 from unit.cli import scenes
 
+from rampway.cli import words
+from rampway.cli.data import as_data
 from rampway.cli.facts import Facts
 from rampway.cli.view import WIDTH, view
 
@@ -131,7 +133,42 @@ async def test_colours_are_by_phase() -> None:
     )
 
 
+async def test_an_object_nobody_looked_at_says_so() -> None:
+    """Without any status the first suspect is an operator that does not run."""
+    seen = printed(await scenes.Scene(spec=scenes.spec("1"), status={}).facts())
+    assert seen.splitlines()[1] == (
+        "⚠ no status yet: the operator has not looked at it; is it running?"
+    )
+    assert "CONDITIONS" not in seen
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [(45, "45 s"), (3600, "60 min"), (5 * 86400, "5 days"), (-3, "0 s"), (None, "?")],
+)
+def test_ages_are_said_as_people_say_them(age_s: float | None, said: str) -> None:
+    """Clocks that differ a little give no negative age."""
+    at_s = None if age_s is None else scenes.NOW_S - age_s
+    assert words.ago(at_s, scenes.NOW_S) == said
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"), [(60, "02:29:00Z"), (5 * 86400, "02-27 02:30Z"), (None, "?")]
+)
+def test_instants_of_another_day_carry_their_date(age_s: float | None, said: str) -> None:
+    """At night the time of day suffices; a week later it does not."""
+    instant = "" if age_s is None else scenes.ago(age_s)
+    assert words.at(instant, scenes.NOW_S) == said
+
+
 async def test_what_could_not_be_read_is_named() -> None:
     """A view that leaves something out says so."""
     facts = replace(await scenes.healthy.facts(), notes=("list Pod ml: 403: no right",))
     assert "  not shown: list Pod ml: 403: no right" in printed(facts)
+
+
+async def test_a_route_that_may_not_be_read_is_not_claimed_to_be_missing() -> None:
+    """Not knowing and not being there are two things, for people and for programs."""
+    facts = replace(await scenes.healthy.facts(), route=None)
+    assert "Route:" not in printed(facts)
+    assert as_data(facts, scenes.NOW_S)["route"] is None
