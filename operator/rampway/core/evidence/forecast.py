@@ -3,7 +3,7 @@
 The real process adds min(cap, log factor / phi) at each look. With n requests in L like looks of
 one segment, the candidate's events are Poisson per look to a good approximation; so a
 component's mean gain is L * E[min(cap, (a K - b) / phi)], K ~ Poisson(events / L), and phi
-follows the guard's formula along the looks.
+follows the guard's formula along the looks, its noise left out.
 """
 
 import math
@@ -14,8 +14,9 @@ from rampway.core.evidence.dispersion import MOST_PER_LOOK, PRIOR_LOOKS, PRIOR_P
 from rampway.core.evidence.mixture import RHOS, Stake, Tolerance, log_sum
 from rampway.core.evidence.process import Segment
 
-_MANY = 50.0
-"""Mean from which a Poisson law is near enough to a normal one here."""
+_MANY = 10.0
+"""Events a look from which they are taken as normal, those of stable with them; of fewer, the
+candidate's are Poisson and stable's their mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,14 @@ class _Term:
 
     def gain(self, mine: float, other: float) -> float:
         """Return the mean gain of all looks at both sides' event rates, in nats."""
-        mean = self.candidate_n * mine
-        cost = self.stable_n * other * self.stable_slope + self.floor_cost
-        lost = _excess(self.slope, cost + self.phi * MOST_PER_LOOK, mean)
+        mean, stable_mean = self.candidate_n * mine, self.stable_n * other
+        cost = stable_mean * self.stable_slope + self.floor_cost
+        limit = cost + self.phi * MOST_PER_LOOK
+        if mean > _MANY:
+            variance = self.slope**2 * mean + self.stable_slope**2 * stable_mean
+            lost = normal_excess(self.slope * mean - limit, math.sqrt(variance))
+        else:
+            lost = _poisson_excess(self.slope, limit, mean)
         return self.looks * (self.slope * mean - cost - lost) / self.phi
 
 
@@ -149,19 +155,14 @@ def _mean_phis(plan: Plan) -> list[float]:
     return phis
 
 
-def _excess(slope: float, limit: float, mean: float) -> float:
+def _poisson_excess(slope: float, limit: float, mean: float) -> float:
     """Return E[max(0, slope * K - limit)] for K ~ Poisson(mean).
 
-    By E[K 1(K >= k)] = mean * P(K >= k - 1); the normal loss function for large means.
+    By E[K 1(K >= k)] = mean * P(K >= k - 1).
     """
     first = math.floor(limit / slope) + 1
     if first > mean + 8 * math.sqrt(mean) + 8:
         return 0.0
-    if mean > _MANY:
-        sd = slope * math.sqrt(mean)
-        z = (slope * mean - limit) / sd
-        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        return sd * (z * normal_cdf(z) + density)
     term = math.exp(-mean)
     below = 0.0
     for k in range(first - 1):
@@ -174,3 +175,9 @@ def _excess(slope: float, limit: float, mean: float) -> float:
 def normal_cdf(z: float) -> float:
     """Return the standard normal distribution function."""
     return math.erfc(-z / math.sqrt(2)) / 2
+
+
+def normal_excess(mean: float, sd: float) -> float:
+    """Return E[max(0, X)] of a normal X."""
+    z = mean / sd
+    return sd * (z * normal_cdf(z) + math.exp(-z * z / 2) / math.sqrt(2 * math.pi))

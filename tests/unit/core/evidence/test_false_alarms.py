@@ -75,7 +75,7 @@ def test_b19_cutting_intervals_is_safe(pieces: int) -> None:
 
 
 # Measured with these seeds, within three standard errors; the specification's table has
-# .03 / .06 / .04 / .06, and .0x for Poisson counts is far below alpha.
+# .03 / .06 / .04 / .06.
 LIMITS = {
     "retries x3": 0.045,
     "bursts, geometric 5": 0.085,

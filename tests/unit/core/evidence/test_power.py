@@ -63,25 +63,27 @@ CASES = {
     "5 %, stable free of errors, 5x": ([(85, 5, 95)], 0.0, 5, 0.003),
     "50 %, stable free of errors, 3x": ([(20, 50, 50)], 0.0, 3, 0.005),
     "50 %, stable free of errors, 5x": ([(13, 50, 50)], 0.0, 5, 0.003),
-    "5 %, stable at 2 %, 3x": ([(700, 5, 95)], 0.02, 3, 0.01),
-    "50 %, stable at 2 %, 3x": ([(90, 50, 50)], 0.02, 3, 0.01),
-    "50 %, stable at 2 %, 5x": ([(22, 50, 50)], 0.02, 5, 0.003),
+    "5 %, stable at 2 %, 3x": ([(250, 5, 95)], 0.02, 3, 0.01),
+    "50 %, stable at 2 %, 3x": ([(45, 50, 50)], 0.02, 3, 0.01),
+    "50 %, stable at 2 %, 3x, early": ([(30, 50, 50)], 0.02, 3, 0.003),
+    "50 %, stable at the floor, 3x": ([(251, 50, 50)], 0.01, 3, 0.003),
+    "50 %, nine looks of many requests": ([(9, 500, 500)], 0.02, 3, 0.003),
     "5, 20, 50 %": ([(60, 5, 95), (20, 20, 80), (6, 50, 50)], 0.0, 3, 0.005),
-    "5 then 50 %, stable at 2 %": ([(200, 5, 95), (40, 50, 50)], 0.02, 3, 0.005),
+    "5 then 50 %, stable at 2 %": ([(60, 5, 95), (30, 50, 50)], 0.02, 3, 0.005),
     "20 %, slow tail of 10 %": ([(12, 20, 80)], 0.1, 3, 0.005),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_b18_power_agrees_with_the_real_process(case: str) -> None:
-    """Power by formula is within .1 of the share of simulated runs over the bound."""
+    """Power by formula is at most .06 above and .12 below what simulated runs show."""
     splits, stable_rate, detect, alpha = CASES[case]
     tolerance = Tolerance(1.1, 0.01)
     process = seen(*splits, stable_rate=stable_rate)
     predicted = power(process, tolerance, detect, -math.log(alpha))
-    assert predicted == pytest.approx(
-        measured(process, stable_rate, tolerance, detect, alpha), abs=0.1
-    )
+    real = measured(process, stable_rate, tolerance, detect, alpha)
+    assert 0.2 < real < 0.97, "a case that tells nothing"
+    assert -0.12 < predicted - real < 0.06
 
 
 @pytest.mark.parametrize("share", [5, 50])
