@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -81,20 +82,29 @@ def test_kernel_settings_are_put_back(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_sockets_that_someone_holds_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another containerd's sockets are held by it; only dead ones are removed."""
-    import socket
-
-    paths = {name: tmp_path / name for name in ("held", "dead")}
+    """A second cluster's sockets are held in another network namespace; only dead ones go."""
+    folder = tmp_path / "sockets"
+    folder.mkdir()
+    paths = {name: folder / name for name in ("host", "other-cluster", "dead")}
     for path in paths.values():
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
-    table = tmp_path / "table"
-    table.write_text(f"0000: 00000002 0 10000 1 1 1 {paths['held']}\n")
-    monkeypatch.setattr(teardown, "SHIM_SOCKETS", tmp_path)
+    for pid, name in (("1", "host"), ("77", "other-cluster")):
+        process = tmp_path / "proc" / pid
+        (process / "ns").mkdir(parents=True)
+        (process / "net").mkdir()
+        (process / "ns/net").touch()
+        row = f"0000: 00000002 00000000 00010000 0001 01 1 {paths[name]}\n"
+        (process / "net/unix").write_text(f"Num RefCount Path\n{row}")
+    monkeypatch.setattr(teardown, "SHIM_SOCKETS", folder)
     monkeypatch.setattr(teardown, "DEVICE_PLUGINS", tmp_path / "nothing")
-    monkeypatch.setattr(teardown, "HOST_SOCKETS", table)
+    monkeypatch.setattr(teardown, "PROCESSES", tmp_path / "proc")
     teardown._remove_dead_sockets()
-    assert (paths["held"].exists(), paths["dead"].exists()) == (True, False)
+    assert {name: path.exists() for name, path in paths.items()} == {
+        "host": True,
+        "other-cluster": True,
+        "dead": False,
+    }
 
 
 @pytest.mark.parametrize("before", [None, "#!/bin/sh\nexit 0\n"])

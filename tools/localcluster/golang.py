@@ -96,7 +96,7 @@ def _build_kubernetes(source: Path, flags: str, folder: Path, log: Path) -> None
 
 def _build_module(name: str, module: versions.GoModule, folder: Path, log: Path) -> None:
     source = _download(module, log)
-    _go_build(source, module.package, folder / name, "-s -w", log, module.tags)
+    _go_build(source, module.package, folder / name, "-s -w", log, tags=module.tags)
     charts = source / "charts/gateway-helm/charts/crds/crds"
     if charts.is_dir():
         shutil.copytree(charts, folder / "crds", copy_function=shutil.copyfile)
@@ -119,7 +119,7 @@ def _download(module: versions.GoModule, log: Path) -> Path:
 
 
 def _go_build(
-    source: Path, package: str, target: Path, flags: str, log: Path, tags: str = ""
+    source: Path, package: str, target: Path, flags: str, log: Path, *, tags: str = ""
 ) -> None:
     build: list[str | Path] = [
         _go(),

@@ -34,8 +34,7 @@ CNI_RESULTS = Path("/var/lib/cni/results")
 CONTAINER_LOGS = Path("/var/log/containers")
 SHIM_SOCKETS = Path("/run/containerd/s")
 DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
-# Of the first process: this one may itself run in the cluster's namespace.
-HOST_SOCKETS = Path("/proc/1/net/unix")
+PROCESSES = Path("/proc")
 
 
 def down(layout: Layout) -> bool:
@@ -122,11 +121,30 @@ def _remove_traces(layout: Layout) -> None:
 
 def _remove_dead_sockets() -> None:
     """Remove sockets that nobody holds; those of another containerd or kubelet are held."""
-    held = HOST_SOCKETS.read_text()
-    for folder in (SHIM_SOCKETS, DEVICE_PLUGINS):
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.is_socket() and str(path) not in held:
-                path.unlink(missing_ok=True)
+    folders = [folder for folder in (SHIM_SOCKETS, DEVICE_PLUGINS) if folder.is_dir()]
+    found = [path for folder in folders for path in folder.iterdir() if path.is_socket()]
+    held = _held_sockets()
+    for path in found:
+        if str(path) not in held:
+            path.unlink(missing_ok=True)
+
+
+def _held_sockets() -> set[str]:
+    """Return the paths of all open unix sockets, of every network namespace.
+
+    One namespace's table does not list another's sockets, although they share the file system:
+    the shims of a second cluster would look dead.
+    """
+    held: set[str] = set()
+    seen = set()
+    for entry in PROCESSES.iterdir():
+        with suppress(OSError):
+            namespace_id = (entry / "ns/net").stat().st_ino if entry.name.isdigit() else None
+            if namespace_id is not None and namespace_id not in seen:
+                lines = (entry / "net/unix").read_text().splitlines()
+                held.update(line.rpartition(" ")[2] for line in lines)
+                seen.add(namespace_id)
+    return held
 
 
 def _remove_state(layout: Layout) -> None:
