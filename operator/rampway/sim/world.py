@@ -1,0 +1,207 @@
+"""The real core and executor against the simulated cluster: rollouts on a clock of its own."""
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from rampway.api import labels
+from rampway.api.base import API_VERSION
+from rampway.api.deployment import ModelDeploymentStatus
+from rampway.api.parse import ModelRollout, parse_deployment, parse_rollout
+from rampway.core import revision
+from rampway.core.observation import Defaults
+from rampway.kube import kinds
+from rampway.kube.base import Obj
+from rampway.kube.errors import KubeError, NotFound
+from rampway.metrics.memory import MemorySource
+from rampway.routers.gateway_api import GatewayApiRouter, read
+from rampway.shell.events import Recorder
+from rampway.shell.execute import Executor
+from rampway.shell.gather import Gatherer
+from rampway.shell.looks import Key, Looks
+from rampway.shell.reconcile import Reconciler
+from rampway.sim.api_store import Store
+from rampway.sim.apiserver import Killed, MemoryApi
+from rampway.sim.clock import SimClock
+from rampway.sim.cluster import SimCluster
+from rampway.sim.cluster_behaviour import Behaviour, Surroundings
+
+SPACE = "default"
+RESYNC_S = 60.0
+RETRY_S = 1.0
+PASSES = 60
+"""A ModelDeployment that wants another pass at once more often than this is in a loop."""
+
+
+class Livelock(AssertionError):  # noqa: N818 - named like the thing it finds
+    """The operator kept wanting another pass without time going on."""
+
+
+@dataclass(slots=True)
+class World:
+    """A cluster and an operator in it.
+
+    Attributes:
+        look_interval_s: Seconds between two looks at the metrics.
+        watch_lag_s: So late the operator hears of changes.
+        seed: Of all dice.
+        restarts: How often the operator was killed and started again.
+    """
+
+    look_interval_s: float = 1.0
+    checkpoint_interval_s: float = 30.0
+    watch_lag_s: float = 0.0
+    seed: int = 1
+    surroundings: Surroundings = field(default_factory=lambda: Surroundings(scrape_interval_s=1.0))
+    clock: SimClock = field(default_factory=SimClock)
+    source: MemorySource = field(default_factory=MemorySource)
+    restarts: int = 0
+    running: bool = True
+    store: Store = field(init=False)
+    api: MemoryApi = field(init=False)
+    cluster: SimCluster = field(init=False)
+    looks: Looks = field(init=False)
+    reconciler: Reconciler = field(init=False)
+    _due: dict[Key, float] = field(default_factory=dict)
+    _heard: int = 0
+    _looked_s: float = 0.0
+    _resynced_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Make cluster and operator."""
+        self.store = Store(self.clock.now, pod_grace_s=revision.GRACE_S)
+        self.api = MemoryApi(self.store)
+        dice = Random(self.seed)  # noqa: S311 - nothing here is secret
+        self.cluster = SimCluster(
+            self.store, self.source, self.clock, dice, surroundings=self.surroundings
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Start a new operator: nothing is remembered, everything is listed."""
+        router = GatewayApiRouter(self.api)
+        defaults = Defaults("server:1", self.checkpoint_interval_s)
+        self.looks = Looks(self.source, self.clock, self.wake)
+        self.reconciler = Reconciler(
+            self.api,
+            Gatherer(self.api, router, defaults, self.cluster.probe_digest),
+            Executor(self.api, router, Recorder(self.api, self.clock, "sim")),
+            self.looks,
+            self.clock,
+        )
+        self._due.clear()
+        self._resynced_s = 0.0
+        self.running = True
+
+    def kill(self) -> None:
+        """End the operator where it stands; `start` makes a new one."""
+        self.running = False
+
+    def wake(self, key: Key) -> None:
+        """Have a ModelDeployment looked at now."""
+        self._due[key] = self.clock()
+
+    def run(self, seconds: float, dt_s: float = 1.0) -> None:
+        """Let time go on."""
+        for _ in range(round(seconds / dt_s)):
+            self.step(dt_s)
+
+    def step(self, dt_s: float = 1.0) -> None:
+        """Let one step of time go on, then let the operator react."""
+        self.cluster.step(dt_s)
+        if not self.running:
+            return
+        try:
+            asyncio.run(self._react())
+        except Killed:
+            self.restarts += 1
+            self.api.revive()
+            self.start()
+
+    async def _react(self) -> None:
+        now_s = self.clock()
+        self._hear()
+        if now_s - self._resynced_s >= RESYNC_S:
+            self._resynced_s = now_s
+            for obj in self.store.list(kinds.MODEL_DEPLOYMENT):
+                self.wake((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+        if now_s - self._looked_s >= self.look_interval_s:
+            self._looked_s = now_s
+            await self.looks.look()
+        for _ in range(PASSES):
+            due = [key for key, at_s in self._due.items() if at_s <= now_s]
+            if not due:
+                return
+            for key in due:
+                await self._pass(key)
+            self._hear()
+        raise Livelock(f"{PASSES} passes at {now_s}: {self.api.calls[-12:]}")
+
+    async def _pass(self, key: Key) -> None:
+        del self._due[key]
+        try:
+            again_s = await self.reconciler.reconcile(key)
+        except KubeError:
+            again_s = RETRY_S
+        if again_s is not None:
+            due_s = self.clock() + again_s
+            self._due[key] = min(due_s, self._due.get(key, due_s))
+
+    def _hear(self) -> None:
+        """Turn changes into keys, as the watch does."""
+        changes = self.store.changes_since(self._heard, lag_s=self.watch_lag_s)
+        self._heard += len(changes)
+        for change in changes:
+            meta = change.obj["metadata"]
+            name = meta["name"]
+            if change.kind is not kinds.MODEL_DEPLOYMENT:
+                name = (meta.get("labels") or {}).get(labels.DEPLOYMENT, "")
+            if name and change.kind is not kinds.EVENT:
+                self.wake((meta["namespace"], name))
+
+    # What people do.
+
+    def apply(self, name: str, spec: dict[str, Any]) -> None:
+        """Create a ModelDeployment, or change fields of its spec."""
+        try:
+            self.store.patch(kinds.MODEL_DEPLOYMENT, SPACE, name, {"spec": spec})
+        except NotFound:
+            manifest: Obj = {
+                "apiVersion": API_VERSION,
+                "kind": "ModelDeployment",
+                "metadata": {"name": name, "namespace": SPACE},
+                "spec": {"traffic": {"ownedRoute": {"parentRefs": [{"name": "eg"}]}}} | spec,
+            }
+            self.store.create(kinds.MODEL_DEPLOYMENT, manifest)
+
+    def behave(self, revision_hash: str, how: Behaviour) -> None:
+        """Let a revision's pods behave like this."""
+        self.cluster.behaviours[revision_hash] = how
+
+    # What people see.
+
+    def status(self, name: str) -> ModelDeploymentStatus:
+        """Return the status of a ModelDeployment."""
+        return parse_deployment(self.store.get(kinds.MODEL_DEPLOYMENT, SPACE, name)).status
+
+    def condition(self, name: str, kind: str) -> str:
+        """Return the status of a condition, empty if there is none."""
+        found = (c.status for c in self.status(name).conditions if c.type == kind)
+        return next(found, "")
+
+    def desired(self, name: str) -> str:
+        """Return the hash of the spec's revision."""
+        obj = self.store.get(kinds.MODEL_DEPLOYMENT, SPACE, name)
+        return revision.revision_hash(parse_deployment(obj).spec)
+
+    def rollouts(self, name: str) -> list[ModelRollout]:
+        """Return the rollouts of a ModelDeployment, oldest first."""
+        found = self.store.list(kinds.MODEL_ROLLOUT, SPACE, {labels.DEPLOYMENT: name})
+        return sorted((parse_rollout(obj) for obj in found), key=lambda r: r.spec.attempt)
+
+    def weight_pct(self, name: str) -> int:
+        """Return the candidate's share on the route."""
+        route = self.store.get(kinds.HTTP_ROUTE, SPACE, name)
+        owner = parse_deployment(self.store.get(kinds.MODEL_DEPLOYMENT, SPACE, name))
+        return read(route, owner).candidate_weight_pct
