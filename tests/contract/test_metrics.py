@@ -1,0 +1,219 @@
+"""The contract of a metric source (B17, B20, B21): in memory, and on a real Prometheus."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count, groupby
+
+import pytest
+from contract.metrics_place import (
+    MemoryPlace,
+    Place,
+    Pod,
+    Prometheus,
+    PrometheusPlace,
+    running_prometheus,
+)
+
+from rampway.core.answers import Answer, AnswerKind
+from rampway.core.counters import Scrape
+from rampway.core.deltas import Delta, advance, start_ledger
+from rampway.metrics.base import MetricsUnavailable, RevisionKey
+
+BORN_S = 1_750_000_000.25
+NUMBERS = count(1)
+ANSWERS = {
+    "1 + 1": Answer(AnswerKind.VALUE, 2.0),
+    "vector(3)": Answer(AnswerKind.VALUE, 3.0),
+    "absent_series": Answer(AnswerKind.NO_DATA),
+    "vector(0) / 0": Answer(AnswerKind.NOT_A_NUMBER),
+    "vector(1) / 0": Answer(AnswerKind.NOT_A_NUMBER),
+    'label_replace(vector(1), "a", "1", "", "") or vector(1)': Answer(AnswerKind.SEVERAL_SERIES),
+    "vector(1)[1m:10s]": Answer(AnswerKind.WRONG_TYPE),
+    '"text"': Answer(AnswerKind.WRONG_TYPE),
+    "sum(": Answer(AnswerKind.BAD_QUERY),
+}
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Run one Prometheus for all cases."""
+    with running_prometheus(tmp_path_factory.mktemp("prometheus")) as found:
+        yield found
+
+
+@pytest.fixture(params=["memory", "prometheus"])
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    """Give a source, and a namespace that no other case uses."""
+    if request.param == "memory":
+        yield MemoryPlace(ANSWERS)
+        return
+    found = PrometheusPlace(request.getfixturevalue("prometheus"), f"space-{next(NUMBERS)}")
+    yield found
+    await found.source.close()
+    await found.unreachable.close()
+    found.clear()
+
+
+def pod(place: Place, name: str = "digits-1-rs-a", revision: str = "digits-1") -> Pod:
+    """Return a pod that has not served yet."""
+    return Pod(place.namespace, revision, name, BORN_S)
+
+
+async def scrapes_of(place: Place, *pods: Pod, now_s: float) -> list[Scrape]:
+    """Return all scrapes of the pods' revisions in the last minute."""
+    keys = sorted({one.key for one in pods}, key=lambda k: (k.namespace, k.revision))
+    return list(await place.source.scrapes(keys, now_s - 60, now_s))
+
+
+def said(scrapes: list[Scrape], one: Pod) -> list[tuple[float, int]]:
+    """Return what a pod said one after another: start and good answers, repeats left out."""
+    told = [(s.started_at_s, s.outcomes["ok"]) for s in scrapes if s.pod == one.name]
+    return [key for key, _ in groupby(told)]
+
+
+async def test_b20_counters_of_one_scrape_come_together(place: Place) -> None:
+    """B20: a scrape has start, outcomes and buckets of one instant, and first attempts only."""
+    one = pod(place)
+    one.serve(ok=7, failed=2)
+    one.retries = 5
+    place.add(one)
+    now_s = await place.scraped()
+    found = (await scrapes_of(place, one, now_s=now_s))[-1]
+    assert (found.namespace, found.revision, found.pod) == (place.namespace, "digits-1", one.name)
+    assert found.started_at_s == BORN_S
+    assert found.outcomes == {"ok": 7, "model_error": 2}
+    assert found.buckets == ((0.1, 7), (float("inf"), 9))
+    assert now_s - 30 < found.at_s <= now_s
+
+
+async def test_b20_every_scrape_is_seen_once_in_order(place: Place) -> None:
+    """B20: no scrape is left out between two looks, none comes twice in one answer."""
+    one, other = pod(place), pod(place, "digits-1-rs-b")
+    place.add(one, other)
+    now_s = 0.0
+    for _ in range(4):
+        now_s = await place.scraped()
+        one.serve(ok=1)
+        other.serve(ok=10)
+    found = await scrapes_of(place, one, other, now_s=now_s)
+    assert [ok for _, ok in said(found, one)] == [0, 1, 2, 3]
+    assert [ok for _, ok in said(found, other)] == [0, 10, 20, 30]
+    assert [s.at_s for s in found] == sorted(s.at_s for s in found)
+    assert len({(s.pod, s.at_s) for s in found}) == len(found)
+
+
+async def test_b20_window_is_open_below_and_closed_above(place: Place) -> None:
+    """B20: neighbouring windows neither share a scrape nor leave one out."""
+    one = pod(place)
+    place.add(one)
+    now_s = await place.scraped()
+    whole = await scrapes_of(place, one, now_s=now_s)
+    first, last = whole[0], whole[-1]
+    assert len(whole) >= 2
+    between = await place.source.scrapes([one.key], first.at_s, last.at_s)
+    assert list(between) == whole[1:]
+    assert await place.source.scrapes([one.key], last.at_s, last.at_s) == ()
+    until_first = await place.source.scrapes([one.key], first.at_s - 60, first.at_s)
+    assert list(until_first) == [first]
+
+
+async def test_b20_dead_pod_keeps_what_was_scraped(place: Place) -> None:
+    """B20: a pod that is gone is still told of."""
+    dead, alive = pod(place), pod(place, "digits-1-rs-b")
+    place.add(dead, alive)
+    dead.serve(ok=5)
+    await place.scraped()
+    place.remove(dead)
+    alive.serve(ok=1)
+    now_s = await place.scraped()
+    found = await scrapes_of(place, alive, now_s=now_s)
+    assert said(found, dead)[-1] == (BORN_S, 5)
+    assert said(found, alive)[-1] == (BORN_S, 1)
+
+
+async def test_b20_restart_shows_by_its_start_time(place: Place) -> None:
+    """B20: a new process of the same pod has its own start time, and counts from zero."""
+    one = pod(place)
+    place.add(one)
+    one.serve(ok=8)
+    await place.scraped()
+    one.restart(BORN_S + 100)
+    one.serve(ok=3)
+    found = await scrapes_of(place, one, now_s=await place.scraped())
+    assert said(found, one)[0] == (BORN_S, 8)
+    assert said(found, one)[-1] == (BORN_S + 100, 3)
+
+
+async def test_b20_scrapes_add_up_to_the_truth(place: Place) -> None:
+    """B20: read in overlapping windows, with a restart between, the counts are the true ones."""
+    old, new = pod(place), pod(place, "digits-2-rs-a", "digits-2")
+    place.add(old)
+    old.serve(ok=1000)
+    began_s = now_s = await place.scraped()
+    ledger, _ = advance(start_ledger(began_s), await scrapes_of(place, old, now_s=now_s))
+    new.started_at_s = began_s + 5
+    place.add(new)
+    whole: dict[str, Delta] = {}
+    for step in range(4):
+        old.serve(ok=10, failed=1)
+        new.serve(ok=4, failed=2)
+        now_s = await place.scraped()
+        if step == 2:
+            new.restart(began_s + 20)
+        ledger, deltas = advance(ledger, await scrapes_of(place, old, new, now_s=now_s))
+        for revision, delta in deltas.items():
+            whole[revision] = whole.get(revision, Delta()).plus(delta)
+    assert whole["digits-1"].outcomes == {"ok": 40, "model_error": 4}
+    assert whole["digits-2"] == Delta({"ok": 16, "model_error": 8}, ((0.1, 16), (float("inf"), 24)))
+
+
+async def test_only_the_revisions_asked_for(place: Place) -> None:
+    """Other revisions, and namesakes in other namespaces, are not told of."""
+    mine = pod(place, "digits-1-rs-a")
+    longer = pod(place, "digits-10-rs-a", "digits-10")
+    elsewhere = Pod(f"{place.namespace}-else", "digits-1", "digits-1-rs-a", BORN_S)
+    place.add(mine, longer, elsewhere)
+    found = await scrapes_of(place, mine, now_s=await place.scraped())
+    assert {(s.namespace, s.revision) for s in found} == {(place.namespace, "digits-1")}
+
+
+async def test_long_names_and_many_revisions(place: Place) -> None:
+    """Names as long as Kubernetes allows, of more revisions than one query holds, are found."""
+    revision = f"{'d-' * 26}-0123456789"
+    one = pod(place, f"{revision}-abcdefghij"[:58] + "vwxyz", revision)
+    place.add(one)
+    now_s = await place.scraped()
+    others = [RevisionKey(place.namespace, f"{'o-' * 26}-{k:010}") for k in range(200)]
+    found = await place.source.scrapes([*others, one.key], now_s - 60, now_s)
+    assert {s.pod for s in found} == {one.name}
+
+
+async def test_nobody_known_is_no_failure(place: Place) -> None:
+    """B17: that there are no scrapes is an answer; asking for nothing gives nothing."""
+    now_s = await place.scraped()
+    unknown = RevisionKey(place.namespace, "never-1")
+    assert await place.source.scrapes([unknown], now_s - 60, now_s) == ()
+    assert await place.source.scrapes([], now_s - 60, now_s) == ()
+
+
+async def test_b17_unreachable_is_no_verdict(place: Place) -> None:
+    """B17: without an answer there are no scrapes, and a query says so instead of raising."""
+    key = RevisionKey(place.namespace, "digits-1")
+    with pytest.raises(MetricsUnavailable, match=r"Prometheus at .*[Cc]onnect"):
+        await place.unreachable.scrapes([key], BORN_S, BORN_S + 60)
+    answer = await place.unreachable.query("1 + 1", BORN_S)
+    assert (answer.kind, answer.value) == (AnswerKind.UNAVAILABLE, None)
+    assert "Prometheus at" in answer.message
+
+
+@pytest.mark.parametrize(("query", "expected"), ANSWERS.items(), ids=list(ANSWERS))
+async def test_b21_what_a_query_may_give(place: Place, query: str, expected: Answer) -> None:
+    """B17, B21: one number is a value; all else is told apart, and has none."""
+    answer = await place.source.query(query, await place.scraped())
+    assert answer.kind is expected.kind
+    assert answer.value == expected.value
+
+
+async def test_close_may_come_twice(place: Place) -> None:
+    """A source that never spoke, or was closed, may be closed."""
+    await place.source.close()
+    await place.source.close()
