@@ -14,7 +14,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def cluster_environment() -> dict[str, str]:
     """Environment of everything inside the cluster: no proxy may stand between its parts."""
-    return {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+    return {"PATH": SYSTEM_PATH, "HOME": str(Path.home()), "LANG": "C.UTF-8"}
 
 
 def caller_environment(**extra: str) -> dict[str, str]:
