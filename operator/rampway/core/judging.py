@@ -20,6 +20,8 @@ STALE_S = 60.0
 """A revision that was not scraped for so long is not known to be well."""
 BOTH_SIDES_S = 60.0
 """What only one revision counted waits this long for the other's scrape."""
+LEAST_RATE_PER_S = 0.01
+"""Slower traffic than this is called none: a time told from it would be a joke."""
 SETTLE_S = 1.0
 """A weight reaches the last proxy this long after the gateway accepted it."""
 
@@ -294,7 +296,7 @@ def _paired(
         more = "cannot yet tell how many more requests are needed"
     else:
         more = f"about {missing} more requests on the candidate"
-        if state.rate_per_s > 0:
+        if state.rate_per_s >= LEAST_RATE_PER_S:
             more += f", {brief(missing / state.rate_per_s)} at the present rate"
     return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
 

@@ -123,7 +123,7 @@ class Standing:
             _phase(course, outcome),
             Reason(status.reason or Reason.CANDIDATE_STARTING),
             status.message,
-            FALSE if status.phase in _FAILING else UNKNOWN,
+            FALSE if _failing(outcome) else UNKNOWN,
             course.candidate.hash,
             course.rollout.name,
             f"{number if started else 0}/{total}",
@@ -133,8 +133,14 @@ class Standing:
         )
 
 
-_FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK, RolloutPhase.ABORTED})
+_FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
+_UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
 _HOLDS = frozenset({Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO})
+
+
+def _failing(outcome: Outcome) -> bool:
+    """Whether this is a failed release; one that the spec no longer names has not failed."""
+    return outcome.status.phase in _FAILING and outcome.status.reason not in _UNWANTED
 
 
 def _phase(course: Course, outcome: Outcome) -> Phase:

@@ -1,0 +1,62 @@
+# `make help` lists what there is. Everything needed is installed: Python packages into .venv,
+# the cluster's parts into the user's cache folder.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLUSTER_TOOL := $(PYTHON) -m tools.localcluster
+CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
+
+.PHONY: help demo test check unit cluster-test cluster-up cluster-down images crds lock venv clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: venv cluster-up images ## Roll out a good model and roll back two bad ones, on a real cluster (6 min once it is up)
+	@$(BIN)/python -m demo.run
+
+test: check unit cluster-test ## Everything: gates, unit, contract and simulation tests, and the cluster's
+
+check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
+	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
+	@$(call step,mypy,$(BIN)/mypy -p rampway -p rampway_server -p tools -p demo && $(BIN)/mypy tests,see the lines above)
+	@$(call step,import-linter,$(BIN)/lint-imports > build/imports.log || { cat build/imports.log; false; },imports go down only: docs/architecture.md)
+	@$(call step,CRDs,$(CRDS) --check,run 'make crds' and commit what it writes)
+
+unit: venv ## Unit, contract and simulation tests with branch coverage (no cluster)
+	@$(call step,tests without a cluster,$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -q && $(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
+
+cluster-test: venv cluster-up images ## The tests on the real cluster
+	@$(call step,tests on the cluster,eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q tests/cluster,see the failures above; the cluster is still up: $(CLUSTER_TOOL) status)
+
+cluster-up: ## Bring the local cluster up (first time: about 15 min of building)
+	@$(CLUSTER_TOOL) up
+
+cluster-down: ## Take the local cluster down and leave nothing behind
+	@$(CLUSTER_TOOL) down
+
+images: ## Build both images and load them into the cluster
+	@$(CLUSTER_TOOL) images
+
+crds: venv ## Write crds/ and docs/reference/api.md from the API's models
+	@$(CRDS)
+
+lock: ## Write requirements/*.txt anew (needs uv)
+	@$(PYTHON) tools/lock.py
+
+venv: $(VENV)/.done ## Make .venv with the locked packages
+
+$(VENV)/.done: requirements/dev.txt pyproject.toml
+	@mkdir -p build
+	@$(call step,Python packages,{ test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv $(VENV); }; } && $(BIN)/pip install -q --require-hashes -r requirements/dev.txt && $(BIN)/pip install -q --no-deps --no-build-isolation -e .,see that the Python package index can be reached (PIP_INDEX_URL or HTTPS_PROXY))
+	@touch $@
+
+clean: ## Delete what was made in this folder (not the cache, not the cluster)
+	rm -rf $(VENV) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# step(name, command, what to do next): says what runs, how long it took, and what to do on failure.
+define step
+mkdir -p build; echo "== $(1)"; begun=$$SECONDS; if { $(2); }; then echo "== $(1): done in $$((SECONDS - begun)) s"; \
+else echo "== $(1): FAILED. What to do next: $(3)" >&2; exit 1; fi
+endef
