@@ -10,7 +10,16 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FLAGS = ["--python-version=3.11", "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet", "--no-emit-index-url", "--no-emit-find-links"]
+FLAGS = [
+    "--python-version=3.11",
+    "--universal",
+    "--generate-hashes",
+    "--no-header",
+    "--no-annotate",
+    "--quiet",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+]
 
 
 def compile_lock(name: str, requirements: list[str], constraints: Path | None = None) -> Path:

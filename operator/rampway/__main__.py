@@ -86,7 +86,8 @@ async def run(settings: Settings) -> int:
     reconciler = _reconciler(api, session, looks, settings)
     runner = await http.serve(settings.http_port, operator.alive, operator.ready)
     # Our tasks come before kopf's: at its exit kopf cancels every task made after it began.
-    tasks = [_start(operator, name, part) for name, part in _parts(operator, reconciler, looks, api)]
+    parts = _parts(operator, reconciler, looks, api)
+    tasks = [_start(operator, name, part) for name, part in parts]
     watcher = _start(operator, "kopf", _kopf(operator))
     log.info("operator started", version=__version__, prometheus=settings.prometheus_url)
     await operator.stop.wait()

@@ -8,6 +8,10 @@ from rampway.api.conditions import Reason
 from rampway.core.observation import Crash, Revision
 
 
+TOO_MANY = 2
+"""So many crashed containers are no accident (B25)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Danger:
     """A reason to put traffic back.
@@ -72,7 +76,7 @@ def out_of_memory(view: UnderTraffic) -> Danger | None:
 
 def crashed_twice(view: UnderTraffic) -> Danger | None:
     """Two containers of the candidate ended with an error."""
-    if len(view.crashed) < 2:
+    if len(view.crashed) < TOO_MANY:
         return None
     words = view.candidate.trouble
     return Danger(
@@ -117,5 +121,5 @@ def stable_suffers_alike(view: UnderTraffic, found: Danger) -> bool:
     if found.reason is Reason.CANDIDATE_OOM:
         return any(crash.out_of_memory for crash in crashes)
     if found.reason is Reason.CANDIDATE_CRASHED:
-        return len(crashes) >= 2
+        return len(crashes) >= TOO_MANY
     return view.stable.ready == 0

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 
 def to_wire(at_s: float) -> str:
-    """Return the instant as Kubernetes writes it, with microseconds: `2026-01-02T03:04:05.000000Z`."""
+    """Return the instant as Kubernetes writes it, in microseconds: `2026-01-02T03:04:05.000000Z`."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -18,7 +18,7 @@ def from_wire(text: str) -> float | None:
 
 def brief(duration_s: float) -> str:
     """Return a duration as people say it: `45 s`, `3 min`, `2.5 h`."""
-    if duration_s < 90:
+    if duration_s < 90:  # noqa: PLR2004 - as people read it
         return f"{max(0, round(duration_s))} s"
     if duration_s < 90 * 60:
         return f"{round(duration_s / 60)} min"

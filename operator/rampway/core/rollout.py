@@ -16,6 +16,7 @@ from rampway.core.health import Danger
 from rampway.core.instants import brief, from_wire, to_wire
 
 P = RolloutPhase
+ALL_PCT = 100
 
 TRANSITIONS: Mapping[RolloutPhase, frozenset[RolloutPhase]] = {
     P.STARTING: frozenset({P.STEPPING, P.ROLLING_BACK, P.ROLLED_BACK, P.SUPERSEDED, P.ABORTED}),
@@ -135,23 +136,28 @@ def _promoting(course: Course) -> Outcome:
     stop = _trouble(course)
     if stop is not None:
         return stop
-    target = 100 if course.candidate.ready >= course.replicas else course.weight_pct
-    target = min(target, capacity.weight_for(course.candidate.ready, course.replicas))
-    outcome = Outcome(course.status, target, replicas=course.replicas)
-    late = _deadline(course) if target < 100 else None
+    carried = capacity.weight_for(course.candidate.ready, course.replicas)
+    target = min(ALL_PCT if course.candidate.ready >= course.replicas else course.weight_pct,
+                 carried)  # fmt: skip
+    late = _deadline(course) if target < ALL_PCT else None
     if late is not None:
-        return _retreat(outcome, course, late, P.ROLLED_BACK)
-    if course.paused and course.weight_pct < 100:
-        kept = Outcome(course.status, min(course.weight_pct, target), replicas=course.replicas)
+        return _retreat(_keep(course), course, late, P.ROLLED_BACK)
+    kept = Outcome(course.status, min(course.weight_pct, carried), replicas=course.replicas)
+    if course.weight_pct < ALL_PCT and course.paused:
         return say(kept, Reason.PAUSED, "paused before promotion (spec.paused)")
-    if not course.may_raise:
-        return Outcome(course.status, min(course.weight_pct, target), replicas=course.replicas)
-    if target < 100:
-        return say(outcome, Reason.CAPACITY, steps.starting_sentence(course, course.replicas))
-    if course.weight_pct == 100 and course.obs.route.accepted:
-        text = f"{course.candidate.name} is stable"
-        committed = Outcome(course.status, 100, replicas=course.replicas, commit=True)
-        return say(committed, Reason.PROMOTING, text)
+    if course.weight_pct < ALL_PCT and not course.may_raise:
+        return kept
+    return _to_all(course, Outcome(course.status, target, replicas=course.replicas))
+
+
+def _to_all(course: Course, outcome: Outcome) -> Outcome:
+    """Say what is still missing; commit when the gateway has accepted that it has everything."""
+    if outcome.weight_pct < ALL_PCT:
+        text = steps.starting_sentence(course, course.replicas)
+        return say(outcome, Reason.CAPACITY, text)
+    if course.weight_pct == ALL_PCT and course.obs.route.accepted:
+        committed = Outcome(outcome.status, ALL_PCT, replicas=course.replicas, commit=True)
+        return say(committed, Reason.PROMOTING, f"{course.candidate.name} is stable")
     return say(outcome, Reason.PROMOTING, "all steps passed; giving the candidate everything")
 
 

@@ -1,0 +1,70 @@
+"""What a pass comes to, and the parts that every kind of pass has."""
+
+from dataclasses import dataclass
+
+from rampway.core import keeping, revision
+from rampway.core.actions import Action, Create, PointService, Scale, WriteStatus
+from rampway.core.judging import EvidenceState
+from rampway.core.observation import Observation, Revision
+from rampway.core.standing import Standing, project
+from rampway.core.writing import status_is_news
+
+ACTIVE_REQUEUE_S = 5.0
+"""An active rollout is looked at again at least so often; looks and pod events come sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now, and when to look again.
+
+    Attributes:
+        actions: In the order in which they must happen.
+        requeue_after_s: Look again after this time; 0 means at once, None that events suffice.
+        evidence: Evidence to keep in memory for the active rollout, None if there is none.
+        active: Name of the rollout that evidence is wanted for, else empty.
+    """
+
+    actions: tuple[Action, ...]
+    requeue_after_s: float | None = None
+    evidence: EvidenceState | None = None
+    active: str = ""
+
+
+def ensure_stable(obs: Observation, stable: Revision) -> list[Action]:
+    """Keep stable at its size, and the Service `<name>` on it."""
+    actions: list[Action] = []
+    if stable.replicas != obs.deployment.spec.replicas:
+        actions.append(Scale(stable.name, obs.deployment.spec.replicas))
+    if not stable.has_service:
+        manifest = revision.service(obs.deployment, stable.name, stable.hash)
+        actions.append(Create("Service", manifest))
+    if obs.service.selects != stable.hash:
+        actions.append(PointService(stable.hash))
+    return actions + keeping.record_digest(obs, stable)
+
+
+def write_status(
+    obs: Observation, standing: Standing, *, numbers: bool = False
+) -> tuple[Action, ...]:
+    """Write the status if it says something new; `numbers`: also if only counts changed."""
+    status = project(obs, standing)
+    fresh = numbers and status != obs.deployment.status
+    if not fresh and not status_is_news(obs.deployment.status, status):
+        return ()
+    return (WriteStatus(status),)
+
+
+def ensure_revision(obs: Observation, mine: Revision | None, replicas: int) -> list[Action]:
+    """Make what a revision of the spec consists of, as far as it is missing."""
+    image = obs.defaults.server_image
+    if mine is None:
+        if obs.refusal:
+            return []  # the same template would be refused again
+        return [Create("Deployment", revision.workload(obs.deployment, image, replicas))]
+    actions: list[Action] = []
+    if not mine.has_service:
+        manifest = revision.service(obs.deployment, mine.name, mine.hash)
+        actions.append(Create("Service", manifest))
+    if mine.replicas != replicas:
+        actions.append(Scale(mine.name, replicas))
+    return actions + keeping.record_digest(obs, mine)

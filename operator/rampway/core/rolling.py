@@ -1,0 +1,167 @@
+"""A pass over a ModelDeployment whose rollout is under way."""
+
+from rampway.api import labels
+from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.parse import ModelRollout
+from rampway.core import keeping, passes, revision, rollout
+from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetWeights, WriteRollout
+from rampway.core.course import Course, Outcome, enter, record, say
+from rampway.core.instants import from_wire, to_wire
+from rampway.core.judging import Contest, Judged, judge
+from rampway.core.observation import Observation, Revision
+from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
+from rampway.core.standing import Standing
+from rampway.core.writing import rollout_is_news
+
+
+def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision:
+    """The candidate is stable: let Service and route say so too, then end the rollout (B5).
+
+    The route goes on sending everything to the candidate's own Service until the Service <name>
+    is known to reach the same pods, so that no request meets an empty one.
+    """
+    actions = passes.ensure_stable(obs, stable)
+    served = {pod.name for pod in stable.pods if pod.ready}
+    reached = obs.service.selects == stable.hash and served and served <= obs.service.ready_pods
+    standing = Standing.promoting(active, "switching the Service to the new stable")
+    if not reached:
+        return Decision((*actions, *passes.write_status(obs, standing)), requeue_after_s=1.0)
+    if not obs.route.at_rest:
+        actions.append(SetWeights("", 0))
+    ended = Outcome(active.status, 0)
+    text = f"{stable.name} passed all steps and is stable"
+    ended = record(ended, obs.now_s, "Promoted", Reason.PROMOTED, text)
+    ended = enter(say(ended, Reason.PROMOTED, text), RolloutPhase.PROMOTED, obs.now_s)
+    status = ended.status.model_copy(update={"weight_pct": 100})
+    news = Emit(f"promoted-{active.name}", Reason.PROMOTED, text)
+    return Decision((*actions, WriteRollout(active.name, status), news), requeue_after_s=0)
+
+
+def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str) -> Decision:
+    """A rollout is under way: bring the candidate up, judge it, move traffic."""
+    candidate = obs.revision(active.spec.candidate.revision)
+    wanted = active.spec.candidate.revision == desired
+    if candidate is None:
+        return _without_candidate(obs, active, stable, wanted=wanted)
+    judged = _judged(obs, active, candidate, stable)
+    course = Course(obs, active, candidate, stable, judged)
+    outcome = _outcome(course, desired, wanted=wanted)
+    actions = [*passes.ensure_stable(obs, stable), *_ensure_candidate(obs, candidate, outcome)]
+    moves = _moves(course, outcome)
+    kept, _ = keeping.tidy(obs, stable, active=active)
+    standing = Standing.rolling(course, outcome)
+    # Down before everything else (B23); up only after the status knows why.
+    lower = outcome.weight_pct < course.weight_pct
+    wrote = _write_rollout(course, outcome)
+    ordered = [*moves, *wrote, *actions] if lower else [*wrote, *actions, *moves]
+    if outcome.commit:
+        promoted = {labels.PROMOTED_AT: to_wire(obs.now_s), labels.VERDICT: "Promoted"}
+        ordered.append(Annotate(candidate.name, promoted))
+    ordered += [
+        *kept,
+        *_news(course, outcome),
+        *passes.write_status(obs, standing, numbers=bool(wrote)),
+    ]
+    ended = RolloutPhase(outcome.status.phase).ended
+    soon = ended or outcome.commit or outcome.status.phase != active.status.phase
+    return Decision(
+        tuple(ordered),
+        requeue_after_s=0 if soon else ACTIVE_REQUEUE_S,
+        evidence=None if ended else judged.state,
+        active="" if ended else active.name,
+    )
+
+
+def _outcome(course: Course, desired: str, *, wanted: bool) -> Outcome:
+    reason = course.status.reason
+    failing = course.status.phase == RolloutPhase.ROLLING_BACK and reason not in {
+        Reason.NEW_REVISION,
+        Reason.BACK_TO_STABLE,
+    }
+    if wanted or failing:  # a rollback that has begun is finished as what it is
+        return rollout.advance(course)
+    if desired == course.stable.hash:
+        text = "the spec went back to stable's content"
+        return rollout.withdraw(course, RolloutPhase.ABORTED, Reason.BACK_TO_STABLE, text)
+    text = f"the spec names a newer revision, {desired}"
+    return rollout.withdraw(course, RolloutPhase.SUPERSEDED, Reason.NEW_REVISION, text)
+
+
+def _without_candidate(
+    obs: Observation, active: ModelRollout, stable: Revision, *, wanted: bool
+) -> Decision:
+    """The candidate's Deployment is missing: make it, or end a rollout nobody wants."""
+    actions: list[Action] = passes.ensure_stable(obs, stable)
+    if not (obs.route.at_rest and obs.route.in_shape):
+        actions.insert(0, SetWeights("", 0))
+    if wanted:
+        actions += passes.ensure_revision(obs, None, 1)
+        words = f"the API server refused the pod template: {obs.refusal}" if obs.refusal else ""
+        standing = Standing.starting(active, words, refusal=obs.refusal)
+        wait_s = 30.0 if obs.refusal else 0.0
+        return Decision((*actions, *passes.write_status(obs, standing)), wait_s, None, active.name)
+    text = "the spec changed before the candidate was made"
+    ended = enter(Outcome(active.status, 0), RolloutPhase.SUPERSEDED, obs.now_s)
+    ended = say(ended, Reason.NEW_REVISION, text)
+    return Decision((*actions, WriteRollout(active.name, ended.status)), requeue_after_s=0)
+
+
+def _judged(
+    obs: Observation, active: ModelRollout, candidate: Revision, stable: Revision
+) -> Judged:
+    contest = Contest(
+        candidate=candidate.name,
+        stable=stable.name,
+        weight_since_s=from_wire(active.status.step.in_force_since),
+        traffic_since_s=from_wire(active.status.traffic_since),
+        step_index=active.status.step.index,
+    )
+    return judge(active.spec.policy, obs.evidence, obs.look, contest, obs.now_s)
+
+
+def _ensure_candidate(obs: Observation, candidate: Revision, outcome: Outcome) -> list[Action]:
+    actions: list[Action] = []
+    if not candidate.has_service:
+        manifest = revision.service(obs.deployment, candidate.name, candidate.hash)
+        actions.append(Create("Service", manifest))
+    if outcome.replicas is not None and outcome.replicas != candidate.replicas:
+        actions.append(Scale(candidate.name, outcome.replicas))
+    return actions + keeping.record_digest(obs, candidate)
+
+
+def _moves(course: Course, outcome: Outcome) -> list[Action]:
+    route = course.obs.route
+    target = outcome.weight_pct
+    if target == 0:
+        settled = route.at_rest and route.in_shape
+        return [] if settled else [SetWeights("", 0)]
+    if course.weight_pct == target and route.in_shape:
+        return []
+    return [SetWeights(course.candidate.name, target)]
+
+
+def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
+    judged = course.judged
+    status = outcome.status.model_copy(
+        update={"weight_pct": outcome.weight_pct} | judged.as_status(course.now_s)
+    )
+    interval_s = course.obs.defaults.checkpoint_interval_s
+    if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
+        return []
+    actions: list[Action] = [WriteRollout(course.rollout.name, status)]
+    if status.phase == RolloutPhase.ROLLED_BACK:
+        verdict = f"RolledBack: {status.reason}"
+        actions.append(Annotate(course.candidate.name, {labels.VERDICT: verdict}))
+    return actions
+
+
+def _news(course: Course, outcome: Outcome) -> list[Action]:
+    return [
+        Emit(
+            f"{course.rollout.name}-{made.action}-{outcome.status.step.index}",
+            made.reason,
+            f"{course.candidate.name}: {made.message}",
+            warning=made.action == "RollingBack",
+        )
+        for made in outcome.news
+    ]
