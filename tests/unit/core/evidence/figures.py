@@ -1,6 +1,6 @@
 """The measured figures of docs/reference/evidence.md: `PYTHONPATH=tests python -m` this module.
 
-It takes about four minutes of one core. The seeds are fixed and no two cells share one.
+It takes about three minutes of one core. The seeds are fixed and no two cells share one.
 """
 # ruff: noqa: T201 - a program whose purpose is to print
 
