@@ -5,7 +5,7 @@ from typing import Any
 
 from rampway.core import deltas, evidence
 from rampway.core.evidence import BoundPair
-from rampway.core.judging import EvidenceState
+from rampway.core.judged import EvidenceState
 from rampway.core.paired import PairedState
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.api.rollout import Decision, ModelRolloutStatus
 from rampway.core.instants import from_wire, to_wire
-from rampway.core.judging import Judged
+from rampway.core.judged import Judged
 from rampway.core.observation import Observation, Revision
 
 MAX_DECISIONS = 40

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from rampway.api.conditions import Reason
 from rampway.core.observation import Crash, Revision
 
-
 TOO_MANY = 2
 """So many crashed containers are no accident (B25)."""
 

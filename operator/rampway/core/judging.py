@@ -1,16 +1,14 @@
 """The checks of a rollout: evidence so far and a new look come in, answers come out (B17-B21)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.api.rollout import CheckStatus
 from rampway.core import paired, thresholds
 from rampway.core.deltas import Delta, Ledger, advance, start_ledger
-from rampway.core.instants import brief, to_wire
-from rampway.core.paired import PairedState
+from rampway.core.instants import brief
+from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 
 if TYPE_CHECKING:
     from rampway.core.counters import Scrape
@@ -24,128 +22,6 @@ LEAST_RATE_PER_S = 0.01
 """Slower traffic than this is called none: a time told from it would be a joke."""
 SETTLE_S = 1.0
 """A weight reaches the last proxy this long after the gateway accepted it."""
-
-
-class CheckState(StrEnum):
-    """What a check answers."""
-
-    PASS = "Pass"  # noqa: S105 - no password
-    FAIL = "Fail"
-    WAITING = "Waiting"
-    UNKNOWN = "Unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """One check's answer, with a sentence.
-
-    Attributes:
-        at_once: A failure that puts back all traffic at once (B24: errors).
-        mistake: The user's query is wrong, and how (B21); empty otherwise.
-    """
-
-    name: str
-    state: CheckState
-    message: str
-    at_once: bool = False
-    mistake: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceState:
-    """Evidence of one rollout so far; what a checkpoint holds (B32).
-
-    Attributes:
-        seen_s: Until when the metrics were read.
-        ledger: Last accepted counters of each pod.
-        paired: State of each comparison with stable, by check.
-        breaches: Since when a threshold's value is outside its limits, by check.
-        step_index: Step that `step_requests` belongs to.
-        step_requests: First attempts that the candidate answered in this step.
-        rate_per_s: Candidate's requests per second, smoothed; for telling how long is left.
-        last_scrape_s: Time of the newest scrape, by revision.
-        cutoff_s: Scrapes up to here belong to an earlier weight.
-    """
-
-    seen_s: float
-    ledger: Ledger
-    paired: Mapping[str, PairedState] = field(default_factory=dict)
-    breaches: Mapping[str, float] = field(default_factory=dict)
-    step_index: int = 0
-    step_requests: int = 0
-    rate_per_s: float = 0.0
-    last_scrape_s: Mapping[str, float] = field(default_factory=dict)
-    cutoff_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The answers of all checks at one pass.
-
-    Attributes:
-        state: Evidence from now on; None while no look was taken.
-        checkpoint: The same as text, for the rollout's status.
-    """
-
-    state: EvidenceState | None
-    results: tuple[CheckResult, ...]
-
-    @property
-    def failed(self) -> CheckResult | None:
-        """The first check that failed."""
-        return next((r for r in self.results if r.state is CheckState.FAIL), None)
-
-    @property
-    def unknown(self) -> str:
-        """Why a check cannot tell, the first one's sentence; empty if all can."""
-        return self._first(CheckState.UNKNOWN)
-
-    @property
-    def waiting(self) -> str:
-        """What a check waits for, the first one's sentence; empty if none does."""
-        return self._first(CheckState.WAITING)
-
-    @property
-    def mistake(self) -> str:
-        """What is wrong with a user's query; empty if nothing is."""
-        return next((f"check {r.name}: {r.mistake}" for r in self.results if r.mistake), "")
-
-    @property
-    def requests(self) -> int:
-        """First attempts that the candidate answered in this step."""
-        return self.state.step_requests if self.state else 0
-
-    def as_status(self, now_s: float) -> dict[str, object]:
-        """Return the fields of the rollout's status that tell of the checks."""
-        from rampway.core.checkpoint import to_text
-
-        found = tuple(
-            CheckStatus(name=r.name, state=r.state.value, message=r.message) for r in self.results
-        )
-        evidence = to_text(self.state) if self.state else ""
-        return {"checks": found, "checked_at": to_wire(now_s), "evidence": evidence}
-
-    def _first(self, state: CheckState) -> str:
-        return next((f"{r.name}: {r.message}" for r in self.results if r.state is state), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """Who is judged, and under which weight.
-
-    Attributes:
-        candidate: Name of the candidate's revision.
-        stable: Name of stable's revision.
-        weight_since_s: Since when the step's weight is in force; None while it is not.
-        traffic_since_s: Since when the candidate gets requests at all; None while it does not.
-        step_index: The step that runs.
-    """
-
-    candidate: str
-    stable: str
-    weight_since_s: float | None
-    traffic_since_s: float | None
-    step_index: int
 
 
 def judge(

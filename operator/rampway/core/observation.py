@@ -7,7 +7,7 @@ from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
-from rampway.core.judging import EvidenceState
+from rampway.core.judged import EvidenceState
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rampway.core import keeping, revision
 from rampway.core.actions import Action, Create, PointService, Scale, WriteStatus
-from rampway.core.judging import EvidenceState
+from rampway.core.judged import EvidenceState
 from rampway.core.observation import Observation, Revision
 from rampway.core.standing import Standing, project
 from rampway.core.writing import status_is_news

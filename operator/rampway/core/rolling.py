@@ -3,11 +3,14 @@
 from rampway.api import labels
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
+from rampway.api.rollout import CheckStatus
 from rampway.core import keeping, passes, revision, rollout
 from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetWeights, WriteRollout
+from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
 from rampway.core.instants import from_wire, to_wire
-from rampway.core.judging import Contest, Judged, judge
+from rampway.core.judged import Contest, Judged
+from rampway.core.judging import judge
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
 from rampway.core.standing import Standing
@@ -143,7 +146,7 @@ def _moves(course: Course, outcome: Outcome) -> list[Action]:
 def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     judged = course.judged
     status = outcome.status.model_copy(
-        update={"weight_pct": outcome.weight_pct} | judged.as_status(course.now_s)
+        update={"weight_pct": outcome.weight_pct} | _checks(judged, course.now_s)
     )
     interval_s = course.obs.defaults.checkpoint_interval_s
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
@@ -153,6 +156,15 @@ def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
         verdict = f"RolledBack: {status.reason}"
         actions.append(Annotate(course.candidate.name, {labels.VERDICT: verdict}))
     return actions
+
+
+def _checks(judged: Judged, now_s: float) -> dict[str, object]:
+    """Return the fields of the rollout's status that tell of the checks."""
+    found = tuple(
+        CheckStatus(name=r.name, state=r.state.value, message=r.message) for r in judged.results
+    )
+    evidence = to_text(judged.state) if judged.state else ""
+    return {"checks": found, "checked_at": to_wire(now_s), "evidence": evidence}
 
 
 def _news(course: Course, outcome: Outcome) -> list[Action]:

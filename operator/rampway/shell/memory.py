@@ -5,7 +5,7 @@ Evidence is rebuilt from its checkpoint and the metrics, a refusal by asking aga
 
 from dataclasses import dataclass, field
 
-from rampway.core.judging import EvidenceState
+from rampway.core.judged import EvidenceState
 
 
 @dataclass(slots=True)

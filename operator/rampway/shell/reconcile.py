@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from rampway.api.parse import ModelRollout, Unparseable, parse_deployment
-from rampway.core.decide import Decision, decide
+from rampway.core.decide import decide
 from rampway.core.observation import Observation
+from rampway.core.passes import Decision
 from rampway.core.queries import fill
 from rampway.kube.base import KubeApi
 from rampway.kube.errors import NotFound

@@ -14,7 +14,7 @@ from rampway.cli.facts import Facts
 from rampway.core.checkpoint import to_text
 from rampway.core.deltas import start_ledger
 from rampway.core.instants import to_wire
-from rampway.core.judging import EvidenceState
+from rampway.core.judged import EvidenceState
 from rampway.core.revision import revision_hash
 from rampway.kube import kinds
 from rampway.kube.kinds import Kind

@@ -1,0 +1,119 @@
+"""What the checks work with and what they answer: data, no rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rampway.core.deltas import Ledger
+from rampway.core.paired import PairedState
+
+
+class CheckState(StrEnum):
+    """What a check answers."""
+
+    PASS = "Pass"  # noqa: S105 - no password
+    FAIL = "Fail"
+    WAITING = "Waiting"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check's answer, with a sentence.
+
+    Attributes:
+        at_once: A failure that puts back all traffic at once (B24: errors).
+        mistake: The user's query is wrong, and how (B21); empty otherwise.
+    """
+
+    name: str
+    state: CheckState
+    message: str
+    at_once: bool = False
+    mistake: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceState:
+    """Evidence of one rollout so far; what a checkpoint holds (B32).
+
+    Attributes:
+        seen_s: Until when the metrics were read.
+        ledger: Last accepted counters of each pod.
+        paired: State of each comparison with stable, by check.
+        breaches: Since when a threshold's value is outside its limits, by check.
+        step_index: Step that `step_requests` belongs to.
+        step_requests: First attempts that the candidate answered in this step.
+        rate_per_s: Candidate's requests per second, smoothed; for telling how long is left.
+        last_scrape_s: Time of the newest scrape, by revision.
+        cutoff_s: Scrapes up to here belong to an earlier weight.
+    """
+
+    seen_s: float
+    ledger: Ledger
+    paired: Mapping[str, PairedState] = field(default_factory=dict)
+    breaches: Mapping[str, float] = field(default_factory=dict)
+    step_index: int = 0
+    step_requests: int = 0
+    rate_per_s: float = 0.0
+    last_scrape_s: Mapping[str, float] = field(default_factory=dict)
+    cutoff_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The answers of all checks at one pass.
+
+    Attributes:
+        state: Evidence from now on; None while no look was taken.
+    """
+
+    state: EvidenceState | None
+    results: tuple[CheckResult, ...]
+
+    @property
+    def failed(self) -> CheckResult | None:
+        """The first check that failed."""
+        return next((r for r in self.results if r.state is CheckState.FAIL), None)
+
+    @property
+    def unknown(self) -> str:
+        """Why a check cannot tell, the first one's sentence; empty if all can."""
+        return self._first(CheckState.UNKNOWN)
+
+    @property
+    def waiting(self) -> str:
+        """What a check waits for, the first one's sentence; empty if none does."""
+        return self._first(CheckState.WAITING)
+
+    @property
+    def mistake(self) -> str:
+        """What is wrong with a user's query; empty if nothing is."""
+        return next((f"check {r.name}: {r.mistake}" for r in self.results if r.mistake), "")
+
+    @property
+    def requests(self) -> int:
+        """First attempts that the candidate answered in this step."""
+        return self.state.step_requests if self.state else 0
+
+    def _first(self, state: CheckState) -> str:
+        return next((f"{r.name}: {r.message}" for r in self.results if r.state is state), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Who is judged, and under which weight.
+
+    Attributes:
+        candidate: Name of the candidate's revision.
+        stable: Name of stable's revision.
+        weight_since_s: Since when the step's weight is in force; None while it is not.
+        traffic_since_s: Since when the candidate gets requests at all; None while it does not.
+        step_index: The step that runs.
+    """
+
+    candidate: str
+    stable: str
+    weight_since_s: float | None
+    traffic_since_s: float | None
+    step_index: int
