@@ -12,6 +12,7 @@ from contract.metrics_place import (
     PrometheusPlace,
     running_prometheus,
 )
+from prometheus_api_client import PrometheusConnect
 
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
@@ -99,6 +100,24 @@ async def test_b20_every_scrape_is_seen_once_in_order(place: Place) -> None:
     assert [ok for _, ok in said(found, other)] == [0, 10, 20, 30]
     assert [s.at_s for s in found] == sorted(s.at_s for s in found)
     assert len({(s.pod, s.at_s) for s in found}) == len(found)
+
+
+async def test_b20_an_independent_reader_finds_the_same(prometheus: Prometheus) -> None:
+    """B20: what prometheus-api-client reads of a counter is what our scrapes say, one by one."""
+    place = PrometheusPlace(prometheus, f"space-{next(NUMBERS)}")
+    one = pod(place)
+    place.add(one)
+    for _ in range(3):
+        one.serve(ok=1)
+        now_s = await place.scraped()
+    ours = await place.source.scrapes([one.key], now_s - 60, now_s)
+    labels = f'namespace="{place.namespace}",outcome="ok",attempt="first"'
+    query = f"rampway_requests_total{{{labels}}}[60s]"
+    (series,) = PrometheusConnect(prometheus.url).custom_query(query, {"time": f"{now_s:.3f}"})
+    theirs = [(float(at_s), int(count)) for at_s, count in series["values"]]
+    assert [(s.at_s, s.outcomes["ok"]) for s in ours] == theirs
+    await place.source.close()
+    place.clear()
 
 
 async def test_b20_window_is_open_below_and_closed_above(place: Place) -> None:
