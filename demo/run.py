@@ -1,0 +1,89 @@
+"""The demo from end to end: `make demo`, or `python -m demo.run` once the cluster is up.
+
+It ends with one line of JSON; the exit code is 0 only if everything came out as promised.
+"""
+
+import sys
+import time
+from typing import Any
+
+from demo import install, models, story
+from demo.cluster import WORK, DemoError, Kubectl, environment, images
+from demo.figures import Result
+from demo.story import heading
+from demo.traffic import RATE_PER_S, traffic
+
+INTERRUPTED = 130
+NEXT = """\
+The cluster stays up, without traffic from now on. Try for example, after
+  eval "$(python3 -m tools.localcluster env)"; export PATH="$PWD/.venv/bin:$PATH"
+the commands
+  kubectl rampway status digits -n demo            # the whole picture
+  kubectl get modeldeployments,modelrollouts -n demo
+  kubectl describe modelrollouts -n demo           # every decision, and why
+  kubectl apply -f build/demo/v2.yaml              # back to v2: at once, its pods run
+  kubectl get httproute digits -n demo -o yaml     # how the traffic is split
+  make cluster-down                                # remove the cluster
+The manifests are in build/demo/, every answer the client got in build/demo/answers.jsonl."""
+
+
+def main() -> int:
+    """Run the demo; return 0 if all went as promised."""
+    began_s = time.monotonic()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text file
+    try:
+        result = _run()
+    except DemoError as failure:
+        print(f"\nThe demo stopped: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. The cluster stays as it is; `make demo` starts anew.", file=sys.stderr
+        )
+        return INTERRUPTED
+    heading(f"Done in {time.monotonic() - began_s:.0f} s")
+    print(NEXT)
+    broken = result.broken_promises()
+    for sentence in broken:
+        print(f"NOT AS PROMISED: {sentence}", file=sys.stderr, flush=True)
+    print(result.line(), flush=True)
+    return 1 if broken else 0
+
+
+def _run() -> Result:
+    WORK.mkdir(parents=True, exist_ok=True)
+    kube = Kubectl(environment())
+    install.begin_cleaning(kube)
+    manifest = _train()
+    heading("Rampway and Prometheus")
+    names = images(kube.env)
+    install.install_operator(kube, names)
+    heading("A namespace with a Gateway and a model store")
+    install.finish_cleaning(kube)
+    install.make_store(kube, names)
+    install.write_deployments(manifest)
+    install.await_operator(kube)
+    install.await_store(kube)
+    v1 = story.first(kube)
+    heading(f"From now on {RATE_PER_S} requests a second go through the gateway")
+    with traffic(kube, WORK / "models" / "holdout.jsonl", WORK / "answers.jsonl") as client:
+        return story.tell(kube, client, v1)
+
+
+def _train() -> dict[str, Any]:
+    heading("Training four models on handwritten digits (some 15 s)")
+    try:
+        manifest = models.train(WORK / "models")
+    except RuntimeError as err:
+        raise DemoError(f"training: {err}") from err
+    for version, facts in manifest["models"].items():
+        print(
+            f"  {version}: {facts['accuracy']:.1%} of held-out digits right, raises on "
+            f"{facts['raising_share']:.1%}, {facts['predict_ms']:.1f} ms per prediction"
+        )
+    print(f"  v4 takes {manifest['slowdown_v4']:.1f} times as long as v2")
+    return manifest
+
+
+if __name__ == "__main__":
+    sys.exit(main())
