@@ -6,6 +6,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.api.rollout import Decision, ModelRolloutStatus
+from rampway.core import capacity
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.judged import Judged
 from rampway.core.observation import Observation, Revision
@@ -68,6 +69,11 @@ class Course:
         After a restart the evidence may already say that the candidate does harm.
         """
         return not self.policy.checks or self.obs.look is not None
+
+    def pods_for(self, weight_pct: int) -> int:
+        """Return the pods that the candidate must have; what it has already it keeps (B4)."""
+        need = capacity.replicas_for(weight_pct, self.replicas)
+        return min(self.replicas, max(need, self.candidate.replicas))
 
     def since_s(self, instant: str) -> float:
         """Return the seconds since an instant of the status, 0 where it is not set."""

@@ -164,10 +164,13 @@ def _paired(
     if mine is None or not mine.processes:
         text = "waits until stable has answered 100 requests"
         return CheckResult(check.name, CheckState.WAITING, text)
-    missing = paired.missing(policy, check, mine)
-    if missing == 0:
-        return CheckResult(check.name, CheckState.PASS, paired.calm_sentence(check, mine))
     text = paired.calm_sentence(check, mine)
+    missing = paired.missing(policy, check, mine)
+    if missing == 0 and paired.leans_to_harm(check, mine):
+        more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
+        return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
+    if missing == 0:
+        return CheckResult(check.name, CheckState.PASS, text)
     if missing is None:
         more = "cannot yet tell how many more requests are needed"
     else:

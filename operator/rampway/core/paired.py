@@ -16,6 +16,10 @@ _ERRORS = ((0.7, SERVER_ERRORS), (0.3, CLIENT_ERRORS))
 does harm too; bad clients reach both revisions alike."""
 
 
+LEANING = 10.0
+"""An e-value from here on speaks for harm."""
+
+
 @dataclass(frozen=True, slots=True)
 class PairedState:
     """Evidence of one comparison.
@@ -106,6 +110,14 @@ def log_e(check: Check, state: PairedState) -> float:
         return 0.0
     parts = zip(shares(check, state), (p.log_e() for p in state.processes), strict=True)
     return evidence.log_average(list(parts))
+
+
+def leans_to_harm(check: Check, state: PairedState) -> bool:
+    """Whether the evidence speaks for harm without proving it: no time to pass a check.
+
+    A harmless candidate is there with a chance under 1/LEANING at any time, and leaves again.
+    """
+    return log_e(check, state) >= math.log(LEANING)
 
 
 def culprits(policy: Policy, states: Mapping[str, PairedState]) -> frozenset[str]:

@@ -83,7 +83,7 @@ def _starting(course: Course) -> Outcome:
     """Bring the candidate up for the first step."""
     first = course.policy.steps[0]
     need = capacity.replicas_for(first.weight_pct, course.replicas)
-    outcome = Outcome(course.status, 0, replicas=need)
+    outcome = Outcome(course.status, 0, replicas=course.pods_for(first.weight_pct))
     late = _deadline(course)
     if late is not None:
         return _retreat(outcome, course, late, P.ROLLED_BACK)

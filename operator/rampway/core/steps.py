@@ -25,19 +25,18 @@ def begin(outcome: Outcome, course: Course, index: int) -> Outcome:
         }
     )
     weight = min(step.weight_pct, capacity.weight_for(course.candidate.ready, course.replicas))
-    need = capacity.replicas_for(step.weight_pct, course.replicas)
-    return _give(replace(outcome, status=status, replicas=need), course, weight)
+    pods = course.pods_for(step.weight_pct)
+    return _give(replace(outcome, status=status, replicas=pods), course, weight)
 
 
 def hold_weight(course: Course) -> Outcome:
     """Return the outcome that keeps the step's weight, as far as ready pods carry it (B6)."""
     step = course.policy.steps[course.status.step.index]
-    need = capacity.replicas_for(step.weight_pct, course.replicas)
     allowed = capacity.weight_for(course.candidate.ready, course.replicas)
     target = min(step.weight_pct, allowed)
     if target > course.weight_pct and not course.may_raise:
         target = course.weight_pct
-    outcome = Outcome(course.status, target, replicas=need)
+    outcome = Outcome(course.status, target, replicas=course.pods_for(step.weight_pct))
     in_force = (
         target == course.weight_pct == step.weight_pct and course.obs.route.accepted
     )
