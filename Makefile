@@ -24,8 +24,8 @@ check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
 	@$(call step,import-linter,$(BIN)/lint-imports > build/imports.log || { cat build/imports.log; false; },imports go down only: docs/architecture.md)
 	@$(call step,CRDs,$(CRDS) --check,run 'make crds' and commit what it writes)
 
-unit: venv ## Unit, contract and simulation tests with branch coverage (no cluster)
-	@$(call step,tests without a cluster,$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -q && $(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
+unit: venv cluster-up ## Unit, contract and simulation tests with branch coverage (contract: a real Prometheus)
+	@$(call step,unit and contract and simulation tests,$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -q && $(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
 cluster-test: venv cluster-up images ## The tests on the real cluster
 	@$(call step,tests on the cluster,eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q tests/cluster,see the failures above; the cluster is still up: $(CLUSTER_TOOL) status)

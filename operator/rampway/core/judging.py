@@ -71,7 +71,8 @@ def _take_in(
         # Pods are scraped at different moments: what one revision counted waits, unread, until
         # the other has counted too. Whether to wait depends on requests only, never on events.
         return replace(state, last_scrape_s=newest)
-    paired_states = paired.start(policy.checks, state.paired, ledger, contest.stable)
+    # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
+    paired_states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
     changed = cutoff_s != state.cutoff_s
     updated = {
         check.name: paired.update(

@@ -16,6 +16,8 @@ BASELINE_S = 120.0
 """How far back the first look reads: the newest scrape of every pod lies within."""
 OVERLAP_S = 30.0
 """A scrape can be stored later than its time: what was read is read again, and counts once."""
+SHARED_S = 15.0
+"""Windows begin at multiples of this, so that rollouts share their queries."""
 LONGEST_WINDOW_S = 600.0
 """After a long absence evidence is caught up in pieces of this length."""
 QUERIES_AT_ONCE = 8
@@ -123,8 +125,6 @@ def _window(interest: Interest, now_s: float) -> tuple[float, float]:
     """Return from when to when to read; rounded, so that rollouts share their queries."""
     if interest.seen_s is None:
         return now_s - BASELINE_S, now_s
-    since_s = interest.seen_s - OVERLAP_S
-    if now_s - since_s <= BASELINE_S:
-        return now_s - BASELINE_S, now_s
+    since_s = (interest.seen_s - OVERLAP_S) // SHARED_S * SHARED_S
     return since_s, min(now_s, since_s + LONGEST_WINDOW_S)
 
