@@ -4,7 +4,7 @@ from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
-from rampway.core import keeping, passes, revision, rolling
+from rampway.core import keeping, passes, revision, rolling, verdict
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -18,6 +18,7 @@ from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
 from rampway.core.standing import Standing
+from rampway.core.verdict import Verdict
 
 
 def decide(obs: Observation) -> Decision:
@@ -26,11 +27,13 @@ def decide(obs: Observation) -> Decision:
         return Decision(())  # everything goes by owner references (B34)
     if obs.conflict:
         return _refuse(obs)
-    stable = obs.stable
-    if stable is None:
-        return _first(obs)
+    stable, active = obs.stable, obs.active
     desired = revision.revision_hash(obs.deployment.spec)
-    active = obs.active
+    recalled = rolling.recall(obs, active) if active else None
+    if recalled is not None:
+        return recalled
+    if stable is None:
+        return _without_stable(obs, desired)
     if active is not None and active.spec.candidate.revision == stable.hash:
         return rolling.finish(obs, active, stable)
     if active is not None:
@@ -48,6 +51,21 @@ def _refuse(obs: Observation) -> Decision:
     )
     standing = Standing.refused(Reason.ROUTE_CONFLICT, text)
     return Decision(passes.write_status(obs, standing), requeue_after_s=30.0)
+
+
+def _without_stable(obs: Observation, desired: str) -> Decision:
+    """Nothing is stable: a first apply, unless this very revision is on trial or was refused."""
+    under_way = obs.active is not None and obs.active.spec.candidate.revision == desired
+    refused = _refusal(obs, desired)
+    if not under_way and refused is None:
+        return _first(obs)
+    words = f"was rolled back ({refused.message})" if refused else "has not passed its rollout"
+    text = (
+        f"stable's Deployment is gone, and {labels.revision_name(obs.deployment.name, desired)} "
+        f"{words}, so it is not promoted unchecked. Set spec.model and spec.server back to what "
+        "served before"
+    )
+    return Decision(passes.write_status(obs, Standing.lost(desired, text)), requeue_after_s=30.0)
 
 
 def _first(obs: Observation) -> Decision:
@@ -83,16 +101,10 @@ def _first(obs: Observation) -> Decision:
 
 def _consider(obs: Observation, stable: Revision, desired: str) -> Decision:
     """The spec names another revision than stable, and no rollout is under way."""
-    last = obs.last
-    refused = (
-        last is not None
-        and last.spec.candidate.revision == desired
-        and last.status.phase == RolloutPhase.ROLLED_BACK
-        and not last.status.moved_on
-    )
-    if refused and last is not None:  # B26: not tried again until the spec changes
-        standing = Standing.rolled_back(last, stable)
-        return _maintain(obs, stable, standing)
+    refused = _refusal(obs, desired)
+    if refused is not None:  # B26: not tried again until the spec changes
+        bad = labels.revision_name(obs.deployment.name, desired)
+        return _maintain(obs, stable, Standing.rolled_back(refused, desired, bad, stable))
     if obs.deployment.spec.paused:
         text = f"revision {desired} is recorded; its rollout starts when spec.paused is false"
         return _maintain(obs, stable, Standing.paused(desired, text))
@@ -101,6 +113,20 @@ def _consider(obs: Observation, stable: Revision, desired: str) -> Decision:
     made = Create("ModelRollout", _manifest(obs, stable, desired, attempt))
     news = Emit(f"start-{name}", Reason.CANDIDATE_STARTING, f"rollout {name} begins")
     return Decision((made, news), requeue_after_s=0)
+
+
+def _refusal(obs: Observation, desired: str) -> Verdict | None:
+    """Return why a revision is not tried again, None if it may be.
+
+    The latest rollout knows. Where none of this revision is left, its Deployment does (B1).
+    """
+    if not any(r.spec.candidate.revision == desired for r in obs.rollouts):
+        return verdict.read(obs.revision(desired))
+    last = obs.rollouts[-1]
+    refused = last.status.phase == RolloutPhase.ROLLED_BACK and not last.status.moved_on
+    if not refused or last.spec.candidate.revision != desired:
+        return None
+    return Verdict(Reason(last.status.reason), last.name, last.status.message)
 
 
 def _manifest(obs: Observation, stable: Revision, desired: str, attempt: int) -> dict[str, object]:
@@ -138,10 +164,12 @@ def _maintain(obs: Observation, stable: Revision, standing: Standing) -> Decisio
 
 
 def _moved_on(obs: Observation) -> list[Action]:
-    """Note on a failed rollout that the spec has changed since: its content may be tried again."""
+    """Note what failed before the spec changed: its content may be tried again."""
     desired = revision.revision_hash(obs.deployment.spec)
+    past = [r for r in obs.revisions if r.hash != desired and verdict.read(r)]
+    noted: list[Action] = [Annotate(r.name, {labels.VERDICT: verdict.moved_on(r)}) for r in past]
     last = obs.last
     if last is None or last.status.moved_on or last.spec.candidate.revision == desired:
-        return []
+        return noted
     status = last.status.model_copy(update={"moved_on": True})
-    return [WriteRollout(last.name, status)]
+    return [*noted, WriteRollout(last.name, status)]

@@ -4,7 +4,7 @@ from rampway.api import labels
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus
-from rampway.core import keeping, passes, revision, rollout
+from rampway.core import keeping, passes, revision, rollout, verdict
 from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetWeights, WriteRollout
 from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
@@ -14,6 +14,7 @@ from rampway.core.judging import judge
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
 from rampway.core.standing import Standing
+from rampway.core.verdict import Verdict
 from rampway.core.writing import rollout_is_news
 
 
@@ -38,6 +39,16 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
     status = ended.status.model_copy(update={"weight_pct": 100})
     news = Emit(f"promoted-{active.name}", Reason.PROMOTED, text)
     return Decision((*actions, WriteRollout(active.name, status), news), requeue_after_s=0)
+
+
+def recall(obs: Observation, active: ModelRollout) -> Decision | None:
+    """Restore the end of a rollout that lost its status, where its verdict outlived it (B1)."""
+    found = verdict.read(obs.revision(active.spec.candidate.revision))
+    if active.status.phase or found is None or found.rollout != active.name:
+        return None
+    ended = enter(Outcome(active.status, 0), RolloutPhase.ROLLED_BACK, obs.now_s)
+    ended = say(ended, found.reason, found.message)
+    return Decision((WriteRollout(active.name, ended.status),), requeue_after_s=0)
 
 
 def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str) -> Decision:
@@ -151,11 +162,12 @@ def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     interval_s = course.obs.defaults.checkpoint_interval_s
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
         return []
-    actions: list[Action] = [WriteRollout(course.rollout.name, status)]
-    if status.phase == RolloutPhase.ROLLED_BACK:
-        verdict = f"RolledBack: {status.reason}"
-        actions.append(Annotate(course.candidate.name, {labels.VERDICT: verdict}))
-    return actions
+    wrote = WriteRollout(course.rollout.name, status)
+    if status.phase != RolloutPhase.ROLLED_BACK:
+        return [wrote]
+    found = Verdict(Reason(status.reason), course.rollout.name, status.message)
+    # The verdict first: once the status says that it is over, nobody comes back to write it.
+    return [Annotate(course.candidate.name, {labels.VERDICT: found.written()}), wrote]
 
 
 def _checks(judged: Judged, now_s: float) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from rampway.api import labels
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
@@ -10,6 +9,7 @@ from rampway.core import steps
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
+from rampway.core.verdict import Verdict
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
@@ -66,17 +66,19 @@ class Standing:
         return cls(Phase.HEALTHY, Reason.AT_REST, text, TRUE)
 
     @classmethod
-    def rolled_back(cls, last: ModelRollout, stable: Revision) -> "Standing":
+    def rolled_back(cls, why: Verdict, candidate: str, name: str, stable: Revision) -> "Standing":
         """The spec's revision was refused by evidence; it is named until the spec changes (B26)."""
-        bad = last.spec.candidate
         text = (
-            f"{labels.revision_name(last.spec.deployment, bad.revision)} was rolled back: "
-            f"{last.status.message}. {stable.name} serves. Not tried again until the spec changes"
+            f"{name} was rolled back: {why.message}. {stable.name} serves. "
+            "Not tried again until the spec changes"
         )
-        reason = Reason(last.status.reason)
-        return cls(
-            Phase.ROLLED_BACK, reason, text, FALSE, bad.revision, last.name, stalled=True
-        )
+        phase = Phase.ROLLED_BACK
+        return cls(phase, why.reason, text, FALSE, candidate, why.rollout, stalled=True)
+
+    @classmethod
+    def lost(cls, candidate: str, text: str) -> "Standing":
+        """Stable is gone, and the spec's revision must not take its place."""
+        return cls(Phase.DEGRADED, Reason.NO_READY_POD, text, FALSE, candidate, stalled=True)
 
     @classmethod
     def paused(cls, desired: str, text: str) -> "Standing":
@@ -191,7 +193,9 @@ def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
         text = f"no pod of stable {stable.name} is ready"
         ready = (FALSE, Reason.NO_READY_POD, f"{text}: {stable.trouble}".rstrip(": "))
     else:
-        ready = (FALSE, Reason.FIRST_REVISION, standing.message)
+        lost = standing.phase == Phase.DEGRADED
+        why = Reason.NO_READY_POD if lost else Reason.FIRST_REVISION
+        ready = (FALSE, why, standing.message)
     moving = standing.phase in {Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK}
     about = (standing.reason, standing.message)
     wanted = {
