@@ -98,6 +98,11 @@ class Stage:
             self.world.step()
             self._watch()
 
+    def heal(self) -> None:
+        """The harm is over: once the data plane knows too, no request may fail again."""
+        self.run(3)
+        self.harmed = False
+
     def until(self, met: Callable[[], bool], within_s: int = 300) -> int:
         """Let time go on until something is so; return after how many seconds it was."""
         for second in range(within_s + 1):
