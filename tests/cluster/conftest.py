@@ -1,16 +1,36 @@
-"""What the cluster tests share: kubectl, pointed at the cluster that KUBECONFIG names."""
+"""What the cluster tests share: kubectl, one installation, a namespace for each test."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from secrets import token_hex
 
 import pytest
+from cluster import caller, models, recorder
+from cluster.bench import Bench, set_up
+from cluster.caller import Caller
+from cluster.recorder import Recorder
+from cluster.subject import Subject
+
+FAILED = pytest.StashKey[bool]()
+Calling = Callable[..., AbstractContextManager[Caller]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of the tests that need a cluster."""
     config.addinivalue_line("markers", "cluster: needs a Kubernetes cluster")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Remember that a test failed, so that its fixtures tell what the cluster looked like."""
+    report = yield
+    if call.excinfo is not None:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +49,60 @@ def kubectl() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def bench(kubectl: Callable[..., subprocess.CompletedProcess[str]]) -> Iterator[Bench]:
+    """Give one installation of everything for the whole session."""
+    answer = kubectl("version")
+    if answer.returncode:
+        pytest.fail(f"no cluster answers: {answer.stderr.strip()}; run `make cluster-up`")
+    made = set_up(models.make)
+    yield made
+    made.kube.drop_namespace(made.home)
+
+
+def _subject(bench: Bench, stem: str) -> Subject:
+    name = f"{stem}-{token_hex(2)}"
+    namespace = f"rampway-test-{name}"
+    bench.kube.make_namespace(namespace)
+    return Subject(bench, namespace, name)
+
+
+@pytest.fixture
+def subject(bench: Bench, request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """Give a ModelDeployment's name in a namespace of the test's own."""
+    made = _subject(bench, "m")
+    yield made
+    if request.node.stash.get(FAILED, False):
+        print(made.tell())  # noqa: T201 - pytest shows it with the failure
+    bench.kube.drop_namespace(made.namespace)
+
+
+@pytest.fixture(scope="module")
+def story(bench: Bench, request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """Give a ModelDeployment's name that all tests of a module share."""
+    made = _subject(bench, "s")
+    before = request.session.testsfailed
+    yield made
+    if request.session.testsfailed > before:
+        print(made.tell())  # noqa: T201 - as above
+    bench.kube.drop_namespace(made.namespace)
+
+
+@pytest.fixture
+def calling(bench: Bench, subject: Subject, tmp_path: Path) -> Calling:
+    """Return a context manager under which requests go to the test's model."""
+
+    def begin(rate_per_s: float = caller.RATE_PER_S) -> AbstractContextManager[Caller]:
+        out = tmp_path / "answers.jsonl"
+        return caller.calling(bench, subject.name, out, subject.tell, rate_per_s)
+
+    return begin
+
+
+@pytest.fixture
+def recorded(bench: Bench, subject: Subject, tmp_path: Path) -> Iterator[Recorder]:
+    """Record every change in the test's namespace."""
+    with recorder.recording(bench.kube, subject.namespace, tmp_path) as made:
+        yield made

@@ -1,0 +1,281 @@
+"""What the cluster tests stand on: one installation for all, and ways to ask and to wait."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from signal import SIGKILL
+from string import Template
+from typing import Any
+
+from demo import install
+from demo.cluster import LOCAL, ROOT, Kubectl, images, is_current
+
+SYSTEM = "rampway-system"
+WORK = ROOT / "build" / "cluster-tests"
+GATEWAY = "eg"
+POLL_S = 0.3
+COMMAND_S = 90.0
+OPERATOR = ("deployment/rampway-operator", "-n", SYSTEM)
+
+Obj = dict[str, Any]
+
+SHARED = Template("""\
+apiVersion: v1
+kind: Namespace
+metadata: {name: ${NAMESPACE}, labels: {rampway.dev/made-by: cluster-tests}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: ${GATEWAY}, namespace: ${NAMESPACE}}
+spec:
+  gatewayClassName: ${GATEWAY_CLASS}
+  listeners:
+    - {name: http, protocol: HTTP, port: 80, allowedRoutes: {namespaces: {from: All}}}
+""")
+
+
+class CommandFailed(AssertionError):  # noqa: N818 - named after what it is
+    """A command that a test needs failed; the message holds its own words."""
+
+
+class TooLate(AssertionError):  # noqa: N818 - named after what it is
+    """What a test waited for did not come; the message says how things stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kube:
+    """kubectl, every call bounded in time."""
+
+    env: Mapping[str, str]
+
+    def __call__(self, *words: str, given: str = "") -> str:
+        """Run kubectl with `given` as its input; return what it printed.
+
+        Raises:
+            CommandFailed: it failed.
+        """
+        done = self.run("kubectl", *words, given=given)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()
+            raise CommandFailed(f"`kubectl {shlex.join(words)}` said {done.returncode}: {said}")
+        return done.stdout
+
+    def run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run any program in the cluster's environment."""
+        return subprocess.run(
+            words, env=self.env, cwd=ROOT, input=given, capture_output=True, text=True,
+            check=False, timeout=COMMAND_S,
+        )  # fmt: skip
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start a program in the background; its output is read by `communicate`."""
+        return subprocess.Popen(
+            words, env=self.env, cwd=ROOT, stdin=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def json(self, *words: str) -> Any:
+        """Return what `kubectl … -o json` printed."""
+        return json.loads(self(*words, "-o", "json"))
+
+    def items(self, kinds: str, namespace: str, label: str = "") -> list[Obj]:
+        """Return all objects of some kinds in a namespace."""
+        words = ["get", kinds, "-n", namespace, *(["-l", label] if label else [])]
+        found: list[Obj] = self.json(*words)["items"]
+        return found
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects."""
+        wrapped = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self("apply", "-f", "-", given=json.dumps(wrapped))
+
+    def make_namespace(self, name: str) -> None:
+        """Make a namespace in which pods must be restricted."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        meta = {"name": name, "labels": {**labels, "rampway.dev/made-by": "cluster-tests"}}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+
+    def drop_namespace(self, name: str) -> None:
+        """Begin to delete a namespace; nobody waits for it."""
+        self("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's file in the store."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One installation of everything, shared by all tests of a session.
+
+    Attributes:
+        home: Namespace of the Gateway and the model store.
+        images: Names of the project's images, by target.
+        models: Files of the store, by name: v1 to v4 of the demo, and small ones.
+        holdout: Digits to ask for.
+    """
+
+    kube: Kube
+    home: str
+    images: Mapping[str, str]
+    models: Mapping[str, Model]
+    holdout: Path
+
+    @property
+    def store(self) -> str:
+        """Address of the model store."""
+        return f"http://model-store.{self.home}.svc"
+
+    def way_in(self) -> tuple[list[str], str]:
+        """Return what to put before a command that asks the Gateway, and the Gateway's URL."""
+        path = "jsonpath={.status.addresses[0].value}"
+        address = self.kube("get", "gateway", GATEWAY, "-n", self.home, "-o", path)
+        return ([] if is_current() else [*LOCAL, "enter"]), f"http://{address}:80"
+
+    def await_operator(self) -> None:
+        """Wait until the operator and Prometheus are there."""
+        install.await_operator(Kubectl(self.kube.env))
+
+    def install_operator(self) -> None:
+        """Install CRDs, operator and Prometheus, with short intervals."""
+        install.install_operator(Kubectl(self.kube.env), self.images)
+        self.await_operator()
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Scale the operator or Prometheus, and wait until it is so."""
+        self.kube("scale", f"deployment/{name}", "-n", SYSTEM, f"--replicas={replicas}")
+        label = f"app.kubernetes.io/name={name}"
+        if replicas:
+            self.await_operator()
+            return
+        until(
+            lambda: not self.kube.items("pods", SYSTEM, label),
+            f"no pod of {name} left", self.operator_log,
+        )  # fmt: skip
+
+    def operator_pod(self) -> Obj:
+        """Return the operator's pod."""
+        pods = self.kube.items("pods", SYSTEM, "app.kubernetes.io/name=rampway-operator")
+        return next(p for p in pods if "deletionTimestamp" not in p["metadata"])
+
+    def kill_operator(self) -> None:
+        """End the operator without a word: SIGKILL where its process can be reached from here."""
+        pod = self.operator_pod()
+        container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+        mine = [
+            int(at.parent.name) for at in Path("/proc").glob("[0-9]*/cgroup") if _in(at, container)
+        ]
+        if not mine:  # a cluster elsewhere
+            self.replace_operator()
+            return
+        for pid in mine:
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
+
+    def replace_operator(self) -> None:
+        """Delete the operator's pod without grace; its Deployment makes another."""
+        name = self.operator_pod()["metadata"]["name"]
+        self.kube("delete", "pod", name, "-n", SYSTEM, "--grace-period=0", "--force")
+
+    def operator_log(self) -> str:
+        """Return the operator's last lines."""
+        with suppress(CommandFailed):
+            return "operator: " + self.kube("logs", *OPERATOR, "--tail=40")
+        return "operator: no log to be had"
+
+
+def _in(cgroup: Path, container: str) -> bool:
+    """Whether a process of this machine belongs to a container, by its cgroup file."""
+    try:
+        return container in cgroup.read_text(encoding="ascii")
+    except OSError:
+        return False
+
+
+def until(
+    seen: Callable[[], Any], what: str, diagnosis: Callable[[], str], within_s: float = 60.0
+) -> Any:
+    """Wait until something is true and return it.
+
+    Raises:
+        TooLate: it never was; the message holds the diagnosis.
+    """
+    deadline_s = time.monotonic() + within_s
+    while not (found := seen()):
+        if time.monotonic() > deadline_s:
+            raise TooLate(f"not within {within_s:.0f} s: {what}\n{diagnosis()}")
+        time.sleep(POLL_S)
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return the environment with `kubectl rampway` on its PATH."""
+    env = dict(os.environ)
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    return env
+
+
+def set_up(models: Callable[[Path], Mapping[str, Model]]) -> Bench:
+    """Install everything and return the bench; `models` makes the store's files in a folder."""
+    kube = Kube(environment())
+    names = images(kube.env)
+    folder = WORK / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    home = f"rampway-bench-{token_hex(3)}"
+    install.install_operator(Kubectl(kube.env), names)
+    gateway_class = os.environ.get("GATEWAY_CLASS", "eg")
+    kube("apply", "-f", "-", given=SHARED.substitute(
+        NAMESPACE=home, GATEWAY=GATEWAY, GATEWAY_CLASS=gateway_class))  # fmt: skip
+    bench = Bench(kube, home, names, models(folder), folder / "holdout.jsonl")
+    _make_store(bench, folder)
+    bench.await_operator()
+    kube("rollout", "status", "deployment/model-store", "-n", home, "--timeout=60s")
+    kube("wait", "--for=condition=Programmed", f"gateway/{GATEWAY}", "-n", home, "--timeout=60s")
+    return bench
+
+
+def _make_store(bench: Bench, folder: Path) -> None:
+    """Serve the files over HTTP, each from a ConfigMap."""
+    volumes = []
+    for name, model in bench.models.items():
+        words = ("create", "configmap", f"model-{name}", f"--from-file={folder / model.file}")
+        bench.kube(*words, "-n", bench.home)
+        volumes.append({"configMap": {"name": f"model-{name}"}})
+    bench.kube.apply(*store(bench.home, bench.images["model-server"], volumes))
+
+
+def store(namespace: str, image: str, sources: Sequence[Mapping[str, Any]]) -> list[Obj]:
+    """Return a Deployment and a Service that serve what is in the sources."""
+    labels = {"app.kubernetes.io/name": "model-store"}
+    meta = {"name": "model-store", "namespace": namespace, "labels": labels}
+    container = {
+        "name": "store",
+        "image": image,
+        "command": ["python3", "-m", "http.server", "8080", "--directory", "/models"],
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "models", "mountPath": "/models"}],
+    }
+    pod = {
+        "containers": [container],
+        "volumes": [{"name": "models", "projected": {"sources": list(sources)}}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    port = {"port": 80, "targetPort": 8080}
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta,
+         "spec": {"selector": labels, "ports": [port]}},
+    ]  # fmt: skip

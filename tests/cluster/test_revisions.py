@@ -1,0 +1,86 @@
+"""Revisions on a real cluster: the first one, going back to known ones, what serves at rest."""
+
+import json
+
+import pytest
+from cluster.recorder import Recorder
+from cluster.subject import Subject, backends, identities, share, step
+
+pytestmark = pytest.mark.cluster
+
+SLOW_STEPS = {"steps": [step(50, "2m")], "checks": [], "rollback": {"keepCandidate": "1m"}}
+
+
+def test_b1_b14_first_revision_serves_without_checks(subject: Subject, recorded: Recorder) -> None:
+    """B1, B14: a first apply goes straight to 100 %, by one backend `<name>`, and no rollout."""
+    revision = subject.start("a", policy={})
+    route = subject.route()
+    assert backends(route) == {subject.name: 1}
+    assert subject.condition("Ready")["status"] == "True"
+    assert not subject.rollouts()
+    service = subject.bench.kube.json("get", "service", subject.name, "-n", subject.namespace)
+    assert service["spec"]["selector"]["rampway.dev/revision"] == revision
+    for change in recorded.changes("HTTPRoute"):
+        assert backends(change.object) == {subject.name: 1}
+
+
+def test_b4_b8_back_to_known_content_takes_its_running_pods(
+    subject: Subject, recorded: Recorder
+) -> None:
+    """B4: known content takes its running pods. B8: back to stable's is at once 100 % stable."""
+    first = subject.start("a")
+    subject.apply("b", SLOW_STEPS)
+    subject.in_force(50)
+    candidate = subject.status()["candidate"]["revision"]
+    running = identities(subject.pods())
+    subject.apply("a", SLOW_STEPS)  # B8: the step had two minutes to go
+    subject.promoted()
+    assert subject.last()["phase"] == "Aborted"
+    assert not subject.last().get("checks")
+    assert backends(subject.route()) == {subject.name: 1}
+    assert subject.stable() == first
+    subject.apply("b", SLOW_STEPS)  # B4: its pods are kept for a minute
+    subject.in_force(50)
+    assert subject.status()["candidate"]["revision"] == candidate
+    assert identities(subject.pods()) == running
+    seen = [share(change.object) for change in recorded.changes("HTTPRoute")]
+    turns = [
+        weight for weight, before in zip(seen, [None, *seen], strict=False) if weight != before
+    ]
+    assert turns == [0, 50, 0, 50]
+
+
+def test_b1_lost_status_is_rebuilt_from_the_revisions(subject: Subject, recorded: Recorder) -> None:
+    """B1: an object that lost its status gets it back; nothing is promoted anew or rolled out."""
+    subject.start("a")
+    subject.apply("b")
+    subject.promoted()
+    second = subject.stable()
+    before = subject.status()
+    pods = identities(subject.pods(second))
+    (rollout,) = subject.rollouts()
+    marked = subject.bench.kube.json(
+        "get", "deployment", f"{subject.name}-{second}", "-n", subject.namespace
+    )["metadata"]["annotations"]
+    assert marked["rampway.dev/verdict"] == "Promoted"
+    _wipe(subject, "modeldeployment", subject.name)
+    subject.promoted()
+    after = subject.status()
+    assert after["stable"]["revision"] == second
+    assert after["phase"] == before["phase"] == "Healthy"
+    assert identities(subject.pods(second)) == pods
+    assert [one["metadata"]["uid"] for one in subject.rollouts()] == [rollout["metadata"]["uid"]]
+    annotations = subject.bench.kube.json(
+        "get", "deployment", f"{subject.name}-{second}", "-n", subject.namespace
+    )["metadata"]["annotations"]
+    assert annotations == marked
+    assert {share(change.object) for change in recorded.changes("HTTPRoute")} == {0, 50, 100}
+
+
+def _wipe(subject: Subject, kind: str, name: str) -> None:
+    """Take an object's status away, as a restore from a backup does."""
+    patch = json.dumps([{"op": "replace", "path": "/status", "value": {}}])
+    subject.bench.kube(
+        "patch", kind, name, "-n", subject.namespace, "--subresource=status", "--type=json",
+        "-p", patch,
+    )  # fmt: skip
