@@ -70,6 +70,18 @@ class Course:
         """
         return not self.policy.checks or self.obs.look is not None
 
+    def raised(self, weight_pct: int) -> int:
+        """Return the weight as far as it may rise to it now.
+
+        Under a pause no further than was decided before it (B10), so that what a foreign write
+        took away still comes back (B14).
+        """
+        if not self.may_raise:
+            return min(weight_pct, self.weight_pct)
+        if self.paused and self.obs.active is not None:
+            return min(weight_pct, max(self.weight_pct, self.obs.active.status.weight_pct))
+        return weight_pct
+
     def pods_for(self, weight_pct: int) -> int:
         """Return the pods that the candidate must have; what it has already it keeps (B4)."""
         need = capacity.replicas_for(weight_pct, self.replicas)

@@ -142,8 +142,8 @@ def _promoting(course: Course) -> Outcome:
     late = _deadline(course) if target < ALL_PCT else None
     if late is not None:
         return _retreat(_keep(course), course, late, P.ROLLED_BACK)
-    kept = Outcome(course.status, min(course.weight_pct, carried), replicas=course.replicas)
-    if course.weight_pct < ALL_PCT and course.paused:
+    kept = Outcome(course.status, course.raised(carried), replicas=course.replicas)
+    if course.paused:
         return say(kept, Reason.PAUSED, "paused before promotion (spec.paused)")
     if course.weight_pct < ALL_PCT and not course.may_raise:
         return kept

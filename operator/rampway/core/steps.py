@@ -33,9 +33,7 @@ def hold_weight(course: Course) -> Outcome:
     """Return the outcome that keeps the step's weight, as far as ready pods carry it (B6)."""
     step = course.policy.steps[course.status.step.index]
     allowed = capacity.weight_for(course.candidate.ready, course.replicas)
-    target = min(step.weight_pct, allowed)
-    if target > course.weight_pct and not course.may_raise:
-        target = course.weight_pct
+    target = course.raised(min(step.weight_pct, allowed))
     outcome = Outcome(course.status, target, replicas=course.pods_for(step.weight_pct))
     in_force = (
         target == course.weight_pct == step.weight_pct and course.obs.route.accepted
@@ -62,7 +60,10 @@ def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
     step = course.policy.steps[course.status.step.index]
     if outcome.weight_pct < step.weight_pct:
         need = capacity.replicas_for(step.weight_pct, course.replicas)
-        return Reason.CAPACITY, starting_sentence(course, need)
+        words = starting_sentence(course, need)
+        if course.paused:
+            return Reason.PAUSED, f"paused at {outcome.weight_pct} % (spec.paused); {words}"
+        return Reason.CAPACITY, words
     if not outcome.status.step.in_force_since:
         words = course.obs.route.message or "waiting for the gateway to accept the weight"
         return Reason.ROUTE_PENDING, words
