@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -218,6 +219,20 @@ def until(
             raise TooLate(f"not within {within_s:.0f} s: {what}\n{diagnosis()}")
         time.sleep(POLL_S)
     return found
+
+
+@contextmanager
+def forwarded(kube: Kube, namespace: str, target: str, port: int) -> Iterator[str]:
+    """Give the URL of a port on loopback that leads to a pod or Service while the block runs."""
+    words = ["kubectl", "port-forward", "-n", namespace, target, f":{port}", "--address=127.0.0.1"]
+    with subprocess.Popen(words, env=kube.env, stdout=subprocess.PIPE, text=True) as forward:
+        try:
+            said = forward.stdout.readline() if forward.stdout else ""
+            found = re.match(r"Forwarding from (127\.0\.0\.1:\d+) -> ", said)
+            assert found, f"kubectl port-forward said {said!r}, expected an address"
+            yield f"http://{found[1]}"
+        finally:
+            forward.terminate()
 
 
 def environment() -> dict[str, str]:
