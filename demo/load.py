@@ -23,6 +23,7 @@ import aiohttp
 
 OK = 200
 NO_ANSWER = 0
+SHOWN_BYTES = 160
 SLOTS_LOST_S = 1.0
 """A schedule that is behind by so much, because this machine was busy, leaves slots out."""
 
@@ -41,7 +42,7 @@ class Answer:
         latency_ms: From sending to the whole answer, or to giving up.
         revision: Who answered, by the header `rampway-revision`; empty where nobody said.
         right: Whether the predicted digit is the true one.
-        error: What went wrong where there was no answer.
+        error: What went wrong where there was no prediction; of an answer, how it begins.
     """
 
     sent_s: float
@@ -222,7 +223,10 @@ class _Asker:
                 body = await answer.read()
                 status = answer.status
                 revision = answer.headers.get("rampway-revision", "")
-                right = status == OK and json.loads(body)["outputs"][0]["data"] == [digit.label]
+                if status == OK:
+                    right = json.loads(body)["outputs"][0]["data"] == [digit.label]
+                else:
+                    error = body[:SHOWN_BYTES].decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, LookupError) as err:
             status, error = NO_ANSWER, f"{type(err).__name__}: {err}"
         latency_ms = round(1000 * (time.perf_counter() - began_s), 3)

@@ -58,7 +58,8 @@ async def test_answers_are_counted_as_what_they_are() -> None:
         if kind == "cut" and request.transport is not None:
             request.transport.abort()
         if kind == "raise":
-            return web.Response(status=500, headers={"rampway-revision": "digits-bad"})
+            said = {"rampway-revision": "digits-bad"}
+            return web.Response(status=500, text="it raised", headers=said)
         if kind == "nonsense":
             return web.Response(text="hello")
         return prediction(7 if kind == "right" else 1)
@@ -72,6 +73,7 @@ async def test_answers_are_counted_as_what_they_are() -> None:
         (0, False, ""),
         (0, False, ""),
     ]
+    assert [answer.error for answer in answers[:3]] == ["", "", "it raised"]
     assert answers[3].error.startswith("JSONDecodeError")
     assert answers[4].error.startswith("ServerDisconnected")
     assert (summary.sent, summary.failed, summary.right) == (5, 3, 1)
