@@ -1,8 +1,9 @@
-"""Who has a host and path at a Gateway: the one who came first (B15)."""
+"""Who has a host and path at a Gateway: who serves there, else the older one (B15)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rampway.api.conditions import ConditionType, Reason
 from rampway.api.parse import ModelDeployment
 
 
@@ -13,6 +14,7 @@ class Claim:
     Attributes:
         parents: (namespace, name, section) of each Gateway; an empty section means all listeners.
         hosts: Host names; none means all.
+        granted: Whether this very claim was granted, refused (False), or not judged yet (None).
     """
 
     namespace: str
@@ -21,6 +23,7 @@ class Claim:
     parents: frozenset[tuple[str, str, str]]
     hosts: frozenset[str]
     path_prefix: str
+    granted: bool | None = None
 
     @classmethod
     def of(cls, deployment: ModelDeployment) -> "Claim":
@@ -36,24 +39,32 @@ class Claim:
             ),
             frozenset(route.hostnames),
             route.path_prefix,
+            _judged(deployment),
         )
 
 
+def _judged(deployment: ModelDeployment) -> bool | None:
+    found = {c.type: c for c in deployment.status.conditions}.get(ConditionType.ACCEPTED)
+    if found is None or found.observed_generation != deployment.generation:
+        return None
+    return found.reason != Reason.ROUTE_CONFLICT  # a bad query, say, gives up no route
+
+
 def conflicting(mine: Claim, others: Iterable[Claim]) -> str:
-    """Return `namespace/name` of an older claim on the same host and path, else empty.
+    """Return `namespace/name` of who has the same host and path with more right, else empty.
 
-    Of two made in the same second the one whose namespace and name sort first is the older.
+    Whoever was granted it keeps it, also against an older one that moves in. Of two that are
+    both new the older has it; made in the same second, the one whose name sorts first.
     """
-    older = sorted(
-        (o for o in others if _before(o, mine) and _overlap(o, mine)),
-        key=lambda o: (o.created_at, o.namespace, o.name),
-    )
-    return f"{older[0].namespace}/{older[0].name}" if older else ""
+    rivals = [o for o in others if _age(o) != _age(mine) and _overlap(o, mine)]
+    holders = [o for o in rivals if o.granted]
+    older = [o for o in rivals if o.granted is None and _age(o) < _age(mine)]
+    found = min(holders or older, key=_age, default=None)
+    return f"{found.namespace}/{found.name}" if found else ""
 
 
-def _before(one: Claim, other: Claim) -> bool:
-    first = (one.created_at, one.namespace, one.name)
-    return first < (other.created_at, other.namespace, other.name)
+def _age(claim: Claim) -> tuple[str, str, str]:
+    return claim.created_at, claim.namespace, claim.name
 
 
 def _overlap(one: Claim, other: Claim) -> bool:
