@@ -67,7 +67,7 @@ class Settings:
     workers: int = _option(
         0, "RAMPWAY_WORKERS", "prediction threads (0: one per CPU of the limit, at most 4)"
     )
-    max_queue: int = _option(64, "RAMPWAY_MAX_QUEUE", "requests that may wait; beyond: 503")
+    max_queue: int = _option(512, "RAMPWAY_MAX_QUEUE", "requests that may wait; beyond: 503")
     drain_delay_s: float = _option(
         5.0, "RAMPWAY_DRAIN_DELAY_S", "serve on this long after SIGTERM, not ready"
     )

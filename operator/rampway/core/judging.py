@@ -33,7 +33,7 @@ def judge(
 ) -> Judged:
     """Take in a look and answer all checks. A check that never ran is never a pass (B21)."""
     if look is None:
-        text = "no look at the metrics since the operator started"
+        text = "no look at the metrics yet"
         return Judged(state, _all(policy.checks, CheckState.UNKNOWN, text))
     before = state or EvidenceState(seen_s=0.0, ledger=start_ledger(look.at_s))
     after = before
