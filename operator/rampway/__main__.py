@@ -135,9 +135,7 @@ def _parts(
     ]
 
 
-def _start(
-    operator: Operator, name: str, part: Coroutine[Any, Any, None]
-) -> "asyncio.Task[None]":
+def _start(operator: Operator, name: str, part: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
     task = asyncio.create_task(part, name=name)
     operator.watch(task)
     return task

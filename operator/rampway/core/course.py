@@ -117,9 +117,7 @@ def say(outcome: Outcome, reason: Reason, message: str) -> Outcome:
     return replace(outcome, status=outcome.status.model_copy(update=update))
 
 
-def record(
-    outcome: Outcome, now_s: float, action: str, reason: Reason, message: str
-) -> Outcome:
+def record(outcome: Outcome, now_s: float, action: str, reason: Reason, message: str) -> Outcome:
     """Return the outcome with one more decision on record."""
     decision = Decision(
         at=to_wire(now_s), actor=ACTOR, action=action, reason=reason.value, message=message

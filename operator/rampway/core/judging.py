@@ -51,15 +51,11 @@ def _all(checks: Sequence[Check], state: CheckState, text: str) -> tuple[CheckRe
     return tuple(CheckResult(check.name, state, text) for check in checks)
 
 
-def _take_in(
-    policy: Policy, state: EvidenceState, look: "Look", contest: Contest
-) -> EvidenceState:
+def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contest) -> EvidenceState:
     """Count what is new, leaving out what straddles a change of weight."""
     new_step = contest.step_index != state.step_index
     requests = 0 if new_step else state.step_requests
-    cutoff_s = (
-        look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
-    )
+    cutoff_s = look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
     stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
     ledger, _ = advance(state.ledger, stale)
     ledger, deltas = advance(ledger, counted)
@@ -145,9 +141,7 @@ def _answers(
     return tuple(found)
 
 
-def _threshold(
-    check: Check, look: "Look", breach_s: float | None, now_s: float
-) -> CheckResult:
+def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float) -> CheckResult:
     verdict, text, mistake = thresholds.answer(check, look.answers.get(check.name), breach_s, now_s)
     return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
 

@@ -81,9 +81,7 @@ def tolerance_of(check: Check) -> Tolerance:
     return Tolerance(1.0, check.latency.floor if check.latency else 0.0)
 
 
-def _counts(
-    check: Check, state: PairedState, candidate: Delta, stable: Delta
-) -> list[PairCount]:
+def _counts(check: Check, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
     if check.latency is not None:
         return [evidence.tail_counts(p, candidate.buckets, stable.buckets) for p in state.bounds]
     return [
@@ -150,9 +148,7 @@ def missing(policy: Policy, check: Check, state: PairedState) -> int | None:
     for share, process in judged:
         log_bound = -math.log(policy.alpha * share / number)
         needs.append(
-            evidence.requests_missing(
-                process, tolerance_of(check), limits.detect_ratio, log_bound
-            )
+            evidence.requests_missing(process, tolerance_of(check), limits.detect_ratio, log_bound)
         )
     known = [n for n in needs if n is not None]
     return max(known) if len(known) == len(needs) else None

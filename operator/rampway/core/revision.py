@@ -53,9 +53,7 @@ def owned_meta(
         "name": name,
         "namespace": deployment.namespace,
         "labels": _labels(deployment.name, revision),
-        "ownerReferences": [
-            owner("ModelDeployment", API_VERSION, deployment.name, deployment.uid)
-        ],
+        "ownerReferences": [owner("ModelDeployment", API_VERSION, deployment.name, deployment.uid)],
     }
 
 

@@ -35,13 +35,9 @@ def hold_weight(course: Course) -> Outcome:
     allowed = capacity.weight_for(course.candidate.ready, course.replicas)
     target = course.raised(min(step.weight_pct, allowed))
     outcome = Outcome(course.status, target, replicas=course.pods_for(step.weight_pct))
-    in_force = (
-        target == course.weight_pct == step.weight_pct and course.obs.route.accepted
-    )
+    in_force = target == course.weight_pct == step.weight_pct and course.obs.route.accepted
     since = course.status.step.in_force_since or to_wire(course.now_s)
-    at_step = course.status.step.model_copy(
-        update={"in_force_since": since if in_force else ""}
-    )
+    at_step = course.status.step.model_copy(update={"in_force_since": since if in_force else ""})
     status = outcome.status.model_copy(update={"step": at_step})
     return _give(replace(outcome, status=status), course, target)
 
@@ -129,9 +125,7 @@ def unschedulable_s(course: Course) -> float:
     """Return the seconds that the progress deadline does not count."""
     status = course.status
     running = from_wire(status.unschedulable_since) is not None
-    return status.unschedulable_s + (
-        course.since_s(status.unschedulable_since) if running else 0.0
-    )
+    return status.unschedulable_s + (course.since_s(status.unschedulable_since) if running else 0.0)
 
 
 def starting_sentence(course: Course, need: int) -> str:

@@ -36,9 +36,7 @@ class Recorder:
         except KubeError:
             emitted.discard(event.key)
 
-    def _manifest(
-        self, deployment: ModelDeployment, event: Emit, digest: str
-    ) -> dict[str, object]:
+    def _manifest(self, deployment: ModelDeployment, event: Emit, digest: str) -> dict[str, object]:
         return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,

@@ -44,9 +44,7 @@ class Executor:
     router: Router
     recorder: Recorder
 
-    async def execute(
-        self, actions: tuple[Action, ...], obs: Observation, memory: Memory
-    ) -> None:
+    async def execute(self, actions: tuple[Action, ...], obs: Observation, memory: Memory) -> None:
         """Carry out the actions; the first that fails ends the pass, and the next pass goes on.
 
         Raises:
@@ -78,9 +76,7 @@ class Executor:
             case Emit():
                 await self.recorder.record(deployment, action, memory.emitted)
 
-    async def _patch(
-        self, deployment: ModelDeployment, name: str, patch: dict[str, Any]
-    ) -> None:
+    async def _patch(self, deployment: ModelDeployment, name: str, patch: dict[str, Any]) -> None:
         await self.api.patch(DEPLOYMENT, deployment.namespace, name, patch)
 
     async def _create(self, kind: Kind, manifest: dict[str, Any], memory: Memory) -> None:

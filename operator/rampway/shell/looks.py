@@ -127,4 +127,3 @@ def _window(interest: Interest, now_s: float) -> tuple[float, float]:
         return now_s - BASELINE_S, now_s
     since_s = (interest.seen_s - OVERLAP_S) // SHARED_S * SHARED_S
     return since_s, min(now_s, since_s + LONGEST_WINDOW_S)
-

@@ -74,9 +74,7 @@ class Reconciler:
         self._memories.pop(key, None)
         self.looks.want(key, None)
 
-    def _remember(
-        self, key: Key, memory: Memory, obs: Observation, decision: Decision
-    ) -> None:
+    def _remember(self, key: Key, memory: Memory, obs: Observation, decision: Decision) -> None:
         memory.rollout, memory.evidence = decision.active, decision.evidence
         active = next((r for r in obs.rollouts if r.name == decision.active), None)
         self.looks.want(key, _interest(active, decision) if active else None)

@@ -23,9 +23,7 @@ def configure(level: str) -> None:
     """
     number = {"debug": 10, "info": 20, "warning": 30, "error": 40}.get(level.lower())
     if number is None:
-        raise ValueError(
-            f"RAMPWAY_LOG_LEVEL={level!r}: expected debug, info, warning or error"
-        )
+        raise ValueError(f"RAMPWAY_LOG_LEVEL={level!r}: expected debug, info, warning or error")
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING))
     structlog.configure(
         processors=[
