@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from mistakes import minimal
 
 from rampway import handlers
 from rampway.api import labels
@@ -17,7 +18,6 @@ from rampway.kube.kinds import EVENT, HTTP_ROUTE, MODEL_DEPLOYMENT, MODEL_ROLLOU
 from rampway.metrics.profiles import RAMPWAY
 from rampway.shell.execute import _KINDS as MADE
 from rampway.shell.settings import Settings
-from tests.mistakes import minimal
 from tools.localcluster import versions
 
 ROOT = Path(__file__).parents[2]
