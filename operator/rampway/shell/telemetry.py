@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import structlog
 from prometheus_client import Counter, Histogram
 
+from rampway.kube.errors import KubeError
+
 RECONCILES = Counter("rampway_reconciles_total", "Passes over ModelDeployments.", ["result"])
 DURATION = Histogram("rampway_reconcile_duration_seconds", "Duration of a pass.")
 
@@ -48,7 +50,7 @@ def reconcile(key: tuple[str, str]) -> Iterator[None]:
     except Exception as error:
         RECONCILES.labels("error").inc()
         log.warning("pass failed, trying again", namespace=key[0], name=key[1], why=str(error),
-                    exc_info=not hasattr(error, "retry_after_s"))  # fmt: skip
+                    exc_info=not isinstance(error, KubeError))  # fmt: skip
         raise
     RECONCILES.labels("ok").inc()
     DURATION.observe(time.monotonic() - began_s)
