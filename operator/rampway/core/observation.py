@@ -53,6 +53,7 @@ class Revision:
         promoted_at_s: When it became stable; the revision with the latest time is stable.
         failure: Why pods cannot be made at all (quota, admission), in the server's words.
         recorded_sha256: Digest that later pods must load (B3); empty if not recorded yet.
+        reachable: Names of the pods that the data plane can send requests to by its Service.
         reported_sha256: Digest that a running pod says it loaded; empty if none was asked.
     """
 
@@ -67,6 +68,7 @@ class Revision:
     pods: tuple[Pod, ...] = ()
     failure: str = ""
     has_service: bool = False
+    reachable: frozenset[str] = frozenset()
     recorded_sha256: str = ""
     reported_sha256: str = ""
 
@@ -74,6 +76,14 @@ class Revision:
     def ready(self) -> int:
         """Pods that are ready."""
         return sum(pod.ready for pod in self.pods)
+
+    @property
+    def serving(self) -> int:
+        """Pods that are ready and reached by the revision's own Service: a weight counts on them.
+
+        Endpoints follow readiness with a delay; a weight given before meets nobody.
+        """
+        return sum(pod.ready and pod.name in self.reachable for pod in self.pods)
 
     @property
     def trouble(self) -> str:

@@ -87,7 +87,7 @@ def _starting(course: Course) -> Outcome:
     late = _deadline(course)
     if late is not None:
         return _retreat(outcome, course, late, P.ROLLED_BACK)
-    if course.candidate.ready < need or not course.candidate.has_service:
+    if course.candidate.serving < need:
         return say(outcome, Reason.CANDIDATE_STARTING, steps.starting_sentence(course, need))
     if course.paused:
         return say(outcome, Reason.PAUSED, "paused before the first step (spec.paused)")
@@ -136,8 +136,8 @@ def _promoting(course: Course) -> Outcome:
     stop = _trouble(course)
     if stop is not None:
         return stop
-    carried = capacity.weight_for(course.candidate.ready, course.replicas)
-    target = min(ALL_PCT if course.candidate.ready >= course.replicas else course.weight_pct,
+    carried = capacity.weight_for(course.candidate.serving, course.replicas)
+    target = min(ALL_PCT if course.candidate.serving >= course.replicas else course.weight_pct,
                  carried)  # fmt: skip
     late = _deadline(course) if target < ALL_PCT else None
     if late is not None:

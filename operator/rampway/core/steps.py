@@ -24,7 +24,7 @@ def begin(outcome: Outcome, course: Course, index: int) -> Outcome:
             "step": StepStatus(index=index, name=step.name, total=len(course.policy.steps)),
         }
     )
-    weight = min(step.weight_pct, capacity.weight_for(course.candidate.ready, course.replicas))
+    weight = min(step.weight_pct, capacity.weight_for(course.candidate.serving, course.replicas))
     pods = course.pods_for(step.weight_pct)
     return _give(replace(outcome, status=status, replicas=pods), course, weight)
 
@@ -32,7 +32,7 @@ def begin(outcome: Outcome, course: Course, index: int) -> Outcome:
 def hold_weight(course: Course) -> Outcome:
     """Return the outcome that keeps the step's weight, as far as ready pods carry it (B6)."""
     step = course.policy.steps[course.status.step.index]
-    allowed = capacity.weight_for(course.candidate.ready, course.replicas)
+    allowed = capacity.weight_for(course.candidate.serving, course.replicas)
     target = course.raised(min(step.weight_pct, allowed))
     outcome = Outcome(course.status, target, replicas=course.pods_for(step.weight_pct))
     in_force = target == course.weight_pct == step.weight_pct and course.obs.route.accepted
@@ -131,5 +131,7 @@ def unschedulable_s(course: Course) -> float:
 def starting_sentence(course: Course, need: int) -> str:
     """Return how far the candidate's pods are, with what keeps them from running (B28)."""
     text = f"{course.candidate.ready} of {need} candidate pods ready"
+    if course.candidate.serving < course.candidate.ready:
+        text = f"{text}, {course.candidate.serving} of them reached by the Service yet"
     words = course.candidate.trouble
     return f"{text}: {words}" if words else text

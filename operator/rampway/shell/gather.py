@@ -5,7 +5,7 @@ A cache lags behind what we wrote ourselves; a live read is what makes a pass sa
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rampway.api import labels
@@ -67,7 +67,11 @@ class Gatherer:
             deployment=deployment,
             defaults=self.defaults,
             revisions=tuple(
-                [await self._revision(deployment, d, pods, services, pins) for d in deployments]
+                [
+                    replace(found, reachable=reading.ready_behind(slices, found.name))
+                    for d in deployments
+                    for found in [await self._revision(deployment, d, pods, services, pins)]
+                ]
             ),
             rollouts=tuple(
                 sorted((parse_rollout(r) for r in rollouts), key=lambda r: r.spec.attempt)

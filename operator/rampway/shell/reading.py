@@ -145,12 +145,17 @@ def stable_service(
     found = next((s for s in services if s["metadata"]["name"] == name), None)
     if found is None:
         return StableService()
+    selects = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
+    return StableService(selects, ready_behind(slices, name))
+
+
+def ready_behind(slices: Iterable[Mapping[str, Any]], service: str) -> frozenset[str]:
+    """Read the names of the ready pods behind a Service."""
     ready = {
         endpoint.get("targetRef", {}).get("name", "")
         for piece in slices
-        if piece["metadata"]["labels"].get("kubernetes.io/service-name") == name
+        if piece["metadata"]["labels"].get("kubernetes.io/service-name") == service
         for endpoint in piece.get("endpoints") or []
         if (endpoint.get("conditions") or {}).get("ready", True)
     }
-    selects = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
-    return StableService(selects, frozenset(ready - {""}))
+    return frozenset(ready - {""})
