@@ -270,7 +270,7 @@ def serving(
     wanted = {"model": model(1), "replicas": replicas, "rollout": {"policy": rollout or policy()}}
     stage.apply(**wanted, **spec)
     stage.until_phase("Healthy", SETTLE_S)
-    stage.run(3)  # until the gateway knows of the endpoints
+    stage.run(10)  # until the gateway knows of the endpoints, also where it is slow
     stage.send(rate_per_s)
     stage.run(20)
     return stage

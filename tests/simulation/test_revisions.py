@@ -21,6 +21,7 @@ from rampway.api.parse import parse_deployment
 from rampway.core import revision
 from rampway.core.observation import Defaults
 from rampway.kube import kinds
+from rampway.kube.base import Obj
 from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.world import SPACE, World
 
@@ -361,6 +362,25 @@ def test_b03_the_first_digest_is_recorded_without_a_restart() -> None:
     shown = stage.world.status(NAME).stable
     assert shown is not None
     assert shown.sha256 == "a" * 64
+
+
+def test_b03_a_digest_told_late_is_recorded_too() -> None:
+    """Pods that do not say at first which bytes they loaded are asked again."""
+    stage = Stage(World())
+    told: list[str] = []
+
+    async def probe(_namespace: str, _pod: Obj, _model: str) -> str:
+        return told[0] if told else ""
+
+    gatherer = replace(stage.world.reconciler.gatherer, probe_digest=probe)
+    stage.world.reconciler.gatherer = gatherer
+    stage.apply(model=model(1), replicas=1)
+    stage.until_phase("Healthy", SETTLE_S)
+    assert stage.world.store.list(kinds.CONFIG_MAP, SPACE) == []
+    told.append("a" * 64)
+    stage.run(70)
+    (pin,) = stage.world.store.list(kinds.CONFIG_MAP, SPACE)
+    assert pin["data"] == {labels.DIGEST_KEY: "a" * 64}
 
 
 def test_b03_a_later_pod_with_other_bytes_refuses() -> None:

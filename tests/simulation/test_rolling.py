@@ -6,7 +6,7 @@ from simulation.stage import BROKEN, NAME, Stage, model, policy, quick, serving,
 from rampway.core import capacity
 from rampway.kube import kinds
 from rampway.metrics.memory import Mode
-from rampway.sim.cluster_behaviour import Behaviour
+from rampway.sim.cluster_behaviour import Behaviour, Surroundings
 from rampway.sim.world import SPACE, World
 
 # B5
@@ -42,6 +42,20 @@ def test_b05_each_pod_loads_its_model_once() -> None:
     assert len(made) == 4
 
 
+def test_b05_promotion_sends_nobody_back_to_the_old_revision() -> None:
+    """While the Service `<name>` changes over slowly, requests go on reaching the new stable."""
+    slow = Surroundings(scrape_interval_s=1.0, endpoints_delay_s=6.0)
+    stage = serving(rollout=quick(step("half", 50)), world=World(surroundings=slow))
+    first, second = stage.stable, stage.release(2)
+    everything = {NAME: 0, f"{NAME}-{second}": 100}
+    stage.until(lambda: stage.world.cluster.weights(SPACE, NAME) == everything)
+    before = stage.ledger.by_revision[first].total
+    stage.until_phase("Healthy")
+    stage.run(60)
+    assert stage.stable == second
+    assert stage.ledger.by_revision[first].total == before
+
+
 # B6
 
 
@@ -73,6 +87,19 @@ def test_b06_no_traffic_before_the_model_has_loaded() -> None:
     assert stage.backends() == {NAME: 1}
     assert second not in stage.ledger.by_revision
     assert "0 of 1 candidate pods ready" in stage.world.status(NAME).message
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 3.0, 8.0])
+def test_b06_no_traffic_before_the_endpoints_are_known(delay_s: float) -> None:
+    """Endpoints follow readiness late: weights wait for them, and no request meets nobody."""
+    slow = Surroundings(scrape_interval_s=1.0, endpoints_delay_s=delay_s)
+    steps = (step("ten", 10), step("most", 70), step("all", 100))
+    stage = serving(rollout=quick(*steps), replicas=3, world=World(surroundings=slow))
+    stage.release(2)
+    stage.until_phase("Healthy")
+    stage.run(60)
+    assert stage.stable == stage.desired
+    assert stage.ledger.all.failed == 0
 
 
 @pytest.mark.parametrize("how", ["delete", "evict", "drain"])
@@ -236,6 +263,21 @@ def test_b08_back_to_stable_content_at_once(at: str) -> None:
     stage.run(20)
     after = stage.ledger.by_revision.get(second)
     assert (after.total if after else 0) == total
+
+
+def test_b08_does_not_wait_for_all_of_stable() -> None:
+    """All at once also when only one pod of stable is ready: its revision is what is wanted."""
+    stage = serving(rollout=quick(step("half", 50, 60)), replicas=4)
+    first = stage.stable
+    stage.release(2)
+    stage.until_step("half")
+    stage.harmed = True
+    for pod in stage.world.cluster.pods(SPACE, first)[1:]:
+        stage.world.cluster.crash(SPACE, pod.name, "Error")
+    stage.apply(model=model(1))
+    stage.run(1)
+    assert stage.ready(first) == 1
+    assert stage.backends() == {NAME: 1}
 
 
 def test_b08_needs_no_evidence() -> None:
