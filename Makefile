@@ -22,7 +22,7 @@ check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
 	@$(call step,mypy,$(BIN)/mypy -p rampway -p rampway_server -p tools -p demo && $(BIN)/mypy tests,see the lines above)
 	@$(call step,import-linter,$(BIN)/lint-imports > build/imports.log || { cat build/imports.log; false; },imports go down only: docs/architecture.md)
-	@$(call step,CRDs,$(CRDS) --check,run 'make crds' and commit what it writes)
+	@$(call step,generated files,$(CRDS) --check && $(BIN)/python -m tools.behaviour --check,run 'make crds' and commit what it writes)
 
 unit: venv cluster-up ## Unit, contract and simulation tests with branch coverage (contract: a real Prometheus)
 	@$(call step,unit and contract and simulation tests,$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -q && $(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
@@ -39,8 +39,8 @@ cluster-down: ## Take the local cluster down and leave nothing behind
 images: ## Build both images and load them into the cluster
 	@$(CLUSTER_TOOL) images
 
-crds: venv ## Write crds/ and docs/reference/api.md from the API's models
-	@$(CRDS)
+crds: venv ## Write what is generated: crds/, docs/reference/api.md, docs/reference/behaviour.md
+	@$(CRDS) && $(BIN)/python -m tools.behaviour
 
 lock: ## Write requirements/*.txt anew (needs uv)
 	@$(PYTHON) tools/lock.py
