@@ -113,7 +113,8 @@ def _without_candidate(
         words = f"the API server refused the pod template: {obs.refusal}" if obs.refusal else ""
         standing = Standing.starting(active, words, refusal=obs.refusal)
         wait_s = 30.0 if obs.refusal else 0.0
-        return Decision((*actions, *passes.write_status(obs, standing)), wait_s, None, active.name)
+        wrote = passes.write_status(obs, standing)
+        return Decision((*actions, *wrote), wait_s, obs.evidence, active.name)
     text = "the spec changed before the candidate was made"
     ended = enter(Outcome(active.status, 0), RolloutPhase.SUPERSEDED, obs.now_s)
     ended = say(ended, Reason.NEW_REVISION, text)

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.parse import ModelDeployment, parse_deployment, parse_rollout
+from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment, parse_rollout
+from rampway.core.checkpoint import from_text
 from rampway.core.conflicts import Claim, conflicting
-from rampway.core.observation import Defaults, Look, Observation, Revision
+from rampway.core.judged import EvidenceState
+from rampway.core.observation import Defaults, Look, Observation, Revision, has_ended
 from rampway.core.revision import revision_hash
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.kinds import (
@@ -62,6 +64,7 @@ class Gatherer:
             [o for o in found if _is_ours(o, deployment)] for found in objects
         )
         route = await self.router.observe(deployment)
+        attempts = tuple(sorted((parse_rollout(r) for r in rollouts), key=lambda r: r.spec.attempt))
         return Observation(
             now_s=now_s,
             deployment=deployment,
@@ -73,13 +76,11 @@ class Gatherer:
                     for found in [await self._revision(deployment, d, pods, services, pins)]
                 ]
             ),
-            rollouts=tuple(
-                sorted((parse_rollout(r) for r in rollouts), key=lambda r: r.spec.attempt)
-            ),
+            rollouts=attempts,
             route=route,
             service=reading.stable_service(services, slices, deployment.name),
             look=look,
-            evidence=memory.evidence,
+            evidence=_evidence(memory, attempts),
             conflict=await self._conflict(deployment),
             refusal=memory.refusal_of(revision_hash(deployment.spec)),
         )
@@ -126,6 +127,17 @@ class Gatherer:
         if mine is None:
             return ""
         return conflicting(mine, [o for o in others if o is not None])
+
+
+def _evidence(memory: Memory, rollouts: tuple[ModelRollout, ...]) -> EvidenceState | None:
+    """Return what is known of the active rollout: from memory, else its checkpoint (B32).
+
+    Beginning anew would also begin the budget of false rollbacks anew (B19).
+    """
+    active = next((r for r in reversed(rollouts) if not has_ended(r)), None)
+    if active is None:
+        return None
+    return memory.evidence if memory.rollout == active.name else from_text(active.status.evidence)
 
 
 def claim_of(obj: Any) -> Claim | None:
