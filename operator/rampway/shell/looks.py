@@ -38,6 +38,11 @@ class Interest:
     seen_s: float | None
     queries: Mapping[str, str]
 
+    def same_questions(self, other: "Interest | None") -> bool:
+        """Whether an answer to the one answers the other."""
+        asked = (self.revisions, self.queries)
+        return other is not None and asked == (other.revisions, other.queries)
+
 
 @dataclass(slots=True)
 class Looks:
@@ -83,7 +88,8 @@ class Looks:
             await asyncio.sleep(max(0.05, interval_s - (self.clock() - began_s)))
 
     async def _look_at(self, keys: list[Key], since_s: float, until_s: float) -> None:
-        interests = {key: self._interests[key] for key in keys}
+        # Rollouts end while others are looked at.
+        interests = {key: self._interests[key] for key in keys if key in self._interests}
         wanted = {
             RevisionKey(interest.namespace, revision)
             for interest in interests.values()
@@ -99,8 +105,8 @@ class Looks:
         limit = asyncio.Semaphore(QUERIES_AT_ONCE)
         for key, interest in interests.items():
             answers = await self._answers(interest, limit)
-            if self._interests.get(key) is None:
-                continue  # its rollout ended while we looked
+            if not interest.same_questions(self._interests.get(key)):
+                continue  # its rollout ended while we looked, or another one began
             mine = tuple(
                 s
                 for s in scrapes
