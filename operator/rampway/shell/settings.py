@@ -1,5 +1,6 @@
 """What the operator's administrator sets, by environment variables."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Settings:
         """Read RAMPWAY_… variables; what is not set keeps its default.
 
         Raises:
-            BadSetting: a value that is no positive number where one is expected.
+            BadSetting: a value that is not the number that is expected there.
         """
         found = os.environ if env is None else env
         default = cls()
@@ -52,8 +53,8 @@ class Settings:
                 found, "CHECKPOINT_INTERVAL_S", default.checkpoint_interval_s
             ),
             resync_interval_s=_positive(found, "RESYNC_INTERVAL_S", default.resync_interval_s),
-            http_port=int(_positive(found, "HTTP_PORT", default.http_port)),
-            workers=int(_positive(found, "WORKERS", default.workers)),
+            http_port=_whole(found, "HTTP_PORT", default.http_port, most=65_535),
+            workers=_whole(found, "WORKERS", default.workers, most=1000),
             log_level=found.get("RAMPWAY_LOG_LEVEL", default.log_level),
         )
 
@@ -66,6 +67,20 @@ def _positive(env: Mapping[str, str], name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if value <= 0:
+    if not (value > 0 and math.isfinite(value)):
         raise BadSetting(f"RAMPWAY_{name}={text!r}: expected a number above 0, such as {default}")
+    return value
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = env.get(f"RAMPWAY_{name}")
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= most:
+        expected = f"a whole number from 1 to {most}, such as {default}"
+        raise BadSetting(f"RAMPWAY_{name}={text!r}: expected {expected}")
     return value
