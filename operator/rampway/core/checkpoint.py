@@ -35,7 +35,7 @@ def from_text(text: str) -> EvidenceState | None:
         return None
     try:
         return _parse(json.loads(text))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

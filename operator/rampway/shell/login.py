@@ -35,5 +35,5 @@ def expires(token: str) -> datetime | None:
         padded = payload + "=" * (-len(payload) % 4)
         at_s = json.loads(base64.urlsafe_b64decode(padded))["exp"]
         return datetime.fromtimestamp(at_s, UTC) - EARLY
-    except (IndexError, ValueError, KeyError, TypeError, binascii.Error):
+    except (IndexError, ValueError, KeyError, TypeError, OverflowError, binascii.Error):
         return None
