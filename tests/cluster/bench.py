@@ -24,6 +24,7 @@ WORK = ROOT / "build" / "cluster-tests"
 GATEWAY = "eg"
 POLL_S = 0.3
 COMMAND_S = 90.0
+LINES, LINE_LENGTH = 30, 500
 OPERATOR = ("deployment/rampway-operator", "-n", SYSTEM)
 
 Obj = dict[str, Any]
@@ -190,11 +191,14 @@ class Bench:
         name = self.operator_pod()["metadata"]["name"]
         self.kube("delete", "pod", name, "-n", SYSTEM, "--grace-period=0", "--force")
 
-    def operator_log(self) -> str:
-        """Return the operator's last lines."""
-        with suppress(CommandFailed):
-            return "operator: " + self.kube("logs", *OPERATOR, "--tail=40")
-        return "operator: no log to be had"
+    def operator_log(self, about: str = "") -> str:
+        """Return the operator's last lines about a namespace, or of all."""
+        try:
+            said = self.kube("logs", *OPERATOR, "--tail=1000").splitlines()
+        except CommandFailed as failure:
+            return f"operator: {failure}"
+        mine = [line[:LINE_LENGTH] for line in said if about in line]
+        return "\n".join(["operator:", *mine[-LINES:]])
 
 
 def _in(cgroup: Path, container: str) -> bool:

@@ -1,8 +1,9 @@
 """One ModelDeployment under test: apply it, look at it, wait for it, tell about it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from cluster.bench import GATEWAY, Bench, Obj, until
@@ -158,11 +159,18 @@ class Subject:
         )  # fmt: skip
 
     def rolled_back(self, within_s: float = 60.0) -> Obj:
-        """Wait until the rollout of the present spec was rolled back; return the status."""
-        found: Obj = self.until(
-            lambda: (status := self.status()).get("phase") == "RolledBack" and status,
-            f"{self.name} rolled back", within_s,
-        )  # fmt: skip
+        """Wait until the present spec's rollout was rolled back, and its revision is named (B26).
+
+        Returns the status.
+        """
+
+        def seen() -> Obj | None:
+            status = self.status()
+            bad = str((status.get("candidate") or {}).get("revision"))
+            told = f"{self.name}-{bad} was rolled back" in status.get("message", "")
+            return status if status.get("phase") == "RolledBack" and told else None
+
+        found: Obj = self.until(seen, f"{self.name} rolled back, with its name", within_s)
         return found
 
     def weighs(self, weight_pct: int, within_s: float = 60.0) -> None:
@@ -214,7 +222,7 @@ class Subject:
             parts.append(f"{one['kind']} {one['metadata']['name']}: {json.dumps(status)}")
         parts.append(kube("get", "pods,httproutes,deployments", "-n", space, "-o", "wide"))
         parts.append(kube("get", "events", "-n", space, "--sort-by=.lastTimestamp")[-3000:])
-        parts.append(self.bench.operator_log())
+        parts.append(self.bench.operator_log(space))
         return "\n".join(parts)
 
 
@@ -236,6 +244,11 @@ def share(route: Mapping[str, Any]) -> int:
     stable = weights.pop(route["metadata"]["name"])
     given = sum(weights.values())
     return round(100 * given / (given + stable))
+
+
+def turns(found: Iterable[int]) -> list[int]:
+    """Return values without repetitions in a row."""
+    return [value for value, _ in groupby(found)]
 
 
 def identities(pods: Sequence[Mapping[str, Any]]) -> set[tuple[str, int]]:

@@ -11,7 +11,7 @@ from cluster.bench import Bench, Obj
 from cluster.caller import calling, settle
 from cluster.load import Answer
 from cluster.recorder import Recorder, recording
-from cluster.subject import Subject, backends, evidence, identities, ready, share, step
+from cluster.subject import Subject, backends, evidence, identities, ready, share, step, turns
 
 pytestmark = pytest.mark.cluster
 
@@ -93,22 +93,13 @@ def test_promotion_loses_no_request(promotion: Promotion) -> None:
 
 def test_promotion_moves_more_requests_with_each_step(promotion: Promotion) -> None:
     """The weight rises step by step, and the client's answers follow it."""
-    weights = _turns(share(c.object) for c in promotion.recorder.changes("HTTPRoute"))
+    weights = turns(share(c.object) for c in promotion.recorder.changes("HTTPRoute"))
     assert weights == [0, 20, 50, 80, 100, 0]
     candidate = f"{promotion.subject.name}-{promotion.second}"
     third = len(promotion.answers) // 3
     parts = [promotion.answers[at : at + third] for at in (0, third, 2 * third)]
     shares = [sum(a.revision == candidate for a in part) / third for part in parts]
     assert shares == sorted(shares)
-
-
-def _turns(found: Iterator[int]) -> list[int]:
-    """Return values without repetitions in a row."""
-    turns: list[int] = []
-    for value in found:
-        if turns[-1:] != [value]:
-            turns.append(value)
-    return turns
 
 
 def test_b5_promotion_restarts_nothing(promotion: Promotion) -> None:
