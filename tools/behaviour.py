@@ -12,10 +12,10 @@ LAST = 40
 NOT_YET = "not promised yet"
 HEAD = """# Promises and their tests
 
-Each promise has a number (B1 to B40); a test of one carries it in its name. This page is made by
-`python3 -m tools.behaviour` from the tests themselves: a promise without a test is none. Tests under
-tests/simulation drive the real operator against a simulated cluster; those under tests/cluster run
-on a real one.
+Each promise has a number (B1 to B40), and a test of one carries it in its name. This page is
+written by `python3 -m tools.behaviour` from the tests themselves: a promise without a test is none.
+Tests under tests/simulation drive the real operator against a simulated cluster; those under
+tests/cluster run on a real one.
 
 | promise | test | what it shows |
 |---|---|---|
