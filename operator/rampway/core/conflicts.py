@@ -57,9 +57,13 @@ def conflicting(mine: Claim, others: Iterable[Claim]) -> str:
     both new the older has it; made in the same second, the one whose name sorts first.
     """
     rivals = [o for o in others if _age(o) != _age(mine) and _overlap(o, mine)]
-    holders = [o for o in rivals if o.granted]
-    older = [o for o in rivals if o.granted is None and _age(o) < _age(mine)]
-    found = min(holders or older, key=_age, default=None)
+    older = [o for o in rivals if _age(o) < _age(mine)]
+    if mine.granted:  # two grants are possible only by a race
+        found = min((o for o in older if o.granted), key=_age, default=None)
+    else:
+        holders = [o for o in rivals if o.granted]
+        unjudged = [o for o in older if o.granted is None]
+        found = min(holders or unjudged, key=_age, default=None)
     return f"{found.namespace}/{found.name}" if found else ""
 
 
