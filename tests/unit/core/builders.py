@@ -96,7 +96,7 @@ def revision(version: str, ready: int = 4, **more: Any) -> Revision:
         "recorded_sha256": "ab" * 32,
     } | more
     reached = frozenset(p.name for p in known["pods"] if p.ready)
-    known = {"reachable": reached} | known
+    known.setdefault("reachable", reached)
     return Revision(**known)
 
 

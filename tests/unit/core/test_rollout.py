@@ -403,14 +403,12 @@ def test_the_clock_of_not_knowing() -> None:
 
 def test_the_deadlines_clock() -> None:
     """B25: it runs while pods lack, stops without a node, and is reset when all are ready."""
-    full: dict[str, Any] = {
-        "candidate": revision(V2, 0, replicas=1, pods=pods(0, 1, unschedulable="no node"))
-    }
-    began = advance(course({}, **full)).status
+    homeless = pods(0, 1, unschedulable="no node")
+    began = advance(course({}, candidate=revision(V2, 0, replicas=1, pods=homeless))).status
     assert (began.unready_since, began.unschedulable_since) == (ago(0), ago(0))
     placed = {"unreadySince": ago(50), "unschedulableSince": ago(40), "unschedulableS": 5.0}
-    starting: dict[str, Any] = {"candidate": revision(V2, 0, replicas=1, pods=pods(0, 1))}
-    counted = advance(course(placed, **starting)).status
+    starting = revision(V2, 0, replicas=1, pods=pods(0, 1))
+    counted = advance(course(placed, candidate=starting)).status
     assert counted.unschedulable_since == ""
     assert counted.unschedulable_s == pytest.approx(45)
     ready = advance(course(placed, candidate=revision(V2, 1))).status

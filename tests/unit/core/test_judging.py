@@ -1,0 +1,285 @@
+"""The checks of a rollout: what counts, what is answered, what a checkpoint keeps."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.core.builders import NOW_S, rollout
+
+from rampway.api.policy import Policy
+from rampway.core.answers import Answer, AnswerKind
+from rampway.core.checkpoint import from_text, to_text
+from rampway.core.counters import Scrape
+from rampway.core.deltas import Ledger
+from rampway.core.judged import CheckState, Contest, EvidenceState, Judged
+from rampway.core.judging import SETTLE_S, STALE_S, _split, judge
+from rampway.core.observation import Look
+
+BOTH = Contest("digits-2", "digits-1", NOW_S, NOW_S, 0)
+ERRORS = {"name": "errors", "errorRate": {"detect": "5x"}}
+SLOW = {"name": "slow", "latency": {"detect": "5x"}}
+REVENUE = {"name": "revenue", "threshold": {"query": "x", "min": "1", "sustained": "1m"}}
+INF = float("inf")
+
+
+def policy(*checks: dict[str, Any]) -> Policy:
+    """Return a policy with these checks; by default that of errors."""
+    return rollout(checks=list(checks or (ERRORS,))).spec.policy
+
+
+def scrape(role: str, at_s: float, good: int, bad: int = 0, **more: Any) -> Scrape:
+    """Return a scrape of the pod of a revision, `at_s` after NOW_S, of a process of long ago."""
+    known: dict[str, Any] = {
+        "namespace": "ml",
+        "revision": f"digits-{role}",
+        "pod": f"pod-{role}",
+        "at_s": NOW_S + at_s,
+        "started_at_s": NOW_S - 5000,
+        "outcomes": {"ok": good, "model_error": bad},
+        "buckets": ((0.01, good // 2), (0.1, good), (INF, good + bad)),
+    }
+    return Scrape(**known | more)
+
+
+def looked(
+    looks: Sequence[tuple[float, tuple[Scrape, ...]]],
+    wanted: Policy | None = None,
+    contest: Contest = BOTH,
+    state: EvidenceState | None = None,
+) -> Judged:
+    """Return what is judged after these looks, each so many seconds after NOW_S."""
+    judged = Judged(state, ())
+    for at_s, scrapes in looks:
+        look = Look(NOW_S + at_s, scrapes)
+        judged = judge(wanted or policy(), judged.state, look, contest, NOW_S + at_s)
+    return judged
+
+
+def grown(bad_part: float, looks: int = 12) -> list[tuple[float, tuple[Scrape, ...]]]:
+    """Return looks in which both answer 500 requests each, the candidate failing so often."""
+    found: list[tuple[float, tuple[Scrape, ...]]] = []
+    for n in range(looks):
+        bad = round(500 * n * bad_part)
+        base = scrape("1", 5.0 * n + 2, 5000 + 500 * n)
+        found.append((5.0 * n + 5, (scrape("2", 5.0 * n + 2, 500 * n - bad, bad), base)))
+    return found
+
+
+def state_of(judged: Judged) -> EvidenceState:
+    """Return the evidence, which is there."""
+    assert judged.state is not None
+    return judged.state
+
+
+def test_b21_a_check_that_never_ran_is_no_pass() -> None:
+    """B21: without a look every check is Unknown, and what is known is kept."""
+    known = looked(grown(0.0)).state
+    found = judge(policy(ERRORS, SLOW, REVENUE), known, None, BOTH, NOW_S)
+    assert [r.state for r in found.results] == [CheckState.UNKNOWN] * 3
+    assert found.state is known
+    assert found.unknown == "errors: no look at the metrics yet"
+
+
+def test_before_traffic_checks_wait() -> None:
+    """Without traffic there is nothing to judge, and thresholds do not speak either."""
+    before = replace(BOTH, traffic_since_s=None, weight_since_s=None)
+    found = looked(grown(0.5), policy(ERRORS, REVENUE), before)
+    assert {r.state for r in found.results} == {CheckState.WAITING}
+    assert "first requests" in found.waiting
+
+
+def test_harm_is_found_and_harmlessness_too() -> None:
+    """B18: a model that fails is caught at once; one that does not passes once it had power."""
+    harm = looked(grown(0.3, looks=8))
+    assert harm.failed is not None
+    assert harm.failed.at_once
+    assert "model" not in harm.failed.name
+    assert "failed on the candidate" in harm.failed.message
+    calm = looked(grown(0.0, looks=60))
+    assert [r.state for r in calm.results] == [CheckState.PASS]
+    assert calm.requests > 25_000
+
+
+def test_b18_waiting_says_how_much_is_missing() -> None:
+    """B18: it names the requests that are missing and how long they take."""
+    found = looked(grown(0.0, looks=3))
+    assert found.failed is None
+    assert "more requests on the candidate" in found.waiting
+    assert "at the present rate" in found.waiting
+
+
+def test_b17_harm_once_seen_stays_seen() -> None:
+    """B17: when the metrics go away, what was proven still rolls back; the rest is Unknown."""
+    harm = state_of(looked(grown(0.3, looks=8)))
+    away = Look(NOW_S + 45, problem="Prometheus is down")
+    found = judge(policy(), harm, away, BOTH, NOW_S + 45)
+    assert found.failed is not None
+    calm = state_of(looked(grown(0.0, looks=8)))
+    assert judge(policy(), calm, away, BOTH, NOW_S + 45).unknown == "errors: Prometheus is down"
+    assert replace(state_of(judge(policy(), calm, away, BOTH, NOW_S + 45)), breaches={}) == calm
+
+
+@pytest.mark.parametrize(("gone", "role"), [("2", "candidate"), ("1", "stable")])
+def test_b17_a_revision_that_is_not_scraped_is_unknown(gone: str, role: str) -> None:
+    """B17: a revision without scrapes for a minute is not known to be well."""
+    seen = grown(0.0, looks=3)
+    only = [(at_s, tuple(s for s in kept if s.revision != f"digits-{gone}")) for at_s, kept in seen]
+    state = looked(only).state
+    late = Look(NOW_S + STALE_S + 1, only[-1][1])
+    found = judge(policy(), state, late, BOTH, NOW_S + STALE_S + 1)
+    assert f"no scrape of the {role} digits-{gone} for 61 s" in found.unknown
+
+
+def test_a_look_seen_twice_counts_once() -> None:
+    """B20: passes come more often than looks; the same look changes nothing."""
+    first = looked(grown(0.0, looks=3))
+    at_s, scrapes = grown(0.0, looks=3)[-1]
+    again = judge(policy(), first.state, Look(NOW_S + at_s, scrapes), BOTH, NOW_S + at_s + 3)
+    assert again.state == first.state
+
+
+def test_what_one_revision_counted_waits_for_the_other() -> None:
+    """A look in which only one revision counted is kept for the next, for a minute at most."""
+    start = grown(0.0, looks=3)
+    first = state_of(looked(start))
+    lonely = (scrape("2", 13, 1300),)
+    waited = state_of(looked([(15, lonely)], state=first))
+    assert waited.seen_s == first.seen_s
+    assert waited.step_requests == first.step_requests
+    both = (*lonely, scrape("1", 18, 6300))
+    whole = state_of(looked([(20, both)], state=waited))
+    assert whole.step_requests == first.step_requests + 300
+    alone = state_of(looked([(75, lonely)], state=waited))
+    assert alone.step_requests == first.step_requests + 300
+
+
+def test_requests_are_counted_by_step() -> None:
+    """B18: `minRequests` counts from the step's own begin."""
+    first = state_of(looked(grown(0.0, looks=4)))
+    assert first.step_requests > 0
+    following = replace(BOTH, step_index=1, weight_since_s=NOW_S + 18)
+    found = looked(
+        [(22, (scrape("2", 19.5, 1700), scrape("1", 19.5, 6700)))], None, following, first
+    )
+    assert found.requests == 0
+    more = (scrape("2", 24, 1800), scrape("1", 24, 6800))
+    assert looked([(25, more)], None, following, found.state).requests == 100
+
+
+def test_thresholds_are_answered_without_counters() -> None:
+    """B21: a user's query stands on its own, and its mistake is named with the check."""
+    wanted = policy(REVENUE)
+    low = {"revenue": Answer(AnswerKind.VALUE, 0.5)}
+    first = judge(wanted, None, Look(NOW_S, problem="down", answers=low), BOTH, NOW_S)
+    assert [r.state for r in first.results] == [CheckState.WAITING]
+    later = Look(NOW_S + 60, problem="down", answers=low)
+    failed = judge(wanted, first.state, later, BOTH, NOW_S + 60).failed
+    assert failed is not None
+    assert not failed.at_once
+    wrong = {"revenue": Answer(AnswerKind.SEVERAL_SERIES, message="2 series")}
+    found = judge(wanted, None, Look(NOW_S, answers=wrong), BOTH, NOW_S)
+    assert found.mistake == "check revenue: 2 series"
+
+
+def split(ledger: Mapping[str, float], *times_s: float, cutoff_s: float = 10) -> list[float]:
+    """Return which of a pod's scrapes count, its last one before them being in the ledger."""
+    last = {("ml", pod): scrape("2", at_s) for pod, at_s in ledger.items() for scrape in (at,)}
+    stale, counted = _split(Ledger(0.0, last), [at("2", t) for t in times_s], NOW_S + cutoff_s)
+    assert len(stale) + len(counted) == len(times_s)
+    return [s.at_s - NOW_S for s in counted]
+
+
+def at(role: str, at_s: float) -> Scrape:
+    """Return a scrape at this time."""
+    return scrape(role, at_s, 1)
+
+
+SPLITS = {
+    "all after the cutoff, pod unknown": ({}, (11, 13), [11, 13]),
+    "all before": ({}, (7, 9), []),
+    "the first one after an earlier one straddles": ({}, (9, 11, 13), [13]),
+    "so does the first one after the ledger's": ({"pod-2": 9}, (11, 13), [13]),
+    "a ledger that is newer leaves all": ({"pod-2": 10}, (11, 13), [11, 13]),
+    "the cutoff itself is after it": ({}, (10, 12), [10, 12]),
+    "any order": ({}, (13, 9, 11), [13]),
+    "another pod's past means nothing": ({"pod-1": 9}, (11, 13), [11, 13]),
+}
+
+
+@pytest.mark.parametrize(("ledger", "times_s", "counted"), SPLITS.values(), ids=SPLITS.keys())
+def test_b19_what_straddles_a_change_of_weight_is_left_out(
+    ledger: dict[str, float], times_s: tuple[float, ...], counted: list[float]
+) -> None:
+    """B19: an interval that belongs to two weights counts for neither."""
+    assert split(ledger, *times_s) == counted
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("12"), st.integers(0, 30)), unique=True), st.integers(0, 30)
+)
+def test_splitting_loses_nothing(found: list[tuple[str, int]], cutoff_s: int) -> None:
+    """Every scrape is on one side; per pod what counts follows all that does not."""
+    scrapes = [at(role, at_s) for role, at_s in found]
+    stale, counted = _split(Ledger(0.0), scrapes, NOW_S + cutoff_s)
+    assert sorted(map(repr, stale + counted)) == sorted(map(repr, scrapes))
+    assert all(s.at_s >= NOW_S + cutoff_s for s in counted)
+    for role in "12":
+        mine = [s.at_s for s in counted if s.pod == f"pod-{role}"]
+        other = [s.at_s for s in stale if s.pod == f"pod-{role}"]
+        assert not mine or not other or min(mine) > max(other)
+
+
+def test_a_weight_settles_before_it_counts() -> None:
+    """What was counted in the second after a change of weight belongs to the old one."""
+    changed = replace(BOTH, weight_since_s=NOW_S + 10)
+    soon = (scrape("2", 10 + SETTLE_S / 2, 50), scrape("1", 10 + SETTLE_S / 2, 5000))
+    assert looked([(12, soon)], None, changed).requests == 0
+
+
+def evidence() -> EvidenceState:
+    """Return evidence with everything in it that a checkpoint keeps."""
+    wanted = policy(ERRORS, SLOW, REVENUE)
+    found = looked(grown(0.01, looks=6), wanted)
+    return replace(state_of(found), breaches={"revenue": NOW_S - 5}, step_index=1)
+
+
+def test_b32_a_checkpoint_keeps_everything() -> None:
+    """B32: what is read back answers as what was written did, and goes on alike."""
+    before = evidence()
+    assert before.paired["slow"].bounds
+    after = from_text(to_text(before))
+    assert after is not None
+    assert to_text(after) == to_text(before)
+    assert after.ledger == before.ledger
+    assert after.breaches == before.breaches
+    more = (scrape("2", 37, 3300, 90), scrape("1", 37, 8600))
+    wanted = policy(ERRORS, SLOW)
+    one, two = (looked([(40, more)], wanted, state=state) for state in (before, after))
+    assert [r.state for r in one.results] == [r.state for r in two.results]
+    assert one.requests == two.requests
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": 0}', "[" * 100_000])
+def test_b32_what_is_no_checkpoint_is_none(text: str) -> None:
+    """B32: a checkpoint that cannot be read begins anew and never raises."""
+    assert from_text(text) is None
+
+
+@given(st.data())
+def test_b32_a_damaged_checkpoint_never_raises(data: st.DataObject) -> None:
+    """B32: whatever stands in the place of a part, it is read or begun anew."""
+    whole = json.loads(to_text(evidence()))
+    inner: Any = whole
+    while True:
+        keys = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(inner[key], dict | list) or not inner[key] or data.draw(st.booleans()):
+            break
+        inner = inner[key]
+    inner[key] = data.draw(st.sampled_from([None, [], {}, "x", 3, [[1, 2], 3], {"a": []}]))
+    found = from_text(json.dumps(whole))
+    assert found is None or isinstance(found, EvidenceState)
