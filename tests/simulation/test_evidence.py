@@ -69,7 +69,9 @@ def test_b18_a_step_ends_by_hold_requests_and_power() -> None:
     stage.release(2)
     stage.until_step("ten")
     stage.run(30)
-    assert "more requests on the candidate" in stage.world.rollouts(NAME)[-1].status.checks[0].message
+    assert (
+        "more requests on the candidate" in stage.world.rollouts(NAME)[-1].status.checks[0].message
+    )
     stage.until(lambda: stage.world.status(NAME).message.endswith("(minRequests)"))
     stage.until_phase("Healthy")
     assert stage.ledger.by_revision[stage.stable].total >= 900

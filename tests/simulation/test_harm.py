@@ -1,0 +1,246 @@
+"""Rolling back, sick pods, and an operator or API server that fails (B23 to B26, B28 to B30)."""
+
+import pytest
+from simulation.stage import BROKEN, ERRORS, NAME, SLOW, Stage, policy, quick, serving, step
+
+from rampway.kube import kinds
+from rampway.kube.errors import Conflict, KubeError, Transient
+from rampway.metrics.memory import Mode
+from rampway.sim.cluster_behaviour import Behaviour
+from rampway.sim.world import SPACE, World
+
+
+def on_trial(how: Behaviour | None = None, *, replicas: int = 2, **more: object) -> Stage:
+    """Return a stage with v2 under half of the traffic, in a step without end."""
+    rollout = policy(step("half", 50, 600), **more)  # type: ignore[arg-type]
+    stage = serving(rollout=rollout, replicas=replicas)
+    stage.release(2, how)
+    stage.until_step("half")
+    stage.run(5)
+    return stage
+
+
+def test_b23_the_weight_goes_first_and_waits_for_nothing() -> None:
+    """With Prometheus gone and every status write refused, a crash still takes traffic back."""
+    stage = on_trial()
+    stage.harmed = True
+    stage.world.source.mode = Mode.DOWN
+    refusing = Transient("statuses are refused")
+    stage.world.api.fail_next(
+        refusing, times=50, predicate=lambda c: c.subresource == "status" or c.kind is kinds.EVENT
+    )
+    pods = [pod.name for pod in stage.world.cluster.pods(SPACE, stage.desired)]
+    stage.world.cluster.crash(SPACE, pods[0], "OOMKilled")
+    before = len(stage.world.api.calls)
+    stage.world.run(2)
+    assert stage.weight_pct == 0
+    writes = [c for c in stage.world.api.calls[before:] if c.writes]
+    assert writes[0].kind is kinds.HTTP_ROUTE
+    stage.world.run(90)
+    assert stage.phase == "RolledBack"
+
+
+def test_b24_errors_return_everything_with_one_stable_pod() -> None:
+    """Three of stable's four pods unready: a failing candidate loses all traffic all the same."""
+    stage = on_trial(replicas=4)
+    stage.harmed = True
+    first = stage.stable
+    for pod in stage.world.cluster.pods(SPACE, first)[:3]:
+        stage.world.cluster.crash(SPACE, pod.name, "Error")
+    stage.world.behave(first, Behaviour(startup_s=200))
+    stage.world.behave(stage.desired, BROKEN)
+    for _ in range(60):
+        stage.world.step()
+        if stage.weight_pct == 0:
+            break
+    assert stage.weight_pct == 0
+    assert stage.ready(first) < 4
+
+
+def test_b24_stable_without_a_ready_pod_keeps_traffic_where_it_is() -> None:
+    """Nobody is sent to pods that cannot answer; traffic moves with the first that can."""
+    stage = on_trial(replicas=1)
+    stage.harmed = True
+    first = stage.stable
+    stage.world.behave(first, Behaviour(startup_s=60))
+    for pod in stage.world.cluster.pods(SPACE, first):
+        stage.world.cluster.delete_pod(SPACE, pod.name)
+    stage.world.run(8)
+    stage.world.behave(stage.desired, BROKEN)
+    stage.world.run(30)
+    assert stage.world.condition(NAME, "Ready") == "False"
+    assert stage.weight_pct == 50
+    stage.world.run(60)
+    assert (stage.weight_pct, stage.phase) == (0, "RolledBack")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [
+    ("OOMKilled", "CandidateOutOfMemory"),
+    ("Error", "CandidateNotReady"),
+])  # fmt: skip
+def test_b25_a_sick_candidate_is_rolled_back_within_a_second(kind: str, reason: str) -> None:
+    """Killed for memory, or its last ready pod lost: one second after the pod says so."""
+    stage = on_trial(replicas=1)
+    stage.harmed = True
+    pod = stage.world.cluster.pods(SPACE, stage.desired)[0].name
+    stage.world.cluster.crash(SPACE, pod, "OOMKilled" if kind == "OOMKilled" else "Error")
+    stage.world.run(2)
+    assert stage.weight_pct == 0
+    assert stage.world.rollouts(NAME)[-1].status.reason == reason
+
+
+def test_b25_two_crashed_containers_are_no_accident() -> None:
+    """One crash among many pods is borne, the second one rolls back."""
+    stage = on_trial(replicas=4)
+    stage.harmed = True
+    pods = [pod.name for pod in stage.world.cluster.pods(SPACE, stage.desired)]
+    stage.world.cluster.crash(SPACE, pods[0], "Error")
+    stage.world.run(5)
+    assert stage.weight_pct > 0
+    stage.world.cluster.crash(SPACE, pods[1], "Error")
+    stage.world.run(2)
+    assert stage.weight_pct == 0
+    assert stage.world.rollouts(NAME)[-1].status.reason == "CandidateCrashed"
+
+
+@pytest.mark.parametrize("how", ["evict", "delete_pod"])
+def test_b25_a_drained_pod_is_not_the_models_fault(how: str) -> None:
+    """The weight falls to what is ready, the rollout goes on with the new pod."""
+    stage = on_trial(replicas=1)
+    stage.harmed = True
+    pod = stage.world.cluster.pods(SPACE, stage.desired)[0].name
+    getattr(stage.world.cluster, how)(SPACE, pod)
+    stage.world.run(3)
+    assert stage.weight_pct == 0
+    assert stage.phase != "RolledBack"
+    stage.world.run(30)
+    assert stage.weight_pct == 50
+
+
+def test_b25_stable_that_crashes_alike_holds() -> None:
+    """When stable is killed for its memory too, the candidate is not blamed."""
+    stage = on_trial(replicas=2)
+    stage.harmed = True
+    for revision in (stage.stable, stage.desired):
+        pod = stage.world.cluster.pods(SPACE, revision)[0].name
+        stage.world.cluster.crash(SPACE, pod, "OOMKilled")
+    stage.world.run(3)
+    assert stage.phase == "Holding"
+    assert stage.world.status(NAME).reason == "StableCrashesToo"
+
+
+def test_b25_the_deadline_ends_a_candidate_that_never_gets_ready() -> None:
+    """A pod that is never ready ends it; time in which no node takes it does not count."""
+    stage = serving()
+    stage.apply(rollout={"progressDeadline": "60s"})
+    elapsed_s = stage.world.clock.elapsed_s
+    stage.release(2, Behaviour(never_ready=True, unschedulable_until_s=elapsed_s + 100))
+    stage.run(130)
+    assert stage.phase == "Progressing"
+    stage.run(50)
+    assert stage.world.rollouts(NAME)[-1].status.reason == "ProgressDeadlineExceeded"
+
+
+def test_b26_a_refused_revision_is_named_and_not_tried_again() -> None:
+    """Ready, Promoted False, the bad one named; a retry only when the spec has changed."""
+    stage = serving()
+    stage.harmed = True
+    bad = stage.release(2, BROKEN)
+    stage.until_phase("RolledBack")
+    stage.run(120)
+    status = stage.world.status(NAME)
+    assert f"{NAME}-{bad}" in status.message
+    assert stage.world.condition(NAME, "Ready") == "True"
+    assert stage.world.condition(NAME, "Promoted") == "False"
+    assert len(stage.world.rollouts(NAME)) == 1
+    stage.release(1)
+    stage.until_phase("Healthy")
+    stage.release(2)
+    stage.run(10)
+    assert len(stage.world.rollouts(NAME)) == 2
+
+
+@pytest.mark.parametrize(("how", "words"), [
+    (Behaviour(image_pull_error="Back-off pulling image x: not found"), "not found"),
+    (Behaviour(missing_secret="store"), "store"),
+    (Behaviour(fails_to_load="model store refused http://m/2: 404 Not Found"), "404 Not Found"),
+    (Behaviour(unschedulable_until_s=1e9), "Insufficient memory"),
+    (Behaviour(quota_message="exceeded quota: team"), "exceeded quota: team"),
+])  # fmt: skip
+def test_b28_what_keeps_a_revision_from_starting_is_in_the_status(
+    how: Behaviour, words: str
+) -> None:
+    """Within 10 s of the pods' saying so, in the kubelet's or the server's words."""
+    stage = serving()
+    stage.release(2, how)
+    stage.until(lambda: words in stage.world.status(NAME).message, within_s=15)
+
+
+def story(stage: Stage, how: Behaviour | None) -> tuple[str, int, bool]:
+    """Play a release to its end; return phase, number of rollouts, and whether v2 is stable."""
+    stage.harmed = how is not None
+    second = stage.release(2, how)
+    for _ in range(400):
+        stage.world.step()
+        if stage.phase in {"Healthy", "RolledBack"} and stage.desired in {stage.stable, second}:
+            ended = stage.world.rollouts(NAME)
+            if ended and ended[-1].status.phase in {"Promoted", "RolledBack"}:
+                break
+    stage.world.run(30)
+    return stage.phase, len(stage.world.rollouts(NAME)), stage.stable == second
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("how", "end"), [
+    (None, ("Healthy", 1, True)),
+    (BROKEN, ("RolledBack", 1, False)),
+], ids=["promotion", "rollback"])  # fmt: skip
+def test_b29_killed_at_any_write_the_next_one_ends_the_same(
+    when: str, how: Behaviour | None, end: tuple[str, int, bool]
+) -> None:
+    """Killed before or after its k-th write, for every k: same end, every object made once."""
+    killed = 0
+    for k in range(1, 200):
+        stage = serving(rollout=policy(step("half", 50, 5), checks=(ERRORS,)))
+        stage.world.api.crash_after(k, when="before" if when == "before" else "after")
+        assert story(stage, how) == end, f"killed {when} write {k}"
+        if not stage.world.restarts:
+            break
+        killed += 1
+        assert stage.backends() == {NAME: 1}
+        assert len(stage.deployments()) == 2
+        if how is None:
+            assert stage.ledger.all.failed == 0
+    print(f"{killed} rollouts, each killed {when} another write")
+    assert killed >= 10
+
+
+FAULTS: dict[str, KubeError] = {
+    "conflict": Conflict("somebody wrote in between"),
+    "429": Transient("too many requests", 1.0),
+    "500": Transient("internal error"),
+    "timeout": Transient("no answer within 10 s"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_b30_faults_of_the_api_server_lose_and_double_nothing(fault: str, when: str) -> None:
+    """Every seventh call of a whole rollout fails, or takes effect and loses its answer."""
+    stage = serving(rollout=quick(step("half", 50, 5)))
+    for n in range(1, 30):
+        stage.world.api.fail_next(
+            FAULTS[fault], after_calls=7 * n, when="before" if when == "before" else "after"
+        )
+    assert story(stage, None) == ("Healthy", 1, True)
+    assert stage.ledger.all.failed == 0
+    assert len(stage.deployments()) == 2
+
+
+@pytest.mark.parametrize("lag_s", [10.0, 1e9])
+def test_b30_a_watch_that_lags_or_hears_nothing_loses_nothing(lag_s: float) -> None:
+    """Ten seconds late, or silent for ever: the resync finds what the watch did not tell."""
+    world = World()
+    stage = serving(rollout=policy(step("half", 50, 5), checks=(ERRORS, SLOW)), world=world)
+    world.watch_lag_s = lag_s
+    assert story(stage, None) == ("Healthy", 1, True)
