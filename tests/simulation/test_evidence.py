@@ -1,4 +1,4 @@
-"""Whole rollouts judged: missing data, steps, wrong queries, counters, restarts (B17 to B21, B32)."""
+"""Whole rollouts judged: missing data, steps, wrong queries, counters, restarts (B17-B21, B32)."""
 
 import json
 from random import Random
@@ -213,14 +213,13 @@ def test_b20_a_stepping_back_prometheus_counts_nothing_twice() -> None:
     dice = Random(3)  # noqa: S311 - nothing here is secret
     source = stage.world.source
     original = source.record
-    kept: list[object] = []
 
     stage.release(2)
     stage.until_step("half")
     for _ in range(40):
         kept = list(source._kept)[-200:]
         for scrape in dice.sample(kept, min(5, len(kept))):
-            original(scrape)  # type: ignore[arg-type]
+            original(scrape)
         stage.run(1)
     requests = json.loads(stage.world.rollouts(NAME)[-1].status.evidence)["step"][1]
     assert requests <= stage.ledger.by_revision[stage.desired].total

@@ -162,7 +162,7 @@ def test_b26_a_refused_revision_is_named_and_not_tried_again() -> None:
 
 @pytest.mark.parametrize(("how", "words"), [
     (Behaviour(image_pull_error="Back-off pulling image x: not found"), "not found"),
-    (Behaviour(missing_secret="store"), "store"),
+    (Behaviour(missing_secret="store"), "store"),  # noqa: S106 - a name
     (Behaviour(fails_to_load="model store refused http://m/2: 404 Not Found"), "404 Not Found"),
     (Behaviour(unschedulable_until_s=1e9), "Insufficient memory"),
     (Behaviour(quota_message="exceeded quota: team"), "exceeded quota: team"),
@@ -211,7 +211,6 @@ def test_b29_killed_at_any_write_the_next_one_ends_the_same(
         assert len(stage.deployments()) == 2
         if how is None:
             assert stage.ledger.all.failed == 0
-    print(f"{killed} rollouts, each killed {when} another write")
     assert killed >= 10
 
 

@@ -116,6 +116,9 @@ class Standing:
     def rolling(cls, course: Course, outcome: Outcome) -> "Standing":
         """A rollout is under way, or just ended."""
         status = outcome.status
+        if status.phase == RolloutPhase.ROLLED_BACK:  # the first words about it are the last
+            why = Verdict(Reason(status.reason), course.rollout.name, status.message)
+            return cls.rolled_back(why, course.candidate.hash, course.candidate.name, course.stable)
         total = len(course.policy.steps)
         done = status.phase in {RolloutPhase.PROMOTING, RolloutPhase.PROMOTED}
         number = total if done else min(status.step.index + 1, total)
@@ -130,7 +133,7 @@ class Standing:
             course.rollout.name,
             f"{number if started else 0}/{total}",
             outcome.weight_pct,
-            stalled=stalled or status.phase == RolloutPhase.ROLLED_BACK,
+            stalled=stalled,
             bad_query=course.judged.mistake,
         )
 
