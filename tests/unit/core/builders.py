@@ -42,12 +42,12 @@ def spec(number: int = 1, **changes: Any) -> Obj:
     } | changes
 
 
-def digest(number: int) -> str:
+def hash_of(number: int) -> str:
     """Return the hash of that version's revision."""
     return revisions.revision_hash(ModelDeploymentSpec.model_validate(spec(number)))
 
 
-V1, V2, V3 = digest(1), digest(2), digest(3)
+V1, V2, V3 = hash_of(1), hash_of(2), hash_of(3)
 
 
 def deployment(
@@ -83,12 +83,12 @@ def crash(number: int = 1, *, age_s: float = 1.0, reason: str = "Error", code: i
     return Crash(f"containerd://{number}", reason, code, NOW_S - age_s)
 
 
-def revision(version: str, ready: int = 4, **more: Any) -> Revision:
+def revision(digest: str, ready: int = 4, **more: Any) -> Revision:
     """Return a revision with so many ready pods, all that it asks for, all reached."""
     known: Obj = {
-        "hash": version,
-        "name": f"{NAME}-{version}",
-        "uid": f"uid-{version}",
+        "hash": digest,
+        "name": f"{NAME}-{digest}",
+        "uid": f"uid-{digest}",
         "created_s": NOW_S - 1000,
         "replicas": ready,
         "pods": pods(ready),
@@ -121,7 +121,7 @@ def rollout(
     number: int = 2, *, attempt: int = 1, status: Obj | None = None, **changes: Any
 ) -> ModelRollout:
     """Return a rollout of that version against V1; `changes` are of its policy."""
-    found = digest(number)
+    found = hash_of(number)
     name = f"{NAME}-{found}-{attempt}"
     wanted = {
         "deployment": NAME,
@@ -150,14 +150,14 @@ def result(state: CheckState = CheckState.PASS, **more: Any) -> CheckResult:
 def observation(number: int = 2, **more: Any) -> Observation:
     """Return the observation of a spec that names this version, V1 being stable and at rest."""
     wanted = more.pop("deployment", None) or deployment(number)
-    one = more.get("revisions", (stable(),))[0]
+    first = more.get("revisions", (stable(),))[:1]
     known: Obj = {
         "now_s": NOW_S,
         "deployment": wanted,
         "defaults": Defaults(IMAGE),
         "revisions": (stable(),),
         "route": Route(exists=True, in_shape=True, at_rest=True, accepted=True),
-        "service": StableService(V1, frozenset(p.name for p in one.pods if p.ready)),
+        "service": StableService(V1, frozenset(p.name for r in first for p in r.pods if p.ready)),
     }
     return Observation(**known | more)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.core.builders import deployment
 
@@ -75,6 +75,7 @@ def test_b15_made_in_the_same_second_the_name_decides() -> None:
     assert conflicting(OLD, [twin]) == ""
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcdef")), unique=True, min_size=1))
 def test_b15_of_new_ones_exactly_one_has_it(made: list[tuple[int, str]]) -> None:
     """B15: however many want it, and however often one asks, one has it."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.core.builders import NOW_S, rollout
 
@@ -218,6 +218,7 @@ def test_b19_what_straddles_a_change_of_weight_is_left_out(
     assert split(ledger, *times_s) == counted
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("12"), st.integers(0, 30)), unique=True), st.integers(0, 30)
 )
@@ -269,6 +270,7 @@ def test_b32_what_is_no_checkpoint_is_none(text: str) -> None:
     assert from_text(text) is None
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_b32_a_damaged_checkpoint_never_raises(data: st.DataObject) -> None:
     """B32: whatever stands in the place of a part, it is read or begun anew."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mistakes import full, minimal
 from unit.core.builders import IMAGE, NAME, V1, deployment, spec
@@ -117,6 +117,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, JSON)
 def test_merging_twice_is_merging_once(base: Any, patch: Any) -> None:
     """Merging again changes nothing, and merging nothing neither."""

@@ -1,7 +1,7 @@
 """Capacity, instants, queries, verdicts: the small parts that everything rests on."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.core.builders import revision
 
@@ -30,6 +30,7 @@ def test_b06_weight_for_pods(ready: int, replicas: int, weight_pct: int) -> None
     assert capacity.weight_for(ready, replicas) == weight_pct
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(1, 1000))
 def test_b06_pods_for_a_weight_carry_it(weight_pct: int, replicas: int) -> None:
     """B6: the pods asked for a weight carry it, one less would not."""
@@ -57,6 +58,7 @@ def test_an_unreadable_instant_is_none(text: str) -> None:
     assert from_wire(text) is None
 
 
+@settings(deadline=None)
 @given(st.floats(0, 4e9))
 def test_instants_round_trip(at_s: float) -> None:
     """An instant survives the wire to the microsecond."""
