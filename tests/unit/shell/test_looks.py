@@ -1,0 +1,177 @@
+"""Looks at the metrics: windows, shared queries, and rollouts that end meanwhile."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from rampway.core.answers import Answer, AnswerKind
+from rampway.core.counters import Scrape
+from rampway.metrics.base import MetricsUnavailable, RevisionKey
+from rampway.shell.looks import (
+    BASELINE_S,
+    LONGEST_WINDOW_S,
+    OVERLAP_S,
+    QUERIES_AT_ONCE,
+    Interest,
+    Key,
+    Looks,
+    _window,
+)
+
+NOW_S = 10_000.0
+A, B = ("ml", "a"), ("ml", "b")
+
+
+def interest(name: str = "a", seen_s: float | None = None, **queries: str) -> Interest:
+    """Return the interest of a rollout of this ModelDeployment."""
+    return Interest("ml", (f"{name}-2", f"{name}-1"), seen_s, queries)
+
+
+def scrape(revision: str, namespace: str = "ml") -> Scrape:
+    """Return a scrape of one pod."""
+    return Scrape(namespace, revision, f"{revision}-pod", NOW_S, 0.0, {"ok": 1})
+
+
+@dataclass
+class Source:
+    """A metric source that notes what it is asked and lets things happen meanwhile."""
+
+    scraped: tuple[Scrape, ...] = ()
+    down: bool = False
+    meanwhile: Callable[[], None] = lambda: None
+    windows: list[tuple[list[str], float, float]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    async def scrapes(
+        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+    ) -> tuple[Scrape, ...]:
+        """Return what was scraped."""
+        self.windows.append(([r.revision for r in revisions], since_s, until_s))
+        self.meanwhile()
+        if self.down:
+            raise MetricsUnavailable("Prometheus is down")
+        return self.scraped
+
+    async def query(self, query: str, at_s: float) -> Answer:
+        """Answer with the query."""
+        self.asked.append(query)
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        return Answer(AnswerKind.VALUE, 1.0, query, at_s)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def looking(source: Source, **interests: Interest) -> tuple[Looks, list[Key]]:
+    """Return looks with these interests, and the list of those that are notified."""
+    told: list[Key] = []
+    looks = Looks(source, lambda: NOW_S, told.append)
+    for name, wanted in interests.items():
+        looks.want(("ml", name), wanted)
+    return looks, told
+
+
+@pytest.mark.parametrize(
+    ("seen_s", "since_s", "until_s"),
+    [
+        (None, NOW_S - BASELINE_S, NOW_S),
+        (NOW_S - 5, 9960.0, NOW_S),
+        (NOW_S - 10, 9960.0, NOW_S),
+        (NOW_S - 15, 9945.0, NOW_S),
+        (NOW_S - 5000, 4965.0, 4965.0 + LONGEST_WINDOW_S),
+    ],
+)
+def test_b32_windows(seen_s: float | None, since_s: float, until_s: float) -> None:
+    """B32: with overlap and on shared bounds; a long absence is caught up in pieces."""
+    assert _window(interest(seen_s=seen_s), NOW_S) == (since_s, until_s)
+
+
+def test_b20_windows_leave_no_gap() -> None:
+    """B20: from any point, look after look reads everything up to now, overlapping."""
+    seen_s = NOW_S - 5000
+    for _ in range(20):
+        since_s, until_s = _window(interest(seen_s=seen_s), NOW_S)
+        assert since_s <= seen_s - OVERLAP_S
+        assert until_s > seen_s or until_s == NOW_S
+        seen_s = until_s
+    assert seen_s == NOW_S
+
+
+async def test_rollouts_share_a_window() -> None:
+    """One read for all of one window; each gets only its own revisions' scrapes."""
+    mine, other = (scrape("a-2"), scrape("a-1")), scrape("b-2")
+    source = Source((*mine, other, scrape("a-2", namespace="elsewhere")))
+    looks, told = looking(source, a=interest("a", NOW_S - 5), b=interest("b", NOW_S - 6))
+    await looks.look()
+    assert [names for names, _, _ in source.windows] == [["a-1", "a-2", "b-1", "b-2"]]
+    first, second = looks.latest(A), looks.latest(B)
+    assert first is not None
+    assert second is not None
+    assert (first.scrapes, second.scrapes) == (mine, (other,))
+    assert first.at_s == NOW_S
+    assert told == [A, B]
+
+
+async def test_b17_without_metrics_the_look_says_so() -> None:
+    """B17: an unavailable source is a look with a problem; queries are answered all the same."""
+    looks, told = looking(Source(down=True), a=interest(revenue="sum(x)"))
+    await looks.look()
+    found = looks.latest(A)
+    assert found is not None
+    assert (found.problem, found.scrapes) == ("Prometheus is down", ())
+    assert found.answers["revenue"].message == "sum(x)"
+    assert told == [A]
+
+
+async def test_queries_are_bounded() -> None:
+    """A rollout's queries run at the same time, but not all of them."""
+    source, many = Source(), {f"q{n}": f"x{n}" for n in range(20)}
+    looks, _ = looking(source, a=replace(interest(), queries=many))
+    await looks.look()
+    assert source.most_at_once == QUERIES_AT_ONCE
+    assert len(source.asked) == 20
+
+
+async def test_a_rollout_that_ends_while_others_are_looked_at() -> None:
+    """What ended meanwhile is left out, in this window and in a later one; the look goes on."""
+    source = Source()
+    looks, told = looking(source, a=interest("a"), b=interest("b", NOW_S - 5))
+    source.meanwhile = lambda: looks.want(B, None)
+    await looks.look()
+    assert told == [A]
+    source.meanwhile = lambda: looks.want(A, None)
+    await looks.look()
+    assert told == [A]
+    assert looks.latest(A) is None
+
+
+async def test_a_rollout_that_begins_meanwhile_gets_no_answers_of_another() -> None:
+    """An answer about the rollout before is not taken for the one that follows it."""
+    source = Source()
+    looks, told = looking(source, a=interest("a", revenue="of a-2"))
+    source.meanwhile = lambda: looks.want(A, interest("a", revenue="of a-3"))
+    await looks.look()
+    assert told == []
+    assert looks.latest(A) is None
+    source.meanwhile = lambda: looks.want(A, interest("a", NOW_S, revenue="of a-3"))
+    await looks.look()
+    assert told == [A]
+
+
+async def test_looks_go_on() -> None:
+    """Looking is repeated until it is cancelled."""
+    source, thrice = Source(), asyncio.Event()
+    source.meanwhile = lambda: thrice.set() if len(source.windows) == 3 else None
+    looks, _ = looking(source, a=interest())
+    task = asyncio.create_task(looks.run(0.01))
+    await asyncio.wait_for(thrice.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(source.windows) == 3

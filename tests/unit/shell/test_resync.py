@@ -1,0 +1,54 @@
+"""Listing everything now and then (B30)."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from rampway.kube.errors import Transient
+from rampway.kube.kinds import MODEL_DEPLOYMENT
+from rampway.shell import resync as module
+from rampway.shell.looks import Key
+from rampway.shell.resync import keep_resyncing, resync
+from rampway.sim.apiserver import MemoryApi, Store
+
+
+def api(*names: str) -> MemoryApi:
+    """Return an API server that has these ModelDeployments, in two namespaces."""
+    store = Store(lambda: datetime(2026, 1, 1, tzinfo=UTC), namespaces=("default", "ml"))
+    for name in names:
+        for space in ("default", "ml"):
+            spec = {
+                "model": {"uri": "file:///m"},
+                "traffic": {"ownedRoute": {"parentRefs": [{"name": "eg"}]}},
+            }
+            meta = {"name": name, "namespace": space}
+            store.create(MODEL_DEPLOYMENT, {"metadata": meta, "spec": spec})
+    return MemoryApi(store)
+
+
+async def test_b30_every_one_is_enqueued() -> None:
+    """B30: all ModelDeployments of all namespaces come into the queue."""
+    seen: list[Key] = []
+    assert await resync(api("a", "b"), seen.append) == 4
+    assert set(seen) == {("default", "a"), ("default", "b"), ("ml", "a"), ("ml", "b")}
+
+
+async def test_b30_a_list_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B30: an API server that is away delays the list, and only a whole one counts."""
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    server, seen, done = api("a"), list[Key](), list[int]()
+    server.fail_next(Transient("503"), times=2)
+    twice = asyncio.Event()
+
+    def note() -> None:
+        done.append(len(server.calls))
+        if len(done) == 2:
+            twice.set()
+
+    task = asyncio.create_task(keep_resyncing(server, seen.append, 0.01, note))
+    await asyncio.wait_for(twice.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert done == [3, 4]
+    assert len(seen) == 4
