@@ -1,0 +1,115 @@
+"""One pass: gather, decide, execute; what it remembers and what it wants to look at."""
+
+from unit.shell.place import NAME, NOW_S, SPACE, Place, spec
+
+from rampway.core.deltas import start_ledger
+from rampway.core.judged import EvidenceState
+from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT
+from rampway.metrics.memory import MemorySource
+from rampway.shell.looks import Looks
+from rampway.shell.reconcile import Reconciler
+
+KEY = (SPACE, NAME)
+
+
+def reconciler(place: Place) -> Reconciler:
+    """Return a reconciler of this place."""
+    looks = Looks(MemorySource(), lambda: NOW_S, lambda _: None)
+    return Reconciler(place.api, place.gatherer, place.executor, looks, lambda: NOW_S)
+
+
+async def test_a_pass_makes_what_is_missing() -> None:
+    """The first pass makes the first revision and asks to come again."""
+    place = Place()
+    assert await reconciler(place).reconcile(KEY) == 5
+    assert place.get(DEPLOYMENT, f"{NAME}-{place.digest}")
+    assert place.get(MODEL_DEPLOYMENT, NAME)["status"]["phase"] == "Pending"
+
+
+async def test_what_is_gone_is_forgotten() -> None:
+    """A key without an object asks for nothing, and its memory goes."""
+    place = Place()
+    one = reconciler(place)
+    await one.reconcile(KEY)
+    assert KEY in one._memories
+    place.store.delete(MODEL_DEPLOYMENT, SPACE, NAME)
+    assert await one.reconcile(KEY) is None
+    assert KEY not in one._memories
+    assert await one.reconcile(("ml", "never")) is None
+
+
+async def test_a_namesake_has_a_memory_of_its_own() -> None:
+    """What was refused of the one before is not held against the next of that name."""
+    place = Place()
+    one = reconciler(place)
+    await one.reconcile(KEY)
+    one._memories[KEY][1].refusals["x"] = "quota"
+    place.store.delete(MODEL_DEPLOYMENT, SPACE, NAME)
+    place.put(NAME)
+    await one.reconcile(KEY)
+    assert one._memories[KEY][1].refusals == {}
+
+
+async def test_a_spec_that_cannot_be_read_is_left_alone() -> None:
+    """What CRD validation let through all the same is logged and waits for a change."""
+    place = Place()
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, {"spec": {"replicas": -1}})
+    before = len(place.api.calls)
+    assert await reconciler(place).reconcile(KEY) is None
+    assert len(place.api.calls) == before + 1
+
+
+def under_way(place: Place) -> str:
+    """Bring a rollout of a second revision under way; return its name."""
+    first: str = place.workload()["metadata"]["name"]
+    note = {"metadata": {"annotations": {"rampway.dev/promoted-at": "2025-12-31T00:00:00Z"}}}
+    place.store.patch(DEPLOYMENT, SPACE, first, note)
+    query = {
+        "query": 'x{r="{{ candidate }}",s="{{stable}}"} {{ name }} {{ namespace }}',
+        "max": "1",
+    }
+    checks = [{"name": "revenue", "threshold": query}, {"name": "errors", "errorRate": {}}]
+    changed = spec(model={"uri": "file:///m2"}, rollout={"policy": {"checks": checks}})
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, {"spec": changed})
+    return first
+
+
+async def test_an_active_rollout_is_looked_at() -> None:
+    """Its revisions and its queries, filled in, are wanted for as long as it is active."""
+    place = Place()
+    first = under_way(place)
+    one = reconciler(place)
+    for _ in range(3):
+        await one.reconcile(KEY)
+    wanted = one.looks._interests[KEY]
+    candidate = f"{NAME}-{place.digest}"
+    assert wanted.revisions == (candidate, first)
+    assert wanted.queries == {"revenue": f'x{{r="{candidate}",s="{first}"}} {NAME} {SPACE}'}
+    assert wanted.seen_s is None
+    (rollout,) = place.store.list(MODEL_ROLLOUT, SPACE)
+    memory = one._memories[KEY][1]
+    assert memory.rollout == rollout["metadata"]["name"]
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, {"spec": {"model": {"uri": "file:///m"}}})
+    await one.reconcile(KEY)
+    assert KEY not in one.looks._interests
+    assert memory.rollout == ""
+
+
+async def test_without_comparisons_no_counters_are_read() -> None:
+    """A policy of thresholds alone asks for no revision's counters."""
+    place = Place()
+    under_way(place)
+    place.store.patch(
+        MODEL_DEPLOYMENT,
+        SPACE,
+        NAME,
+        {"spec": {"rollout": {"policy": {"checks": [
+            {"name": "revenue", "threshold": {"query": "x", "max": "1"}}]}}}},
+    )  # fmt: skip
+    one = reconciler(place)
+    for _ in range(3):
+        await one.reconcile(KEY)
+    assert one.looks._interests[KEY].revisions == ()
+    one._memories[KEY][1].evidence = EvidenceState(NOW_S, start_ledger(NOW_S))
+    await one.reconcile(KEY)
+    assert one.looks._interests[KEY].seen_s == NOW_S
