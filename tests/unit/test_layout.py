@@ -67,7 +67,13 @@ def test_make_help_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     assert phony is not None
-    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True)
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     listed = {line.split()[0] for line in shown.stdout.splitlines() if line.strip()}
     assert set(phony[1].split()) == listed
     wanted = {"demo", "test", "check", "cluster-up", "cluster-down", "images", "crds", "clean"}
