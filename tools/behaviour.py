@@ -29,11 +29,11 @@ def found() -> dict[int, list[tuple[str, str, str]]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
-            match = re.match(r"test_b(\d\d)", node.name)
-            if match:
+            numbers = re.match(r"test((?:_b\d+)+)", node.name)
+            for number in re.findall(r"\d+", numbers[1]) if numbers else []:
                 sentence = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
                 where = str(path.relative_to(ROOT / "tests"))
-                promises[int(match[1])].append((where, node.name, sentence))
+                promises[int(number)].append((where, node.name, sentence))
     return promises
 
 
