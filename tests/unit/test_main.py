@@ -1,0 +1,240 @@
+"""Running the operator: what ends it, in which order, with which exit code."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+import pytest
+
+from rampway import __main__ as main
+from rampway.__main__ import BOUND_S, Operator
+from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT
+from rampway.metrics.memory import MemorySource
+from rampway.shell import http, telemetry
+from rampway.shell.settings import Settings
+from rampway.sim.apiserver import MemoryApi, Store
+
+Kopf = Callable[[Operator], Awaitable[None]]
+
+
+@dataclass
+class Parts:
+    """Fakes of everything outside; they note when they are closed."""
+
+    closed: list[str] = field(default_factory=list)
+    store: Store = field(default_factory=lambda: Store(lambda: datetime(2026, 1, 1, tzinfo=UTC)))
+
+    def install(self, monkeypatch: pytest.MonkeyPatch, watch: Kopf) -> None:
+        """Put the fakes in the place of the real ones."""
+        api = MemoryApi(self.store)
+
+        def closing(name: str) -> Callable[[], Awaitable[None]]:
+            async def close() -> None:
+                self.closed.append(name)
+
+            return close
+
+        class Runner:
+            cleanup = staticmethod(closing("http"))
+
+        class Source(MemorySource):
+            close = staticmethod(closing("metrics"))  # type: ignore[assignment]
+
+        async def connect() -> MemoryApi:
+            return api
+
+        async def serve(*_: Any) -> Runner:
+            return Runner()
+
+        monkeypatch.setattr(api, "close", closing("api"))
+        monkeypatch.setattr(main, "connect", connect)
+        monkeypatch.setattr(main, "PrometheusSource", lambda _: Source())
+        monkeypatch.setattr(http, "serve", serve)
+        monkeypatch.setattr(main, "_kopf", watch)
+
+
+async def until(met: Callable[[], bool]) -> None:
+    """Let the operator work until something is so."""
+    while not met():  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.01)
+
+
+async def _until_stopped(operator: Operator) -> None:
+    await operator.stop.wait()
+
+
+async def test_a_stop_ends_everything_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked to stop, passes end first, then connections close; exit code 0."""
+    parts, seen = Parts(), list[Operator]()
+
+    async def watch(operator: Operator) -> None:
+        seen.append(operator)
+        await until(lambda: not operator.ready())
+        operator.stop.set()
+
+    parts.install(monkeypatch, watch)
+    assert await asyncio.wait_for(main.run(Settings()), 20) == 0
+    assert parts.closed == ["http", "metrics", "api"]
+    assert not seen[0].failed
+    assert seen[0].alive() == ""
+
+
+async def test_an_ended_part_stops_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that must never end does: a restart beats deafness, exit code 1."""
+
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("no more lists")
+
+    parts = Parts()
+    parts.install(monkeypatch, _until_stopped)
+    monkeypatch.setattr(main, "keep_resyncing", broken)
+    assert await asyncio.wait_for(main.run(Settings()), 20) == 1
+    assert parts.closed == ["http", "metrics", "api"]
+
+
+async def test_a_watch_that_ends_stops_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B30: kopf that returns without being asked is as bad as kopf that raises."""
+
+    async def watch(_: Operator) -> None:
+        return
+
+    parts = Parts()
+    parts.install(monkeypatch, watch)
+    assert await asyncio.wait_for(main.run(Settings()), 20) == 1
+
+
+async def test_a_worker_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B30: a pass that raises ends neither its worker nor the operator."""
+    passes = list[Any]()
+
+    class Failing:
+        async def reconcile(self, key: Any) -> float | None:
+            passes.append(key)
+            raise RuntimeError(key)
+
+    async def watch(operator: Operator) -> None:
+        operator.queue.add(("ml", "a"))
+        await until(lambda: len(passes) == 2)
+        operator.stop.set()
+
+    parts = Parts()
+    parts.install(monkeypatch, watch)
+    monkeypatch.setattr(main, "_reconciler", lambda *_: Failing())
+    assert await asyncio.wait_for(main.run(Settings()), 20) == 0
+    assert passes == [("ml", "a")] * 2
+
+
+async def test_the_real_parts_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ModelDeployment that only the list tells of is reconciled."""
+    parts = Parts()
+    spec = {
+        "model": {"uri": "file:///m"},
+        "traffic": {"ownedRoute": {"parentRefs": [{"name": "eg"}]}},
+    }
+    meta = {"name": "digits", "namespace": "default"}
+    parts.store.create(MODEL_DEPLOYMENT, {"metadata": meta, "spec": spec})
+
+    async def watch(operator: Operator) -> None:
+        await until(lambda: bool(parts.store.list(DEPLOYMENT)))
+        operator.stop.set()
+
+    parts.install(monkeypatch, watch)
+    settings = Settings(server_image="server:7")
+    assert await asyncio.wait_for(main.run(settings), 20) == 0
+    (made,) = parts.store.list(DEPLOYMENT)
+    assert made["spec"]["template"]["spec"]["containers"][0]["image"] == "server:7"
+
+
+def test_health_follows_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B30: ready with the first whole list; unwell when there was none for three minutes."""
+    now_s = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    operator = Operator(Settings(), began_s=now_s[0])
+    assert operator.ready() == "waiting for the first list"
+    assert operator.alive() == ""
+    now_s[0] += BOUND_S + 1
+    assert operator.alive() == "nothing listed for 181 s"
+    operator.listed()
+    assert (operator.ready(), operator.alive()) == ("", "")
+    now_s[0] += BOUND_S + 1
+    assert operator.alive() == "nothing listed for 181 s"
+
+
+def fake_kopf(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> None:
+    """Put a fake in kopf's place that starts, waits for its flag, and ends."""
+
+    async def operator(*, stop_flag: asyncio.Event, ready_flag: asyncio.Event, **_: Any) -> None:
+        if fails:
+            raise ConnectionError("no API server")
+        ready_flag.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(kopf, "operator", operator)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_means_an_orderly_stop(
+    signum: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After kopf's start the signals are ours: they set the flag, nothing is cancelled."""
+    fake_kopf(monkeypatch)
+    operator = Operator(Settings())
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(main._kopf(operator))
+    try:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), signum)
+        await asyncio.wait_for(task, 20)
+    finally:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(one)
+    assert operator.stop.is_set()
+
+
+async def test_kopf_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B30: what kopf ends with is what the part ends with."""
+    fake_kopf(monkeypatch, fails=True)
+    operator = Operator(Settings())
+    try:
+        with pytest.raises(ConnectionError, match="no API server"):
+            await main._kopf(operator)
+    finally:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(one)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("RAMPWAY_WORKERS", "many"), ("RAMPWAY_LOG_LEVEL", "loud")]
+)
+def test_a_wrong_setting_is_exit_code_2(name: str, value: str) -> None:
+    """The process says which setting it is and what is expected, without a traceback."""
+    env = os.environ | {name: value}
+    found = subprocess.run(
+        [sys.executable, "-m", "rampway"], env=env, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 2
+    assert f"{name}={value!r}: expected" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_main_runs_with_the_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code is the run's."""
+
+    async def run(settings: Settings) -> int:
+        return settings.workers
+
+    monkeypatch.setenv("RAMPWAY_WORKERS", "5")
+    monkeypatch.setattr(main, "run", run)
+    monkeypatch.setattr(telemetry, "configure", lambda _: None)
+    assert main.main() == 5
