@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import kopf
 import pytest
+import structlog
 from aiohttp import web
 from prometheus_client import REGISTRY
 
@@ -220,3 +221,19 @@ def test_an_unknown_log_level_is_refused() -> None:
     """The message names the variable, what was seen, and what there is."""
     with pytest.raises(ValueError, match="RAMPWAY_LOG_LEVEL='loud': expected debug, info"):
         telemetry.configure("loud")
+
+
+def test_the_log_is_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """From the level on, one JSON object a line on standard error, with its fields."""
+    before = structlog.get_config()
+    try:
+        telemetry.configure("Warning")
+        log = structlog.get_logger("test")
+        log.info("unheard")
+        log.warning("seen", name="digits")
+    finally:
+        structlog.configure(**before)
+    (line,) = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert (found["event"], found["level"], found["name"]) == ("seen", "warning", "digits")
+    assert found["timestamp"].endswith("Z")
