@@ -91,7 +91,9 @@ def lost_last_ready_pod(view: UnderTraffic) -> Danger | None:
     if view.candidate.ready or not view.candidate.pods:
         return None
     # What is left are pods that leave and pods made since to replace them: a drain, no defect.
-    if all(pod.leaving or pod.created_s >= view.since_s for pod in view.candidate.pods):
+    # Objects are dated in whole seconds, so the instant's own second counts.
+    since_s = math.floor(view.since_s)
+    if all(pod.leaving or pod.created_s >= since_s for pod in view.candidate.pods):
         return None
     words = view.candidate.trouble
     return Danger(

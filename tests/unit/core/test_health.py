@@ -13,10 +13,13 @@ OOM = crash(9, reason="OOMKilled", code=137)
 
 
 def view(
-    candidate: Revision, other: Revision | None = None, crashed: tuple[str, ...] = ()
+    candidate: Revision,
+    other: Revision | None = None,
+    crashed: tuple[str, ...] = (),
+    since_s: float = SINCE_S,
 ) -> UnderTraffic:
     """Return what the checks see a minute after the first traffic."""
-    return UnderTraffic(candidate, other or stable(), SINCE_S, crashed)
+    return UnderTraffic(candidate, other or stable(), since_s, crashed)
 
 
 def ended(*ends: Crash, leaving: bool = False) -> Revision:
@@ -46,6 +49,10 @@ DANGERS = {
     "all were drained": (view(revision(V2, 0, pods=pods(unready=2, leaving=True))), None),
     "drained, and made anew since": (
         view(revision(V2, 0, pods=(Pod("x", leaving=True), Pod("y", created_s=SINCE_S + 5)))), None,
+    ),
+    "made anew in the second in which the traffic began": (
+        view(revision(V2, 0, pods=(Pod("x", leaving=True), Pod("y", created_s=SINCE_S))),
+             since_s=SINCE_S + 0.9), None,
     ),
     "there is no pod at all": (view(revision(V2, 0, pods=())), None),
 }  # fmt: skip
