@@ -149,6 +149,23 @@ def test_b15_who_moves_onto_a_taken_host_is_refused_however_old() -> None:
     assert stage.world.condition(OTHER, "Accepted") == "True"
 
 
+def test_b15_b23_a_refusal_in_mid_rollout_does_not_shield_a_bad_candidate() -> None:
+    """A rollout whose owner moves onto a taken host gives its candidate's traffic back."""
+    half = policy({"name": "half", "weight": "50%", "hold": "300s"})
+    stage = serving(rollout=half, traffic=route_to("digits.example"))
+    neighbour(stage, route_to("other.example"))
+    stage.run(20)
+    stage.release(2)
+    stage.until_step("half")
+    stage.apply(traffic=route_to("other.example"))
+    stage.run(3)
+    assert stage.world.condition(NAME, "Accepted") == "False"
+    assert stage.weight_pct == 0
+    assert stage.route()["spec"]["hostnames"] == ["digits.example"]
+    stage.apply(traffic=route_to("digits.example"))
+    stage.until_step("half", 60)
+
+
 def test_b15_two_at_the_same_time_are_one_accepted_and_one_refused() -> None:
     """Two applied in the same second: exactly one of them gets the host, for good."""
     stage = serving(traffic=route_to("first.example"))

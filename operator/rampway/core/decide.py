@@ -44,13 +44,18 @@ def decide(obs: Observation) -> Decision:
 
 
 def _refuse(obs: Observation) -> Decision:
-    """Touch nothing: another ModelDeployment has this host and path (B15)."""
+    """Touch nothing but our own candidate's traffic: another has this host and path (B15).
+
+    A candidate that nobody judges must not go on serving (B23).
+    """
     text = (
         f"host and path are already taken on this Gateway by ModelDeployment {obs.conflict}; "
         "give this one another hostname, pathPrefix or Gateway"
     )
     standing = Standing.refused(Reason.ROUTE_CONFLICT, text)
-    return Decision(passes.write_status(obs, standing), requeue_after_s=30.0)
+    exposed = obs.route.candidate and obs.stable is not None and obs.stable.ready
+    moves = (SetWeights("", 0),) if exposed else ()
+    return Decision((*moves, *passes.write_status(obs, standing)), requeue_after_s=30.0)
 
 
 def _without_stable(obs: Observation, desired: str) -> Decision:

@@ -44,7 +44,10 @@ class GatewayApiRouter:
                 "value": route["metadata"]["resourceVersion"],
             }
         ]
-        if _in_shape(route, deployment):
+        # Traffic first: what takes it from a candidate waits for nothing, and touches no host that
+        # another ModelDeployment may have by now (B15, B23). The next call mends the shape.
+        takes_away = weight_pct == 0 and bool(read(route, deployment).candidate)
+        if takes_away or _in_shape(route, deployment):
             path = "/spec/rules/0/backendRefs"
             patch.append({"op": "replace", "path": path, "value": backends})
         else:

@@ -102,6 +102,20 @@ async def test_a_changed_spec_changes_the_route() -> None:
     assert gate.route()["spec"]["hostnames"] == ["new.example"]
 
 
+async def test_b15_b23_taking_traffic_away_changes_no_host() -> None:
+    """B15, B23: out of shape or not, the candidate goes first; the shape follows."""
+    gate = gateway()
+    router = GatewayApiRouter(gate.api)
+    await router.set_weights(MINE, "digits-2", 30)
+    before = gate.route()["spec"]
+    moved = deployment(hostnames=["taken.example"])
+    await router.set_weights(moved, "", 0)
+    assert backends(gate) == [("digits", 1)]
+    assert gate.route()["spec"].get("hostnames") == before.get("hostnames")
+    await router.set_weights(moved, "", 0)
+    assert gate.route()["spec"]["hostnames"] == ["taken.example"]
+
+
 class Meddler(GatewayApiRouter):
     """A router after whose read somebody else writes."""
 
