@@ -118,6 +118,26 @@ def test_b13_accepted_and_resolved_at_this_generation(
     assert stage.world.status(NAME).reason == "RoutePending"
 
 
+def test_b13_b26_a_rollback_that_the_gateway_refuses_is_not_called_done() -> None:
+    """A gateway that goes on sending keeps it RollingBack, with its words, until it obeys."""
+    stage = serving(rollout=quick(step("half", 50, 300)))
+    first, bad = stage.stable, stage.release(2)
+    stage.until_step("half")
+    stage.world.cluster.refuse(SPACE, NAME, "the listener is gone")
+    stage.harmed = True
+    for pod in stage.world.cluster.pods(SPACE, bad):
+        stage.world.cluster.crash(SPACE, pod.name, "Error")
+    stage.run(30)
+    status = stage.world.status(NAME)
+    assert stage.weight_pct == 0
+    assert (status.phase, stage.stable) == ("RollingBack", first)
+    assert "the gateway has not confirmed that all traffic is back" in status.message
+    assert "the listener is gone" in status.message
+    stage.world.cluster.refuse(SPACE, NAME, "")
+    stage.until_phase("RolledBack", 10)
+    assert "listener" not in stage.world.status(NAME).message
+
+
 def write_status(
     stage: Stage, parent: int, found: dict[str, Any], condition: str = "Accepted"
 ) -> None:

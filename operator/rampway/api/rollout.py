@@ -79,7 +79,9 @@ class StepStatus(StatusModel):
     total: int = 0
     """Number of steps in the policy."""
     in_force_since: Timestamp = ""
-    """When the gateway accepted the step's weight."""
+    """Since when the step's weight has been in force; empty while it is not."""
+    held_s: float = 0.0
+    """Seconds that count towards its `hold` from before the weight was last out of force."""
     not_counted_s: float = 0.0
     """Seconds of this step without evidence; they do not count towards its `hold`."""
 

@@ -167,7 +167,7 @@ def _paired(
     if missing == 0:
         return CheckResult(check.name, CheckState.PASS, text)
     if missing is None:
-        more = "cannot yet tell how many more requests are needed"
+        more = paired.why_unforeseen(check, mine)
     else:
         more = f"about {missing} more requests on the candidate"
         if state.rate_per_s >= LEAST_RATE_PER_S:

@@ -154,6 +154,18 @@ def missing(policy: Policy, check: Check, state: PairedState) -> int | None:
     return max(known) if len(known) == len(needs) else None
 
 
+def why_unforeseen(check: Check, state: PairedState) -> str:
+    """Return why nobody can say how many more requests a check needs."""
+    if any(not process.segments[-1].looks for _, process in _decisive(check, state)):
+        return "cannot yet tell how many more requests are needed"
+    limits = check.paired
+    detect = limits.detect if limits else ""
+    return (
+        f"no number of requests at this split would tell detect {detect} from what maxIncrease and "
+        "ignoreBelow tolerate; raise detect, or tolerate less"
+    )
+
+
 def _decisive(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
     """Return the processes that need power: all kinds of errors; latency's most interesting."""
     pairs = list(zip(shares(check, state), state.processes, strict=True))

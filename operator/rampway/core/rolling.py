@@ -13,9 +13,11 @@ from rampway.core.judged import Contest, Judged
 from rampway.core.judging import judge
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
-from rampway.core.standing import Standing
+from rampway.core.standing import UNWANTED, Standing
 from rampway.core.verdict import Verdict
 from rampway.core.writing import rollout_is_news
+
+_FAILED = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
 
 
 def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision:
@@ -42,11 +44,11 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
 
 
 def recall(obs: Observation, active: ModelRollout) -> Decision | None:
-    """Restore the end of a rollout that lost its status, where its verdict outlived it (B1)."""
+    """Restore the rollback of a rollout that lost its status, if its verdict outlived it (B1)."""
     found = verdict.read(obs.revision(active.spec.candidate.revision))
     if active.status.phase or found is None or found.rollout != active.name:
         return None
-    ended = enter(Outcome(active.status, 0), RolloutPhase.ROLLED_BACK, obs.now_s)
+    ended = enter(Outcome(active.status, 0), RolloutPhase.ROLLING_BACK, obs.now_s)
     ended = say(ended, found.reason, found.message)
     return Decision((WriteRollout(active.name, ended.status),), requeue_after_s=0)
 
@@ -88,10 +90,7 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
 
 def _outcome(course: Course, desired: str, *, wanted: bool) -> Outcome:
     reason = course.status.reason
-    failing = course.status.phase == RolloutPhase.ROLLING_BACK and reason not in {
-        Reason.NEW_REVISION,
-        Reason.BACK_TO_STABLE,
-    }
+    failing = course.status.phase == RolloutPhase.ROLLING_BACK and reason not in UNWANTED
     if wanted or failing:  # a rollback that has begun is finished as what it is
         return rollout.advance(course)
     if desired == course.stable.hash:
@@ -164,7 +163,7 @@ def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
         return []
     wrote = WriteRollout(course.rollout.name, status)
-    if status.phase != RolloutPhase.ROLLED_BACK:
+    if status.phase not in _FAILED or status.reason in UNWANTED:
         return [wrote]
     found = Verdict(Reason(status.reason), course.rollout.name, status.message)
     # The verdict first: once the status says that it is over, nobody comes back to write it.

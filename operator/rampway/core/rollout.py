@@ -252,15 +252,25 @@ def _retreat(outcome: Outcome, course: Course, found: Danger, end: RolloutPhase)
         target, wait = min(weight, 100 - carried), ""
         if target:
             wait = f"; stable's ready pods carry {100 - target} %, the rest follows"
+    returned = target == 0 and _is_back(course)
+    if target == 0 and not returned and course.weight_pct == 0:
+        words = course.obs.route.message or "there is no route yet"
+        wait = f"; the gateway has not confirmed that all traffic is back: {words}"
     update = {"return_at_once": found.at_once}
     leaving = Outcome(outcome.status.model_copy(update=update), target)
     leaving = say(leaving, found.reason, f"{found.message}{wait}")
     if phase_of(course) is not P.ROLLING_BACK:
         action = "RollingBack" if end is P.ROLLED_BACK else end.value
         leaving = record(leaving, course.now_s, action, found.reason, found.message)
-    return enter(leaving, end if target == 0 else P.ROLLING_BACK, course.now_s)
+    return enter(leaving, end if returned else P.ROLLING_BACK, course.now_s)
+
+
+def _is_back(course: Course) -> bool:
+    """Whether the gateway says that the candidate gets nothing, if it ever got anything."""
+    confirmed = course.obs.route.accepted or not course.status.traffic_since
+    return course.weight_pct == 0 and confirmed
 
 
 def _cause(message: str) -> str:
-    """Return a rollback's message without what was appended about stable's pods."""
-    return message.split("; stable", 1)[0]
+    """Return a rollback's message without what was appended about what it waits for."""
+    return message.split("; stable", 1)[0].split("; the gateway", 1)[0]

@@ -139,13 +139,14 @@ class Standing:
 
 
 _FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
-_UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
+UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
+"""Reasons of a candidate that nobody found bad."""
 _HOLDS = frozenset({Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO})
 
 
 def _failing(outcome: Outcome) -> bool:
     """Whether this is a failed release; one that the spec no longer names has not failed."""
-    return outcome.status.phase in _FAILING and outcome.status.reason not in _UNWANTED
+    return outcome.status.phase in _FAILING and outcome.status.reason not in UNWANTED
 
 
 def _phase(course: Course, outcome: Outcome) -> Phase:

@@ -36,10 +36,20 @@ def hold_weight(course: Course) -> Outcome:
     target = course.raised(min(step.weight_pct, allowed))
     outcome = Outcome(course.status, target, replicas=course.pods_for(step.weight_pct))
     in_force = target == course.weight_pct == step.weight_pct and course.obs.route.accepted
-    since = course.status.step.in_force_since or to_wire(course.now_s)
-    at_step = course.status.step.model_copy(update={"in_force_since": since if in_force else ""})
-    status = outcome.status.model_copy(update={"step": at_step})
+    status = outcome.status.model_copy(update={"step": _hold_clock(course, in_force=in_force)})
     return _give(replace(outcome, status=status), course, target)
+
+
+def _hold_clock(course: Course, *, in_force: bool) -> StepStatus:
+    """Start or stop the clock of the hold: it runs while the weight is in force (B18)."""
+    step = course.status.step
+    if in_force == bool(step.in_force_since):
+        return step
+    if in_force:
+        return step.model_copy(update={"in_force_since": to_wire(course.now_s)})
+    # What was held before a foreign write or a lost pod took the weight away stays held.
+    held = held_s(course, course.status)
+    return step.model_copy(update={"in_force_since": "", "held_s": held, "not_counted_s": 0.0})
 
 
 def _give(outcome: Outcome, course: Course, weight_pct: int) -> Outcome:
@@ -65,7 +75,7 @@ def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
         return Reason.ROUTE_PENDING, words
     if course.judged.unknown:
         return Reason.EVIDENCE_UNKNOWN, f"holding without evidence: {course.judged.unknown}"
-    left_s = step.hold_s - held_s(course, outcome)
+    left_s = step.hold_s - held_s(course, outcome.status)
     if left_s > 0:
         return Reason.STEP, f"step {step.name} holds for {brief(left_s)} more"
     if course.judged.requests < step.min_requests:
@@ -76,11 +86,16 @@ def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
     return None
 
 
-def held_s(course: Course, outcome: Outcome) -> float:
+def held_s(course: Course, status: ModelRolloutStatus) -> float:
     """Return for how long the weight has been in force, time without evidence left out."""
-    step = outcome.status.step
-    held = course.since_s(step.in_force_since)
-    return held - step.not_counted_s - course.since_s(outcome.status.unknown_since)
+    step = status.step
+    held = course.since_s(step.in_force_since) - step.not_counted_s - _unknown_s(course, status)
+    return step.held_s + held
+
+
+def _unknown_s(course: Course, status: ModelRolloutStatus) -> float:
+    """Return for how long nothing has been known while the weight was in force."""
+    return min(course.since_s(status.unknown_since), course.since_s(status.step.in_force_since))
 
 
 def _unknown_clock(course: Course, status: ModelRolloutStatus) -> ModelRolloutStatus:
@@ -90,7 +105,7 @@ def _unknown_clock(course: Course, status: ModelRolloutStatus) -> ModelRolloutSt
         return status.model_copy(update={"unknown_since": since})
     if not status.unknown_since:
         return status
-    counted = status.step.not_counted_s + course.since_s(status.unknown_since)
+    counted = status.step.not_counted_s + _unknown_s(course, status)
     step = status.step.model_copy(update={"not_counted_s": counted})
     return status.model_copy(update={"unknown_since": "", "step": step})
 

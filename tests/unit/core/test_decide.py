@@ -10,6 +10,7 @@ from unit.core.builders import (
     V2,
     deployment,
     observation,
+    pods,
     revision,
     rollout,
     route,
@@ -88,6 +89,14 @@ def test_b15_a_conflict_touches_nothing_but_the_status() -> None:
     assert kinds(found) == ["status Refused"]
     assert "already taken on this Gateway by ModelDeployment ml/other" in status_of(found)
     assert found.requeue_after_s == 30
+
+
+def test_b15_b23_a_conflict_takes_the_candidates_traffic() -> None:
+    """B23: a candidate that nobody judges any more gets no requests, as stable can take them."""
+    assert kinds(decide(rolling(stepping(), conflict="ml/other")))[0] == "weight 0"
+    alone = (stable(0, pods=pods(0, 4)), revision(V2, 1))
+    stuck = decide(rolling(stepping(), conflict="ml/other", revisions=alone))
+    assert kinds(stuck) == ["status Refused"]
 
 
 def test_b01_a_first_apply_makes_everything() -> None:
@@ -236,7 +245,7 @@ def test_b23_down_before_everything_up_after_the_record() -> None:
     """B23: a weight falls before anything is written, and rises after the status knows why."""
     falling = kinds(decide(rolling(stepping(crashes=["a", "b"]))))
     assert falling[0] == "weight 0"
-    assert falling[1:3] == ["annotate verdict", "rollout RolledBack"]
+    assert falling[1:3] == ["annotate verdict", "rollout RollingBack"]
     assert "emit CandidateCrashed" in falling
     rising = kinds(decide(rolling({"phase": "Starting"}, route=route(0))))
     assert rising.index("rollout Stepping") < rising.index("weight 10")
@@ -248,17 +257,21 @@ def test_a_verdict_is_written_before_the_rollout_ends() -> None:
     (noted,) = [a for a in found.actions if isinstance(a, Annotate)]
     written = noted.annotations[labels.VERDICT]
     assert written.startswith(f"RolledBack: CandidateCrashed: digits-{V2}-1: ")
+    assert found.requeue_after_s == 0
+    leaving = stepping(phase="RollingBack", reason="CheckFailed", message="bad")
+    found = decide(rolling(leaving, route=route(0)))
+    assert kinds(found)[:2] == ["annotate verdict", "rollout RolledBack"]
     assert (found.active, found.evidence, found.requeue_after_s) == ("", None, 0)
 
 
 def test_b01_a_rollout_that_lost_its_status_is_recalled() -> None:
-    """B1: its verdict on the Deployment ends it as it had ended."""
+    """B1: its verdict on the Deployment has it rolled back as it had been."""
     both = (stable(), revision(V2, 1, verdict=REFUSED))
     found = decide(rolling({}, revisions=both))
-    assert kinds(found) == ["rollout RolledBack"]
+    assert kinds(found) == ["rollout RollingBack"]
     another = rollout(attempt=2, status={})
     fresh = decide(rolling({}, revisions=both, rollouts=(another,)))
-    assert "rollout RolledBack" not in kinds(fresh)
+    assert "rollout RollingBack" not in kinds(fresh)
 
 
 def test_b14_a_foreign_write_is_put_back() -> None:
@@ -272,10 +285,12 @@ def test_b14_a_foreign_write_is_put_back() -> None:
 
 def test_b07_b08_what_the_spec_names_decides() -> None:
     """B7, B8: a third revision supersedes, stable's content aborts, a rollback goes on."""
-    assert "rollout Superseded" in kinds(decide(rolling(stepping(), number=3)))
-    assert "rollout Aborted" in kinds(decide(rolling(stepping(), number=1)))
+    back = {"route": route(0)}
+    assert "weight 0" in kinds(decide(rolling(stepping(), number=3)))
+    assert "rollout Superseded" in kinds(decide(rolling(stepping(), number=3, **back)))
+    assert "rollout Aborted" in kinds(decide(rolling(stepping(), number=1, **back)))
     leaving = stepping(phase="RollingBack", reason="CheckFailed", message="bad")
-    assert "rollout RolledBack" in kinds(decide(rolling(leaving, number=3)))
+    assert "rollout RolledBack" in kinds(decide(rolling(leaving, number=3, **back)))
 
 
 def test_a_candidate_that_is_missing_is_made_or_forgotten() -> None:

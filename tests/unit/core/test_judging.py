@@ -112,6 +112,19 @@ def test_b18_waiting_says_how_much_is_missing() -> None:
     assert "at the present rate" in found.waiting
 
 
+def test_b18_what_can_never_be_told_apart_says_so() -> None:
+    """B18: a harm to detect that is within the tolerance waits for ever, and names the remedy."""
+    near = {"maxIncrease": "90%", "ignoreBelow": "1%", "detect": "2x"}
+    seen = [
+        (at_s, (mine, replace(other, outcomes={"ok": 475 * n + 5000, "model_error": 25 * n})))
+        for n, (at_s, (mine, other)) in enumerate(grown(0.05))
+    ]
+    wanted = policy({"name": "errors", "errorRate": near})
+    found = looked(seen, wanted)
+    assert "would tell detect 2x from what maxIncrease and ignoreBelow tolerate" in found.waiting
+    assert "cannot yet tell how many" in looked(seen[:1], wanted).waiting
+
+
 def test_b17_harm_once_seen_stays_seen() -> None:
     """B17: when the metrics go away, what was proven still rolls back; the rest is Unknown."""
     harm = state_of(looked(grown(0.3, looks=8)))

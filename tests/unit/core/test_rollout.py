@@ -168,12 +168,12 @@ STEPPING = {
     "B25: lack of pods in a step ends at the deadline": Case(
         {"status": stepping(1, unreadySince=ago(601)), "weight_pct": 25,
          "candidate": revision(V2, 1, replicas=4)},
-        P.ROLLED_BACK, R.DEADLINE, 0,
+        P.ROLLING_BACK, R.DEADLINE, 0,
     ),
     "B24: errors take everything away at once": Case(
         {"status": stepping(1), "weight_pct": 80, "other": stable(1),
          "results": (result(FAIL, at_once=True),)},
-        P.ROLLED_BACK, R.CHECK_FAILED, 0, "check errors: it says Fail",
+        P.ROLLING_BACK, R.CHECK_FAILED, 0, "check errors: it says Fail",
     ),
     "B24: other harm leaves as far as stable carries": Case(
         {"status": stepping(1), "weight_pct": 80, "other": stable(1), "results": (result(FAIL),)},
@@ -181,7 +181,7 @@ STEPPING = {
     ),
     "B24: other harm leaves at once where stable carries all": Case(
         {"status": stepping(1), "weight_pct": 80, "results": (result(FAIL),)},
-        P.ROLLED_BACK, R.CHECK_FAILED, 0,
+        P.ROLLING_BACK, R.CHECK_FAILED, 0,
     ),
     "B24: without a ready pod of stable traffic stays": Case(
         {"status": stepping(1), "weight_pct": 80, "other": stable(0, pods=pods(0, 4)),
@@ -190,11 +190,11 @@ STEPPING = {
     ),
     "B10: a pause stops no rollback": Case(
         {"status": stepping(), "paused": True, "results": (result(FAIL, at_once=True),)},
-        P.ROLLED_BACK, R.CHECK_FAILED, 0,
+        P.ROLLING_BACK, R.CHECK_FAILED, 0,
     ),
     "B25: one container killed for its memory is enough": Case(
         {"status": stepping(), "candidate": revision(V2, 4, **crashed(OOM))},
-        P.ROLLED_BACK, R.CANDIDATE_OOM, 0, "raise spec.server.resources.limits.memory",
+        P.ROLLING_BACK, R.CANDIDATE_OOM, 0, "raise spec.server.resources.limits.memory",
     ),
     "B25: stable that suffers alike makes it hold": Case(
         {"status": stepping(held_s=70), "candidate": revision(V2, 4, **crashed(OOM)),
@@ -202,12 +202,12 @@ STEPPING = {
         P.STEPPING, R.STABLE_CRASHES_TOO, 10, "holding: stable suffers alike",
     ),
     "B25: crashes that are gone by now still count": Case(
-        {"status": stepping(crashes=["a", "b"])}, P.ROLLED_BACK, R.CANDIDATE_CRASHED, 0,
+        {"status": stepping(crashes=["a", "b"])}, P.ROLLING_BACK, R.CANDIDATE_CRASHED, 0,
         "crashed 2 times",
     ),
     "dangers come before evidence": Case(
         {"status": stepping(crashes=["a", "b"]), "results": (result(FAIL),)},
-        P.ROLLED_BACK, R.CANDIDATE_CRASHED, 0,
+        P.ROLLING_BACK, R.CANDIDATE_CRASHED, 0,
     ),
     "B17: patience at its end goes on holding by default": Case(
         {"status": stepping(unknownSince=ago(1800)), "results": (result(UNKNOWN),)},
@@ -216,7 +216,7 @@ STEPPING = {
     "B17: patience at its end rolls back where the policy says so": Case(
         {"status": stepping(unknownSince=ago(1800)), "results": (result(UNKNOWN),),
          "onUnknown": {"then": "Rollback"}},
-        P.ROLLED_BACK, R.UNKNOWN_TOO_LONG, 0, "no evidence for 30 min (onUnknown): errors",
+        P.ROLLING_BACK, R.UNKNOWN_TOO_LONG, 0, "no evidence for 30 min (onUnknown): errors",
     ),
     "B17: before its end patience holds": Case(
         {"status": stepping(unknownSince=ago(1799)), "results": (result(UNKNOWN),),
@@ -252,28 +252,38 @@ PROMOTING = {
     ),
     "a check that fails rolls back to the last": Case(
         {"weight_pct": 100, "results": (result(FAIL, at_once=True),)},
-        P.ROLLED_BACK, R.CHECK_FAILED, 0,
+        P.ROLLING_BACK, R.CHECK_FAILED, 0,
     ),
     "B25: pods that never come end at the deadline": Case(
         {"weight_pct": 50, "candidate": revision(V2, 2, replicas=4),
          "more": {"unreadySince": ago(601)}},
-        P.ROLLED_BACK, R.DEADLINE, 0,
+        P.ROLLING_BACK, R.DEADLINE, 0,
     ),
 }  # fmt: skip
 
 LEAVING = {"reason": "CheckFailed", "message": "check errors: bad; stable has no ready pod, so"}
 ROLLING_BACK = {
     "B24: traffic goes with stable's first pod where that was decided": Case(
-        {"status": {"returnAtOnce": True}, "other": stable(1)}, P.ROLLED_BACK, R.CHECK_FAILED, 0,
+        {"status": {"returnAtOnce": True}, "other": stable(1)}, P.ROLLING_BACK, R.CHECK_FAILED, 0,
     ),
     "B24: else it goes as stable's pods become ready": Case(
         {"other": stable(2)}, P.ROLLING_BACK, R.CHECK_FAILED, 25, "carry 75 %",
     ),
     "B24: a candidate without pods keeps nothing": Case(
         {"other": stable(1), "candidate": revision(V2, 0, replicas=4)},
+        P.ROLLING_BACK, R.CHECK_FAILED, 0,
+    ),
+    "it is not over before the gateway says so": Case(
+        {"weight_pct": 0, "accepted": False, "status": {"trafficSince": ago(300)}},
+        P.ROLLING_BACK, R.CHECK_FAILED, 0, "the gateway has not confirmed",
+    ),
+    "what never had traffic waits for no gateway": Case(
+        {"weight_pct": 0, "accepted": False}, P.ROLLED_BACK, R.CHECK_FAILED, 0,
+    ),
+    "with nothing to return it is over": Case(
+        {"weight_pct": 0, "status": {"trafficSince": ago(300)}},
         P.ROLLED_BACK, R.CHECK_FAILED, 0,
     ),
-    "with nothing to return it is over": Case({"weight_pct": 0}, P.ROLLED_BACK, R.CHECK_FAILED, 0),
 }  # fmt: skip
 
 
@@ -375,8 +385,11 @@ def test_the_table_names_every_phase() -> None:
 def test_b07_b08_what_is_no_longer_wanted_leaves(end: RolloutPhase) -> None:
     """B7, B8: traffic returns at once; without a ready pod of stable it waits for the first."""
     wanted = withdraw(course(stepping(), weight_pct=10), end, R.NEW_REVISION, "newer")
-    assert (wanted.status.phase, wanted.weight_pct) == (end, 0)
+    assert (wanted.status.phase, wanted.weight_pct) == (P.ROLLING_BACK, 0)
     assert [d.action for d in wanted.news] == [end.value]
+    gone = course(stepping(phase="RollingBack", reason="NewRevision"))
+    over = withdraw(gone, end, R.NEW_REVISION, "newer")
+    assert (over.status.phase, over.news) == (end, ())
     stuck = course(stepping(), weight_pct=10, other=stable(0))
     waiting = withdraw(stuck, end, R.NEW_REVISION, "newer")
     assert (waiting.status.phase, waiting.weight_pct) == (P.ROLLING_BACK, 10)
@@ -390,6 +403,19 @@ def test_traffic_is_timed_from_its_first_share() -> None:
     assert kept.status.traffic_since == ago(300)
     again = advance(course(stepping(held_s=10), weight_pct=0))
     assert again.status.traffic_since == ago(0)
+
+
+def test_b18_a_hold_goes_on_where_it_was_interrupted() -> None:
+    """B18: a foreign write stops the clock of the hold, and what was held stays held."""
+    taken = advance(course(stepping(held_s=50), weight_pct=0)).status.step
+    assert (taken.in_force_since, taken.held_s) == ("", 50)
+    again = stepping(step={"index": 0, "total": 2, "heldS": 50})
+    back = advance(course(again, weight_pct=10))
+    assert back.status.step.in_force_since == ago(0)
+    assert "holds for 10 s more" in back.status.message
+    blind = stepping(held_s=50, unknownSince=ago(20))
+    lost = advance(course(blind, weight_pct=0, results=(result(UNKNOWN),))).status.step
+    assert lost.held_s == 30
 
 
 def test_the_clock_of_not_knowing() -> None:
