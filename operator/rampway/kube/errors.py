@@ -30,6 +30,10 @@ class Forbidden(KubeError):  # noqa: N818 - as above
     """The operator lacks a right, or admission said no: tell the user, try again later."""
 
 
+class Ending(KubeError):  # noqa: N818 - as above
+    """The namespace is being deleted: leave everything in it alone."""
+
+
 class Transient(KubeError):  # noqa: N818 - as above
     """It may work soon (429, 5xx, time out, no connection, expired token or page): try again.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rampway.kube.errors import Conflict, KubeError, error_for, message_of
+from rampway.kube.errors import Conflict, Ending, KubeError, error_for, message_of
 from rampway.kube.objects import has_test
 
 
@@ -55,6 +55,8 @@ def failure(request: Request, answer: Answer) -> KubeError:
     words = str(status.get("message") or "")
     if answer.status == 422 and _lost_race(request, details):  # noqa: PLR2004 - HTTP's own number
         return Conflict(message_of(request.verb, request.target, answer.status, words))
+    if any(c.get("reason") == "NamespaceTerminating" for c in details.get("causes") or ()):
+        return Ending(message_of(request.verb, request.target, answer.status, words))
     return error_for(
         request.target,
         answer.status,

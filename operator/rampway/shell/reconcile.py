@@ -11,7 +11,7 @@ from rampway.core.observation import Observation
 from rampway.core.passes import Decision
 from rampway.core.queries import fill
 from rampway.kube.base import KubeApi
-from rampway.kube.errors import NotFound
+from rampway.kube.errors import Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 from rampway.shell.execute import Executor
 from rampway.shell.gather import Gatherer
@@ -44,15 +44,22 @@ class Reconciler:
         """
         namespace, name = key
         try:
+            return await self._pass(key)
+        except Unparseable as mistake:
+            log.warning("cannot be read", namespace=namespace, name=name, why=str(mistake))
+        except Ending as gone:
+            self.looks.want(key, None)
+            log.info("namespace is being deleted", namespace=namespace, name=name, why=str(gone))
+        return None
+
+    async def _pass(self, key: Key) -> float | None:
+        namespace, name = key
+        try:
             raw = await self.api.get(MODEL_DEPLOYMENT, namespace, name)
         except NotFound:
             self._forget(key)
             return None
-        try:
-            deployment = parse_deployment(raw)
-        except Unparseable as mistake:
-            log.warning("spec cannot be read", namespace=namespace, name=name, why=str(mistake))
-            return None
+        deployment = parse_deployment(raw)
         memory = self._memory(key, deployment.uid)
         look = self.looks.latest(key)
         obs = await self.gatherer.observe(deployment, memory, look, self.clock())

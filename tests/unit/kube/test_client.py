@@ -12,7 +12,7 @@ from aiohttp import web
 from rampway.kube import client as client_module
 from rampway.kube.base import Obj
 from rampway.kube.client import KubeClient, connect
-from rampway.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound, Transient
+from rampway.kube.errors import Conflict, Ending, Forbidden, Invalid, KubeError, NotFound, Transient
 from rampway.kube.kinds import CONFIG_MAP, POD
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -185,6 +185,7 @@ async def test_retry_after_in_the_body(server: Server, api: KubeClient) -> None:
         (400, {"message": "bad"}, Invalid),
         (422, {"message": "no", "details": {"causes": [{"field": "spec"}]}}, Invalid),
         (403, {"message": "no"}, Forbidden),
+        (403, {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}, Ending),
         (404, {"message": "no"}, NotFound),
         (409, {"reason": "Conflict"}, Conflict),
         (405, {}, Invalid),

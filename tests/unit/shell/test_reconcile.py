@@ -4,12 +4,14 @@ from unit.shell.place import NAME, NOW_S, SPACE, Place, spec
 
 from rampway.core.deltas import start_ledger
 from rampway.core.judged import EvidenceState
+from rampway.kube.errors import Ending
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT
 from rampway.metrics.memory import MemorySource
 from rampway.shell.looks import Looks
 from rampway.shell.reconcile import Reconciler
 
 KEY = (SPACE, NAME)
+HOVER = {"status": {"phase": "Hovering"}}
 
 
 def reconciler(place: Place) -> Reconciler:
@@ -57,6 +59,31 @@ async def test_a_spec_that_cannot_be_read_is_left_alone() -> None:
     before = len(place.api.calls)
     assert await reconciler(place).reconcile(KEY) is None
     assert len(place.api.calls) == before + 1
+
+
+async def test_a_rollout_that_cannot_be_read_is_left_alone() -> None:
+    """A phase of a newer operator stops the pass before anything is written."""
+    place = Place()
+    under_way(place)
+    one = reconciler(place)
+    for _ in range(3):
+        await one.reconcile(KEY)
+    (rollout,) = place.store.list(MODEL_ROLLOUT, SPACE)
+    name = rollout["metadata"]["name"]
+    place.store.patch(MODEL_ROLLOUT, SPACE, name, HOVER, subresource="status")
+    before = place.store.list(DEPLOYMENT, SPACE)
+    assert await one.reconcile(KEY) is None
+    assert place.store.list(DEPLOYMENT, SPACE) == before
+
+
+async def test_b34_a_namespace_that_ends_is_left_alone() -> None:
+    """B34: what the API server refuses for that reason is not tried again."""
+    place = Place()
+    one = reconciler(place)
+    gone = Ending("create Deployment: 403: is being terminated")
+    place.api.fail_next(gone, predicate=lambda call: call.verb == "create")
+    assert await one.reconcile(KEY) is None
+    assert not place.store.list(DEPLOYMENT, SPACE)
 
 
 def under_way(place: Place) -> str:
