@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment, parse_rollout
+from rampway.api.conditions import RolloutPhase
+from rampway.api.parse import (
+    ModelDeployment,
+    ModelRollout,
+    Unparseable,
+    parse_deployment,
+    parse_rollout,
+)
 from rampway.core.checkpoint import from_text
 from rampway.core.conflicts import Claim, conflicting
 from rampway.core.judged import EvidenceState
@@ -64,7 +71,7 @@ class Gatherer:
             [o for o in found if _is_ours(o, deployment)] for found in objects
         )
         route = await self.router.observe(deployment)
-        attempts = tuple(sorted((parse_rollout(r) for r in rollouts), key=lambda r: r.spec.attempt))
+        attempts = tuple(sorted(map(_understood, rollouts), key=lambda r: r.spec.attempt))
         return Observation(
             now_s=now_s,
             deployment=deployment,
@@ -127,6 +134,16 @@ class Gatherer:
         if mine is None:
             return ""
         return conflicting(mine, [o for o in others if o is not None])
+
+
+def _understood(obj: Obj) -> ModelRollout:
+    """Return a rollout whose phase we know: on one of a newer operator nobody acts by guessing."""
+    found = parse_rollout(obj)
+    if found.status.phase and found.status.phase not in set(RolloutPhase):
+        known = ", ".join(RolloutPhase)
+        seen = f"expected one of {known}; seen: {found.status.phase!r}"
+        raise Unparseable(f"ModelRollout {found.name}: status.phase: {seen}")
+    return found
 
 
 def _evidence(memory: Memory, rollouts: tuple[ModelRollout, ...]) -> EvidenceState | None:
