@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLUSTER_TOOL := $(PYTHON) -m tools.localcluster
 CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
 
-.PHONY: help demo test check unit cluster-test cluster-up cluster-down images crds lock venv clean
+.PHONY: help demo test check unit simulation cluster-test cluster-up cluster-down images crds lock venv clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,7 @@ help: ## List the targets
 demo: venv cluster-up images ## Roll out a good model and roll back two bad ones, on a real cluster (6 min once it is up)
 	@$(BIN)/python -m demo.run
 
-test: check unit cluster-test ## Everything: gates, unit, contract and simulation tests, and the cluster's
+test: check unit simulation cluster-test ## Everything: gates, unit, contract and simulation tests, and the cluster's
 
 check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
@@ -24,8 +24,11 @@ check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
 	@$(call step,import-linter,$(BIN)/lint-imports > build/imports.log || { cat build/imports.log; false; },imports go down only: docs/architecture.md)
 	@$(call step,generated files,$(CRDS) --check && $(BIN)/python -m tools.behaviour --check,run 'make crds' and commit what it writes)
 
-unit: venv cluster-up ## Unit, contract and simulation tests with branch coverage (contract: a real Prometheus)
-	@$(call step,unit and contract and simulation tests,$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -q && $(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
+unit: venv cluster-up ## Unit and contract tests with branch coverage (contract: a real Prometheus)
+	@$(call step,unit and contract tests,$(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=term,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
+
+simulation: venv ## Whole rollouts of the real operator in a simulated cluster
+	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
 cluster-test: venv cluster-up images ## The tests on the real cluster
 	@$(call step,tests on the cluster,eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q tests/cluster,see the failures above; the cluster is still up: $(CLUSTER_TOOL) status)
