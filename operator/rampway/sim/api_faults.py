@@ -1,5 +1,6 @@
 """Faults of the way to the API server, injected on purpose, and the log of calls."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,13 +42,16 @@ Predicate = Callable[[Call], bool]
 
 @dataclass(slots=True)
 class Fault:
-    """One error that strikes `left` matching calls, after the first `skip` of them."""
+    """One error that strikes `left` matching calls, after the first `skip` of them.
+
+    With `left` infinite it is an outage: it lasts until `Faults.end`, whoever calls.
+    """
 
     error: BaseException
     skip: int
     predicate: Predicate
     when: When
-    left: int
+    left: float
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ class Faults:
     _killed: Killed | None = None
 
     @property
-    def pending(self) -> int:
+    def pending(self) -> float:
         """How many strikes are still to come."""
         return sum(fault.left for fault in self._faults)
 
@@ -66,10 +70,18 @@ class Faults:
         """Plan a fault."""
         self._faults.append(fault)
 
+    def end(self, fault: Fault) -> None:
+        """End an outage; one that has ended already stays so."""
+        self._faults = [one for one in self._faults if one is not fault]
+
+    def kill(self, killed: Killed) -> None:
+        """Let every call from now on raise this, until `revive`."""
+        self._killed = killed
+
     def revive(self) -> None:
         """Start a new process: forget the kill, and every fault meant for the old one."""
         self._killed = None
-        self._faults.clear()
+        self._faults = [one for one in self._faults if math.isinf(one.left)]
 
     def before(self, call: Call) -> Fault | None:
         """Raise what strikes this call before its effect; return what is to strike after it."""

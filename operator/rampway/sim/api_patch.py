@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 import jsonpatch
 import jsonpointer
+import orjson
 
 from rampway.kube.base import JsonPatch, Obj
 
@@ -16,14 +17,8 @@ class BadPatch(Exception):  # noqa: N818 - an answer, not a defect
 
 
 def copied(value: T) -> T:
-    """Return a deep copy; JSON has no cycles, so `copy.deepcopy`'s bookkeeping is left out."""
-    return cast("T", _copy(value))
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list | tuple) else value
+    """Return a deep copy of JSON, by way of its text: many times faster than in Python."""
+    return cast("T", orjson.loads(orjson.dumps(value)))
 
 
 def without_nulls(value: Any) -> Any:
@@ -69,7 +64,7 @@ def _as_applied(obj: Obj, operation: Mapping[str, Any]) -> Mapping[str, Any]:
 def merged(target: Any, patch: Any) -> Any:
     """Return `target` after a JSON merge patch (RFC 7386, section 2)."""
     if not isinstance(patch, dict):
-        return _copy(patch)
+        return copied(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:

@@ -4,10 +4,13 @@ Simulated controllers (a kubelet, a Deployment controller) write here; the code 
 through `rampway.sim.apiserver.MemoryApi`, which adds faults and a log.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, cast
+
+import orjson
 
 from rampway.kube import kinds
 from rampway.kube.base import JsonPatch, Obj
@@ -22,6 +25,12 @@ from rampway.sim.api_rules import RULES, Check, Refused, Rules, check_metadata
 Clock = Callable[[], datetime]
 """The present instant, aware of its zone."""
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+@lru_cache(maxsize=4096)
+def _require_path(kind: Kind, namespace: str | None, name: str = "") -> None:
+    """Refuse what has no path at the API server."""
+    kind.path(namespace, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Store:
         self._checks = {kind: tuple(more) for kind, more in (checks or {}).items()}
         self._pod_grace_s = pod_grace_s
         self._objects: dict[Kind, dict[tuple[str, str], Obj]] = {kind: {} for kind in rules}
+        self._texts: dict[Kind, dict[tuple[str, str], bytes]] = {kind: {} for kind in rules}
         self._uids = 0
         for name in namespaces:
             self.create(kinds.NAMESPACE, {"metadata": {"name": name}})
@@ -69,21 +79,23 @@ class Store:
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Obj:
         """Return a copy of one object, or raise `NotFound`."""
-        return copied(self._held("get", kind, namespace, name))
+        self._held("get", kind, namespace, name)
+        return self._copy(kind, (namespace or "", name))
 
     def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
     ) -> list[Obj]:
         """Return copies of all objects with these labels, in order of namespace and name."""
-        kind.path(namespace)
+        _require_path(kind, namespace)
         wanted = (labels or {}).items()
-        held = sorted(self._served("list", kind, describe(kind, namespace, "")).items())
-        return [
-            copied(obj)
-            for (where, _), obj in held
-            if namespace in {None, where}
+        held = self._served("list", kind, describe(kind, namespace, ""))
+        found = [
+            key
+            for key, obj in held.items()
+            if namespace in {None, key[0]}
             and wanted <= (obj["metadata"].get("labels") or {}).items()
         ]
+        return [self._copy(kind, key) for key in sorted(found)]
 
     def create(self, kind: Kind, obj: Obj, *, dry_run: bool = False) -> Obj:
         """Store a new object and return a copy of it; with `dry_run`, check it only."""
@@ -141,6 +153,7 @@ class Store:
         name: str,
         *,
         uid: str | None = None,
+        version: str | None = None,
         grace_s: float | None = None,
     ) -> None:
         """Delete an object; finalizers, and for pods on a node a time of grace, hold it back.
@@ -148,9 +161,10 @@ class Store:
         `grace_s=0` is what a kubelet says when the containers have ended.
         """
         old = self._held("delete", kind, namespace, name)
-        if uid is not None and uid != old["metadata"]["uid"]:
-            words = f"the object's UID is {old['metadata']['uid']}, the precondition's {uid}"
-            raise Conflict(message_of("delete", describe(kind, namespace, name), 409, words))
+        for key, wanted in (("uid", uid), ("resourceVersion", version)):
+            if wanted is not None and wanted != old["metadata"][key]:
+                words = f"the object's {key} is {old['metadata'][key]}, the precondition's {wanted}"
+                raise Conflict(message_of("delete", describe(kind, namespace, name), 409, words))
         if grace_s is None:
             on_node = kind == kinds.POD and (old.get("spec") or {}).get("nodeName")
             grace_s = self._pod_grace_s if on_node else 0.0
@@ -183,12 +197,30 @@ class Store:
         self, revision: int, kind: Kind | None = None, *, lag_s: float = 0.0
     ) -> tuple[Change, ...]:
         """Return the changes after a revision that a watch lagging `lag_s` seconds has seen."""
-        seen_until = self.clock() - timedelta(seconds=lag_s)
         return tuple(
             replace(change, obj=copied(change.obj))
-            for change in self._changes[revision:]
-            if kind in {None, change.kind} and change.at <= seen_until
+            for change in self.seen_since(revision, lag_s=lag_s)
+            if kind in {None, change.kind}
         )
+
+    def seen_since(self, revision: int, *, lag_s: float = 0.0) -> Sequence[Change]:
+        """Return the same without copying: for readers that alter nothing."""
+        changes = self._changes[revision:]
+        if not lag_s:
+            return changes
+        seen_until = self.clock() - timedelta(seconds=lag_s)
+        return [change for change in changes if change.at <= seen_until]
+
+    def view(self, kind: Kind) -> Mapping[tuple[str, str], Obj]:
+        """Return the stored objects by namespace and name: for readers that alter nothing."""
+        return self._objects[kind]
+
+    def _copy(self, kind: Kind, key: tuple[str, str]) -> Obj:
+        """Return a copy of a stored object, from its text: it is read more often than written."""
+        text = self._texts[kind].get(key)
+        if text is None:
+            text = self._texts[kind][key] = orjson.dumps(self._objects[kind][key])
+        return cast("Obj", orjson.loads(text))
 
     def _served(self, verb: str, kind: Kind, target: str) -> dict[tuple[str, str], Obj]:
         if kind not in self._objects:
@@ -197,7 +229,7 @@ class Store:
         return self._objects[kind]
 
     def _held(self, verb: str, kind: Kind, namespace: str | None, name: str) -> Obj:
-        kind.path(namespace, name)
+        _require_path(kind, namespace, name)
         target = describe(kind, namespace, name)
         found = self._served(verb, kind, target).get((namespace or "", name))
         if found is None:
@@ -222,6 +254,7 @@ class Store:
         revision = self.revision + 1
         stored: Obj = obj | {"metadata": meta | {"resourceVersion": str(revision)}}
         key = (meta.get("namespace", ""), meta["name"])
+        self._texts[kind].pop(key, None)
         if change == "DELETED":
             del self._objects[kind][key]
         else:

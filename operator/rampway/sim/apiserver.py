@@ -21,12 +21,14 @@ class MemoryApi:
     """The `KubeApi` over a `Store`: every call is logged, may be struck by a fault, and yields.
 
     Several of them, one a client, may share one store; the log and the faults are each its own.
+    `listeners` are told of each call that took effect, before its answer is given.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.calls: list[Call] = []
         self.faults = Faults()
+        self.listeners: list[Callable[[Call], None]] = []
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
@@ -104,11 +106,18 @@ class MemoryApi:
         )
 
     async def delete(
-        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
     ) -> None:
         """Delete an object; its dependants go when the store settles."""
         call = Call("delete", kind, namespace, name, body={"uid": uid} if uid else None)
-        await self._do(call, lambda: self.store.delete(kind, namespace, name, uid=uid))
+        delete = self.store.delete
+        await self._do(call, lambda: delete(kind, namespace, name, uid=uid, version=version))
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -118,10 +127,13 @@ class MemoryApi:
         self.calls.append(call)
         lost = self.faults.before(call)
         try:
-            return effect()
+            result = effect()
+            for told in self.listeners:
+                told(call)
         finally:
             if lost is not None:
                 self.faults.strike(lost)
+        return result
 
 
 def _any(_call: Call) -> bool:

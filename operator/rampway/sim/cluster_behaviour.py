@@ -27,6 +27,7 @@ class Behaviour:
     Attributes:
         startup_s: From the start of a container until it has loaded the model and is ready.
         never_ready: It runs, and its readiness probe fails for ever.
+        unready_until_s: Until then the readiness probe of running containers fails.
         fails_to_load: The server's last words; it ends with exit code 1 after `startup_s`.
         image_pull_error: The kubelet's words; the image cannot be pulled.
         missing_secret: Name of a Secret that the container needs and that is not there.
@@ -51,6 +52,7 @@ class Behaviour:
 
     startup_s: float = 3.0
     never_ready: bool = False
+    unready_until_s: float = -math.inf
     fails_to_load: str = ""
     image_pull_error: str = ""
     missing_secret: str = ""

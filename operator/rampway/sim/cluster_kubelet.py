@@ -109,7 +109,9 @@ class Kubelets:
         pod.next_scrape_s = now_s + offset_s
 
     def _run(self, pod: SimPod, how: Behaviour, now_s: float) -> None:
-        if not pod.ready:
+        if self.scene.clock.elapsed_s < how.unready_until_s:
+            pod.ready = False
+        elif not pod.ready:
             if now_s >= pod.until_s:
                 self._load(pod, how, now_s)
         elif pod.counters.requests >= how.oom_after_requests:

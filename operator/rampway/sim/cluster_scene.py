@@ -57,7 +57,7 @@ class Scene:
         """Take in what was written since the last time, by whomever."""
         if self._seen == self.store.revision:
             return
-        for change in self.store.changes_since(self._seen):
+        for change in self.store.seen_since(self._seen):
             self._seen = change.revision
             self.litter = self.litter or change.type == "DELETED"
             if change.kind == kinds.POD:

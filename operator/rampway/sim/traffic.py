@@ -71,6 +71,10 @@ def evenly(rng: Random, n: int, places: int) -> list[int]:
 def spread(rng: Random, n: int, cumulative: Sequence[float], counts: list[int]) -> None:
     """Add n to cells whose shares, summed up from the first one, are given."""
     total, last = cumulative[-1], len(cumulative) - 1
+    first = bisect(cumulative, 0.0, 0, last)
+    if cumulative[first] == total:  # no dice where all go to one cell
+        counts[first] += n
+        return
     if n < _FEW * len(cumulative):
         draw = rng.random
         for _ in range(n):

@@ -1,6 +1,6 @@
 """The real core and executor against the simulated cluster: rollouts on a clock of its own."""
 
-import asyncio
+import math
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -21,6 +21,7 @@ from rampway.shell.execute import Executor
 from rampway.shell.gather import Gatherer
 from rampway.shell.looks import Key, Looks
 from rampway.shell.reconcile import Reconciler
+from rampway.sim import loop
 from rampway.sim.api_store import Store
 from rampway.sim.apiserver import Killed, MemoryApi
 from rampway.sim.clock import SimClock
@@ -46,6 +47,9 @@ class World:
         look_interval_s: Seconds between two looks at the metrics.
         watch_lag_s: So late the operator hears of changes.
         seed: Of all dice.
+        restart_s: So long a killed operator stays away.
+        stalled_until_s: Until then the operator waits for an answer, and does nothing.
+        deaf: The watch is cut: what happens is not heard until `listen_again`.
         restarts: How often the operator was killed and started again.
     """
 
@@ -56,6 +60,9 @@ class World:
     surroundings: Surroundings = field(default_factory=lambda: Surroundings(scrape_interval_s=1.0))
     clock: SimClock = field(default_factory=SimClock)
     source: MemorySource = field(default_factory=MemorySource)
+    restart_s: float = 0.0
+    stalled_until_s: float = 0.0
+    deaf: bool = False
     restarts: int = 0
     running: bool = True
     store: Store = field(init=False)
@@ -67,6 +74,7 @@ class World:
     _heard: int = 0
     _looked_s: float = 0.0
     _resynced_s: float = 0.0
+    _back_s: float = math.inf
 
     def __post_init__(self) -> None:
         """Make cluster and operator."""
@@ -92,11 +100,17 @@ class World:
         )
         self._due.clear()
         self._resynced_s = 0.0
+        self._back_s = math.inf
         self.running = True
 
-    def kill(self) -> None:
-        """End the operator where it stands; `start` makes a new one."""
+    def kill(self, back_s: float = math.inf) -> None:
+        """End the operator where it stands; it is back after `back_s`, or by `start`."""
         self.running = False
+        self._back_s = self.clock() + back_s
+
+    def listen_again(self) -> None:
+        """Mend the watch: as after every gap in it, everything is listed."""
+        self.deaf, self._resynced_s = False, 0.0
 
     def wake(self, key: Key) -> None:
         """Have a ModelDeployment looked at now."""
@@ -110,14 +124,18 @@ class World:
     def step(self, dt_s: float = 1.0) -> None:
         """Let one step of time go on, then let the operator react."""
         self.cluster.step(dt_s)
-        if not self.running:
+        if not self.running and self.clock() >= self._back_s:
+            self.start()
+        if not self.running or self.clock() < self.stalled_until_s:
             return
         try:
-            asyncio.run(self._react())
+            loop.run(self._react())
         except Killed:
             self.restarts += 1
             self.api.revive()
-            self.start()
+            self.kill(self.restart_s)
+            if not self.restart_s:
+                self.start()
 
     async def _react(self) -> None:
         now_s = self.clock()
@@ -150,7 +168,10 @@ class World:
 
     def _hear(self) -> None:
         """Turn changes into keys, as the watch does."""
-        changes = self.store.changes_since(self._heard, lag_s=self.watch_lag_s)
+        if self.deaf:
+            self._heard = self.store.revision
+            return
+        changes = self.store.seen_since(self._heard, lag_s=self.watch_lag_s)
         self._heard += len(changes)
         for change in changes:
             meta = change.obj["metadata"]
