@@ -21,7 +21,8 @@ class MemoryApi:
     """The `KubeApi` over a `Store`: every call is logged, may be struck by a fault, and yields.
 
     Several of them, one a client, may share one store; the log and the faults are each its own.
-    `listeners` are told of each call that took effect, before its answer is given.
+    `listeners` are told of each call that took effect, before its answer is given. `yields`: False
+    where nobody else runs, and turns would only take time.
     """
 
     def __init__(self, store: Store) -> None:
@@ -29,6 +30,7 @@ class MemoryApi:
         self.calls: list[Call] = []
         self.faults = Faults()
         self.listeners: list[Callable[[Call], None]] = []
+        self.yields = True
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
@@ -123,7 +125,8 @@ class MemoryApi:
         """Do nothing: there is no connection."""
 
     async def _do(self, call: Call, effect: Callable[[], T]) -> T:
-        await asyncio.sleep(0)  # as a real call does: others may write in between
+        if self.yields:
+            await asyncio.sleep(0)  # as a real call does: others may write in between
         self.calls.append(call)
         lost = self.faults.before(call)
         try:

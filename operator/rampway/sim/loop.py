@@ -1,6 +1,8 @@
 """An event loop without a selector: nothing in the simulation waits for the outside world."""
 
 import asyncio
+import heapq
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -11,33 +13,35 @@ class NeverEnds(RuntimeError):  # noqa: N818 - named like the thing it finds
     """The operator waits for something that nobody will bring about."""
 
 
-class _NoSelector:
-    """Stands where a selector would: to wait for input is to let the loop's own time go on."""
-
-    def __init__(self) -> None:
-        self.passed_s = 0.0
-
-    def select(self, timeout_s: float | None) -> list[Any]:
-        """Report no input, at once."""
-        if timeout_s is None:
-            raise NeverEnds("every task waits, and no timer runs: a call of the operator hangs")
-        self.passed_s += timeout_s
-        return []
-
-
 class _Loop(asyncio.BaseEventLoop):
     """Runs what is ready, and jumps to the next timer when nothing is."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._selector = _NoSelector()
+        self._passed_s = 0.0
+        self._ready: deque[asyncio.Handle]
+        self._scheduled: list[asyncio.TimerHandle]
 
     def time(self) -> float:
         """Return the loop's own time in seconds."""
-        return self._selector.passed_s
+        return self._passed_s
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """Do nothing: there are no events."""
+    def _run_once(self) -> None:
+        """Run what is ready now; what that makes ready has its turn next time, as in asyncio."""
+        ready, timers = self._ready, self._scheduled
+        if not ready and not timers:
+            raise NeverEnds("every task waits, and no timer runs: a call of the operator hangs")
+        if not ready:
+            self._passed_s = max(self._passed_s, timers[0].when())
+        while timers and timers[0].when() <= self._passed_s:
+            ready.append(heapq.heappop(timers))
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - it is a loop's to run it
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Do nothing: a cancelled timer is dropped when its time comes."""
 
     def _write_to_self(self) -> None:
         """Do nothing: no other thread has to wake it."""
