@@ -1,0 +1,151 @@
+"""Simulate rollouts systematically, count how they ended, and name each breach of a promise.
+
+PYTHONPATH=tests python -m simulation.systematic                 at least 10 000 of them
+PYTHONPATH=tests python -m simulation.systematic --all           every pair of events
+PYTHONPATH=tests python -m simulation.systematic --replay bad api-409@write:3
+"""
+
+# ruff: noqa: T201 - a command prints
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import structlog
+from simulation.systematic.events import EVENTS, Event
+from simulation.systematic.explore import Explorer, outcome, replayed
+from simulation.systematic.open_defects import OPEN
+from simulation.systematic.run import Case, Point, Run
+
+LEAST = 10_000
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which rollouts one of several workers simulates.
+
+    Every event at every point is taken; of the pairs at boundaries, a share by the seed's dice.
+    """
+
+    seed: int
+    pairs: float
+    singles: float
+    worker: int
+    workers: int
+
+    def __call__(self, run: Run, point: Point) -> Iterator[Event]:
+        """Yield what is to happen at this point."""
+        if len(run.history) == 0:
+            yield from (e for e in EVENTS.values() if self._mine(run, point, e))
+        elif len(run.history) == 1:
+            (first, _), *_ = run.history
+            if first.kind == point.kind == "boundary":
+                yield from (e for e in EVENTS.values() if self._dice(run, point, e) < self.pairs)
+
+    def _mine(self, run: Run, point: Point, event: Event) -> bool:
+        dice = self._dice(run, point, event)
+        chosen = point.kind == "boundary" or dice < self.singles
+        return chosen and int(dice * 1e6) % self.workers == self.worker
+
+    def _dice(self, run: Run, point: Point, event: Event) -> float:
+        return Random(f"{self.seed} {run.story()} {point} {event.name}").random()  # noqa: S311
+
+
+def quiet() -> None:
+    """Let the operator's log be."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def work(sample: Sample, results: Path) -> None:
+    """Simulate one worker's rollouts."""
+    quiet()
+    Explorer(sample, results).explore()
+
+
+def simulate(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Simulate all that was asked for; return each rollout's result."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{n}.jsonl" for n in range(options.workers)]
+        share = 1.0 if options.all else options.pairs
+        jobs = [
+            multiprocessing.Process(
+                target=work,
+                args=(Sample(options.seed, share, options.singles, n, options.workers), file),
+            )
+            for n, file in enumerate(files)
+        ]
+        for job in jobs:
+            job.start()
+        for job in jobs:
+            job.join()
+        lines = [line for file in files for line in file.read_text().splitlines()]
+    stories = {}
+    for line in lines:
+        found = json.loads(line)
+        stories[found["story"]] = found
+    return list(stories.values())
+
+
+def report(found: list[dict[str, Any]], took_s: float, options: argparse.Namespace) -> int:
+    """Print the tables; return 1 if a promise was broken, or too little was simulated."""
+    ends = Counter(r["end"] for r in found if r["end"])
+    states = {state for r in found for state in r["states"]}
+    broken = [r for r in found if r["problem"] and not r["known"]]
+    print(f"{'ended as (v2 rollout, stable, phase)':44} good cand.  bad cand.")
+    for end, _ in ends.most_common():
+        by = Counter(r["bad"] for r in found if r["end"] == end)
+        print(f"{end:44} {by[False]:10} {by[True]:10}")
+    for name, (why, _) in OPEN.items():
+        shown = sum(r["known"] == name for r in found)
+        print(f"open defect {name}: shown by {shown} rollouts. {why}")
+    for r in broken[:SHOWN]:
+        print(f"BROKEN {r['story']}\n    {r['problem']}")
+    pairs = sum(len(r["events"]) > 1 for r in found)
+    writes, hours = sum(r["writes"] for r in found), sum(r["simulated_s"] for r in found) / 3600
+    print(
+        f"{len(found)} rollouts ({pairs} with two events), {writes} writes each followed by all "
+        f"invariants, {len(states)} states, {hours:.0f} simulated hours, in {took_s:.0f} s; "
+        f"seed {options.seed}; {len(broken)} broke a promise"
+    )
+    few = len(found) < options.least
+    if few:
+        print(f"fewer than the {options.least} wanted: raise --pairs (now {options.pairs})")
+    return 1 if broken or few else 0
+
+
+def main() -> int:
+    """Simulate, or replay one rollout."""
+    parser = argparse.ArgumentParser(description="Simulate rollouts systematically.")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample of pairs")
+    parser.add_argument("--pairs", type=float, default=0.1, help="share of the pairs of events")
+    parser.add_argument("--singles", type=float, default=1.0, help="share of the single events")
+    parser.add_argument("--all", action="store_true", help="every pair of events")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--least", type=int, default=LEAST, help="fail with fewer rollouts")
+    parser.add_argument("--replay", nargs="+", metavar=("good|bad", "EVENT@POINT"))
+    options = parser.parse_args()
+    quiet()
+    if options.replay:
+        case, *plan = options.replay
+        result = outcome(replayed(Case(bad=case == "bad"), *plan))
+        print(json.dumps({k: v for k, v in result.items() if k != "states"}, indent=1))
+        return 1 if result["problem"] else 0
+    began_s = time.monotonic()
+    found = simulate(options)
+    return report(found, time.monotonic() - began_s, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Which ends what happened allows: the outcome must follow from the events in the right way."""
+
+from simulation.systematic.events import Effect
+from simulation.systematic.invariants import require
+from simulation.systematic.run import Run
+
+EARLY = frozenset({"none", "starting", "stepping"})
+ENDS = """
+what happened                              v2's rollout                stable
+nothing that matters, candidate good       Promoted                    v2
+candidate bad, or made bad before the end  RolledBack                  v1
+made bad late (last step, promotion)       Promoted or RolledBack      v2 or v1
+made bad once it is stable                 Promoted                    v2
+its containers never start                 as made bad; late if one is ready already
+the spec names v3                          anything but Promoted if bad  v3
+the spec goes back to v1                   anything but Promoted if bad  v1
+deleted and applied again                  none, or as above           what the spec names
+"""
+
+
+def check_end(run: Run, end: str) -> None:
+    """Require that the end is one that history allows."""
+    phase, stable, _ = end.split()
+    if harmless(run):
+        failed = run.ledger.all.failed
+        require(not failed, f"{failed} requests were lost: {dict(run.ledger.reasons)}")
+    effects = {event.effect for _, event in run.history}
+    target = desired(run)
+    if Effect.BEGINS in effects:
+        stopped = target == "v2" and effects & {Effect.STOPS, Effect.HARMS}
+        require(stable == target or stopped, f"{end}: the spec names {target}")
+        return
+    refused, promoted = chances(run)
+    if target != "v2":
+        require(stable == target, f"{end}: the spec names {target}")
+        require(phase != "Promoted" or promoted, f"{end}: promoted, and bad from early on")
+        return
+    allowed = {"Promoted v2"} if promoted else set()
+    allowed |= {"RolledBack v1"} if refused else set()
+    require(f"{phase} {stable}" in allowed, f"{end}: allowed is {sorted(allowed)}")
+
+
+def desired(run: Run) -> str:
+    """Return the version that the spec names last."""
+    found = "v2"
+    for _, event in run.history:
+        found = {Effect.RELEASES: "v3", Effect.REVERTS: "v1"}.get(event.effect, found)
+    return found
+
+
+def chances(run: Run) -> tuple[bool, bool]:
+    """Return whether v2 may be refused, and whether it may be promoted."""
+    refused, promoted = run.case.bad, not run.case.bad
+    for _, event in run.history:
+        stage = run.late[event.name]
+        if event.effect is Effect.HARMS and stage != "committed":
+            refused, promoted = True, promoted and stage not in EARLY
+        elif event.effect is Effect.STOPS and stage not in {"committed", "over"}:
+            refused, promoted = True, promoted and stage != "none"
+    return refused, promoted
+
+
+def harmless(run: Run) -> bool:
+    """Whether no client may have seen a failed request."""
+    return not run.case.bad and all(event.effect is Effect.PASSES for _, event in run.history)

@@ -1,0 +1,269 @@
+"""What must hold after every write of the operator, and at rest; each breach is a `Violation`."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rampway.api import labels
+from rampway.core.rollout import TRANSITIONS
+from rampway.kube import kinds
+from rampway.kube.base import Obj
+from rampway.kube.kinds import Kind
+from rampway.sim.api_faults import Call
+from rampway.sim.world import SPACE, World
+
+LAST_STEP = "most"
+ENDED = frozenset({"Promoted", "RolledBack", "Superseded", "Aborted"})
+
+
+class Violation(AssertionError):  # noqa: N818 - named like the thing it is
+    """Something happened that the operator promises never to do."""
+
+
+def require(holds: object, words: str) -> None:
+    """Raise a `Violation` with these words unless something holds."""
+    if not holds:
+        raise Violation(words)
+
+
+def is_ready(pod: Obj) -> bool:
+    """Whether a pod's object says that it is ready and stays."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at the store after every write of the operator.
+
+    Attributes:
+        never: Hashes of revisions that are known to be bad early enough to be refused for sure.
+        wiped: Somebody wiped a status: phases may begin anew.
+        states: Every abstract state seen: where route, rollouts, pods and status stood together.
+        writes: How many writes the operator has made.
+    """
+
+    world: World
+    name: str
+    never: set[str] = field(default_factory=set)
+    wiped: bool = False
+    states: set[tuple[Any, ...]] = field(default_factory=set)
+    writes: int = 0
+    _phases: dict[str, str] = field(default_factory=dict)
+    _made: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _promoted: dict[str, str] = field(default_factory=dict)
+    _sizes: dict[str, int] = field(default_factory=dict)
+    _seen_ready: dict[int, tuple[Obj, bool]] = field(default_factory=dict)
+    _given: int = 0
+    _read_ready: Mapping[str, int] = field(default_factory=dict)
+    _read_replicas: int = 0
+    _read_at_s: float = 0.0
+
+    # What is, read without copying.
+
+    def objects(self, kind: Kind) -> dict[str, Obj]:
+        """Return the stored objects of a kind by name."""
+        return {name: o for (space, name), o in self.world.store.view(kind).items() if space}
+
+    @property
+    def deployment(self) -> Obj | None:
+        """The ModelDeployment, None while there is none."""
+        return self.world.store.view(kinds.MODEL_DEPLOYMENT).get((SPACE, self.name))
+
+    @property
+    def route(self) -> Obj | None:
+        """The HTTPRoute, None while there is none."""
+        return self.world.store.view(kinds.HTTP_ROUTE).get((SPACE, self.name))
+
+    def backends(self) -> dict[str, int]:
+        """Return the route's weights by Service."""
+        rules = (self.route or {"spec": {}})["spec"].get("rules") or [{}]
+        return {ref["name"]: ref.get("weight", 1) for ref in rules[0].get("backendRefs") or []}
+
+    def mine(self, obj: Obj) -> bool:
+        """Whether an object belongs to the ModelDeployment that is there now."""
+        uid = self.deployment["metadata"]["uid"] if self.deployment else ""
+        owners = obj["metadata"].get("ownerReferences") or []
+        return any(owner["uid"] == uid for owner in owners)
+
+    def rollouts(self) -> list[Obj]:
+        """Return the rollouts of this ModelDeployment, oldest first."""
+        found = [r for r in self.objects(kinds.MODEL_ROLLOUT).values() if self.mine(r)]
+        return sorted(found, key=lambda r: int(r["spec"]["attempt"]))
+
+    def promoted(self) -> dict[str, str]:
+        """Return when each revision was promoted, by hash."""
+        found = {}
+        for obj in self.objects(kinds.DEPLOYMENT).values():
+            notes = obj["metadata"].get("annotations") or {}
+            if labels.PROMOTED_AT in notes and self.mine(obj):
+                found[obj["metadata"]["labels"][labels.REVISION]] = notes[labels.PROMOTED_AT]
+        return found
+
+    @property
+    def stable(self) -> str:
+        """Hash of the revision promoted last, empty without one."""
+        found = self.promoted()
+        return max(found, key=lambda digest: found[digest]) if found else ""
+
+    def ready(self) -> Counter[str]:
+        """Return how many pods are ready, by revision."""
+        found: Counter[str] = Counter()
+        for pod in self.world.store.view(kinds.POD).values():
+            known = self._seen_ready.get(id(pod))
+            if known is None or known[0] is not pod:
+                known = self._seen_ready[id(pod)] = (pod, is_ready(pod))
+            found[pod["metadata"]["labels"][labels.REVISION]] += known[1]
+        return found
+
+    @property
+    def replicas(self) -> int:
+        """Pods that the spec asks for."""
+        return int(self.deployment["spec"]["replicas"]) if self.deployment else 0
+
+    def edited(self) -> None:
+        """Take note that somebody else wrote the route: what the operator finds is no raise."""
+        others = [weight for name, weight in self.backends().items() if name != self.name]
+        self._given = sum(others)
+
+    # After every call.
+
+    def heard(self, call: Call) -> None:
+        """Look at what the operator has just done."""
+        if call.verb == "list" and call.kind is kinds.POD:
+            self._read_ready, self._read_replicas = self.ready(), self.replicas
+            self._read_at_s = self.world.clock()
+        if not call.writes:
+            return
+        self.writes += 1
+        if call.verb == "create":
+            self._once(call)
+        if call.kind is kinds.HTTP_ROUTE:
+            self._weights()
+        elif call.kind is kinds.MODEL_ROLLOUT:
+            self._attempts()
+        elif call.kind is kinds.DEPLOYMENT:
+            self._promotion()
+            self._size()
+        self.states.add(self._state())
+
+    def _once(self, call: Call) -> None:
+        uid = self.deployment["metadata"]["uid"] if self.deployment else ""
+        key = (call.kind.kind, call.name, uid)
+        since = self._made.get(key)
+        self._made[key] = self.world.store.revision
+        gone = since is None or any(
+            c.type == "DELETED" and (c.kind, c.obj["metadata"]["name"]) == (call.kind, call.name)
+            for c in self.world.store.seen_since(since)
+        )
+        require(gone, f"{call.kind.kind} {call.name} was made twice")
+
+    def _weights(self) -> None:
+        backends = self.backends()
+        others = [name for name in backends if name != self.name]
+        refs = (self.route or {"spec": {"rules": [{}]}})["spec"]["rules"][0].get("backendRefs", [])
+        require(len(refs) == len(backends), f"a Service is named twice: {refs}")
+        require(self.name in backends, f"stable's Service is not in the route: {backends}")
+        require(len(others) <= 1, f"more than one candidate in the route: {backends}")
+        before, self._given = self._given, backends[others[0]] if others else 0
+        if not others:
+            return
+        require(sum(backends.values()) == 100, f"the weights do not sum to 100: {backends}")
+        digest = others[0].removeprefix(f"{self.name}-")
+        rollouts = self.objects(kinds.MODEL_ROLLOUT).values()
+        known = {r["spec"]["candidate"]["revision"] for r in rollouts}
+        require(digest in known or self.wiped, f"no rollout's candidate in the route: {backends}")
+        if self._given > before:
+            ready = max(self._read(digest), self.ready()[digest])
+            wanted = min(self._read_replicas, self.replicas) or 1
+            carried = 100 * ready // wanted
+            require(self._given <= carried, f"{self._given} % to {ready} of {wanted} ready pods")
+
+    def _read(self, digest: str) -> int:
+        """Return the ready pods that this pass has read; something may have happened since."""
+        fresh = self._read_at_s == self.world.clock()
+        return self._read_ready.get(digest, 0) if fresh else 0
+
+    def _attempts(self) -> None:
+        rollouts = self.rollouts()
+        attempts = Counter(r["spec"]["attempt"] for r in rollouts)
+        require(max(attempts.values(), default=1) == 1, f"an attempt has two rollouts: {attempts}")
+        phases = {r["metadata"]["name"]: (r.get("status") or {}).get("phase", "") for r in rollouts}
+        under_way = [name for name, phase in phases.items() if phase not in ENDED]
+        require(len(under_way) <= 1 or self.wiped, f"two rollouts at a time: {under_way}")
+        for name, phase in phases.items():
+            before = self._phases.get(name, "")
+            legal = not before or phase == before or phase in TRANSITIONS[before]  # type: ignore[index]
+            require(legal or self.wiped, f"{name}: {before} became {phase or 'nothing'}")
+        self._phases = phases
+
+    def _promotion(self) -> None:
+        found = self.promoted()
+        for digest, at in found.items():
+            if self._promoted.get(digest) == at:
+                continue
+            alone = len(found) == 1
+            require(alone or digest not in self.never, f"{digest} is bad and was promoted")
+            last = [r for r in self.rollouts() if r["spec"]["candidate"]["revision"] == digest]
+            phase = (last[-1].get("status") or {}).get("phase", "") if last else ""
+            require(alone or last, f"{digest} was promoted without a rollout")
+            require(phase != "RolledBack", f"{digest} was rolled back and then promoted")
+        self._promoted = found
+
+    def _size(self) -> None:
+        if not self.stable:
+            return
+        workload = self.objects(kinds.DEPLOYMENT)[labels.revision_name(self.name, self.stable)]
+        have, before = workload["spec"]["replicas"], self._sizes.get(self.stable, 0)
+        need = min(self._read_replicas, self.replicas)
+        require(have >= min(before, need), f"stable was scaled from {before} to {have} of {need}")
+        self._sizes[self.stable] = have
+
+    def _state(self) -> tuple[Any, ...]:
+        status = (self.deployment or {}).get("status") or {}
+        rollouts = tuple(
+            ((s := r.get("status") or {}).get("phase", ""), (s.get("step") or {}).get("name", ""))
+            for r in self.rollouts()
+        )
+        ready, stable = self.ready(), self.stable
+        service = self.objects(kinds.SERVICE).get(self.name) or {"spec": {"selector": {}}}
+        return (
+            status.get("phase"),
+            status.get("reason"),
+            rollouts,
+            tuple(self.backends().values()),
+            service["spec"]["selector"].get(labels.REVISION, "") == stable,
+            ready[stable],
+            sum(ready.values()),
+            self.replicas,
+            len(self.promoted()),
+        )
+
+    # At rest.
+
+    def at_rest(self) -> None:
+        """Require what must be so once everything has ended."""
+        found = self.deployment
+        require(found is not None, "the ModelDeployment is gone")
+        status = (found or {}).get("status") or {}
+        backends = self.backends()
+        require(list(backends) == [self.name], f"at rest the route has the backends {backends}")
+        service = self.objects(kinds.SERVICE)[self.name]["spec"]["selector"]
+        require(
+            service[labels.REVISION] == self.stable,
+            f"the Service selects {service[labels.REVISION]}, stable is {self.stable}",
+        )
+        workload = self.objects(kinds.DEPLOYMENT)[labels.revision_name(self.name, self.stable)]
+        have = workload["spec"]["replicas"]
+        require(have == self.replicas, f"stable has {have} replicas, wanted are {self.replicas}")
+        told = (status.get("stable") or {}).get("revision")
+        require(told == self.stable, f"status names {told} as stable, it is {self.stable}")
+        state = {c["type"]: c["status"] for c in status["conditions"]}
+        promoted = self.world.desired(self.name) == self.stable
+        require(
+            state["Promoted"] == str(promoted),
+            f"Promoted is {state['Promoted']}; that the spec's revision is stable is {promoted}",
+        )
+        require(state["Reconciling"] == "False", "at rest and still Reconciling")

@@ -1,0 +1,294 @@
+"""One whole rollout, from a serving v1 to rest, with what happens to it on the way.
+
+The real core, reconciler, executor and router act against the API server in memory. An explorer
+is told of every point at which something may happen: after each write of the operator, and at
+each boundary (the rollout's phase or step has changed).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from simulation.stage import NAME, policy, step
+from simulation.systematic.invariants import ENDED, LAST_STEP, Violation, Watch
+
+from rampway.api import labels
+from rampway.core.answers import Answer, AnswerKind
+from rampway.core.counters import Scrape
+from rampway.kube.base import Obj
+from rampway.metrics.base import RevisionKey
+from rampway.metrics.memory import MemorySource
+from rampway.sim.api_faults import Call
+from rampway.sim.cluster_behaviour import Behaviour, Surroundings
+from rampway.sim.traffic import Ledger
+from rampway.sim.world import SPACE, World
+
+if TYPE_CHECKING:
+    from simulation.systematic.events import Event
+
+RATE_PER_S = 6000.0
+QUERY = "orders"
+ERRORS = {"name": "errors", "errorRate": {"ignoreBelow": "1%", "detect": "10x"}}
+SLOW = {"name": "slow", "latency": {"detect": "10x"}}
+REVENUE = {"name": "revenue", "threshold": {"query": QUERY, "min": "3"}}
+SEEN = 300
+"""Requests of the candidate that each step must have judged."""
+QUIET_S = 3
+LIMIT_S = 150
+"""Everything must have come to rest so long after the last fault has ended."""
+DEADLINE = "25s"
+HOPELESS_S = 40
+QUICK = Behaviour(startup_s=1.0, sigma=0.0)
+BAD = Behaviour(startup_s=1.0, sigma=0.0, error_rate=0.3)
+STARTS = frozenset({"", "Starting"})
+
+
+@dataclass(slots=True)
+class Source(MemorySource):
+    """A Prometheus that can also be slow: it stores late."""
+
+    late_s: float = 0.0
+
+    async def scrapes(
+        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+    ) -> tuple[Scrape, ...]:
+        """Return what is stored by now."""
+        found = await MemorySource.scrapes(self, revisions, since_s, until_s)
+        return tuple(s for s in found if s.at_s <= until_s - self.late_s)
+
+
+def answer(query: str, at_s: float) -> Answer:
+    """Answer the users' query: enough orders."""
+    return Answer(AnswerKind.VALUE, value=5.0, at_s=at_s) if query == QUERY else Answer(
+        AnswerKind.NO_DATA, at_s=at_s
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A rollout without what happens to it.
+
+    Attributes:
+        bad: The candidate answers three requests in ten with an error, from the start.
+    """
+
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where something happened: after the operator's n-th write, or at a boundary."""
+
+    kind: str
+    at: str
+
+
+@dataclass(slots=True)
+class Run:
+    """One rollout under way.
+
+    Attributes:
+        history: What happened and where, in order.
+        point: Called at each point where something may happen.
+        hashes: Of v1, v2, v3.
+    """
+
+    case: Case
+    point: Callable[["Run", Point], None] = lambda _run, _point: None
+    history: list[tuple[Point, "Event"]] = field(default_factory=list)
+    late: dict[str, str] = field(default_factory=dict)
+    hashes: list[str] = field(default_factory=list)
+    boundaries: list[str] = field(default_factory=list)
+    world: World = field(init=False)
+    watch: Watch = field(init=False)
+    ledger: Ledger = field(init=False)
+    source: Source = field(default_factory=Source)
+    spec: dict[str, object] = field(default_factory=dict)
+    wanted: dict[str, object] = field(default_factory=dict)
+    in_call: bool = False
+    _later: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _begun: bool = False
+    _wrote_s: float = 0.0
+    _calm_s: float = 0.0
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        """Bring v1 up and let it serve for a while."""
+        around = Surroundings(scrape_interval_s=1.0, image_pull_s=0.0)
+        self.source.answers = answer
+        self.world = World(surroundings=around, source=self.source, checkpoint_interval_s=5.0)
+        checks = (ERRORS, SLOW, REVENUE)
+        steps = [
+            step(name, weight_pct, 1) | {"minRequests": SEEN}
+            for name, weight_pct in (("ten", 10), ("half", 50), (LAST_STEP, 80))
+        ]
+        course = policy(*steps, checks=checks, falseRollbackRate="50%")
+        rollout = {"policy": course, "progressDeadline": DEADLINE}
+        for number in (1, 2, 3):
+            self.world.apply(NAME, {"model": model(number), "replicas": 2, "rollout": rollout})
+            self.hashes.append(self.world.desired(NAME))
+            self.world.behave(self.hashes[-1], QUICK)
+        self.world.apply(NAME, {"model": model(1)})
+        self.watch = Watch(self.world, NAME)
+        self.world.api.listeners.append(self._heard)
+        self.world.api.yields = False
+        self.world.run(10)
+        assert self.world.status(NAME).phase == "Healthy", self.world.status(NAME)
+        self.ledger = self.world.cluster.send(SPACE, NAME, RATE_PER_S)
+        self.world.run(5)
+
+    # What events use.
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the simulation began."""
+        return self.world.clock.elapsed_s
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something so many seconds from now."""
+        self._later.append((self.now_s + seconds, len(self._later), what))
+        self._later.sort(key=lambda entry: entry[:2])
+
+    def behave(self, number: int, how: Behaviour) -> None:
+        """Let a version's pods behave like this from now on."""
+        self.world.behave(self.hashes[number - 1], how)
+
+    def how(self, number: int) -> Behaviour:
+        """Return how a version's pods behave."""
+        return self.world.cluster.behaviours[self.hashes[number - 1]]
+
+    def candidate_name(self) -> str:
+        """Name of v2's Deployment and Service."""
+        return labels.revision_name(NAME, self.hashes[1])
+
+    def stage(self) -> str:
+        """Where v2's rollout is: none, starting, stepping, late, committed or over."""
+        rollout = self._rollout()
+        if self.watch.stable == self.hashes[1]:
+            return "committed"
+        if rollout is None:
+            return "none"
+        status = rollout.get("status") or {}
+        phase, at_step = status.get("phase", ""), (status.get("step") or {}).get("name", "")
+        if phase in ENDED:
+            return "over"
+        late = at_step == LAST_STEP or phase == "Promoting"
+        return "starting" if phase in STARTS else "late" if late else "stepping"
+
+    def _rollout(self) -> Obj | None:
+        mine = [
+            r for r in self.watch.rollouts() if r["spec"]["candidate"]["revision"] == self.hashes[1]
+        ]
+        return mine[-1] if mine else None
+
+    # The course of time.
+
+    def go(self) -> str:
+        """Release v2 and let time go on until rest; return the end state.
+
+        Raises:
+            Violation: of an invariant, or the end is not one that history allows.
+        """
+        if self.case.bad:
+            self.behave(2, BAD)
+            self.watch.never.add(self.hashes[1])
+        self.world.apply(NAME, {"model": model(2)})
+        self._begun = True
+        self._boundary()
+        while not self._over():
+            self._second()
+        if self.hopeless():
+            return "none v0 Pending"
+        self.watch.at_rest()
+        return self.end()
+
+    def _second(self) -> None:
+        self.world.step()
+        while self._later and self._later[0][0] <= self.now_s:
+            self._later.pop(0)[2]()
+            self._calm_s = self.now_s
+        self._boundary()
+        if self.now_s - self._calm_s > LIMIT_S:
+            raise Violation(f"no rest within {LIMIT_S} s: {self.summary()}")
+
+    def happen(self, point: Point, event: "Event") -> None:
+        """Let something happen now."""
+        self.history.append((point, event))
+        self.late.setdefault(event.name, self.stage())
+        self._calm_s = self.now_s
+        event.apply(self)
+
+    def _heard(self, call: Call) -> None:
+        self.watch.heard(call)
+        if call.writes and self._begun:
+            self._wrote_s = self.now_s
+            self._number += 1
+            self.in_call = True
+            try:
+                self.point(self, Point("write", str(self._number)))
+            finally:
+                self.in_call = False
+
+    def _boundary(self) -> None:
+        rollouts = self.watch.rollouts()
+        status = (rollouts[-1].get("status") or {}) if rollouts else {}
+        phase = status.get("phase") or ("Starting" if rollouts else "Released")
+        label = phase + (f"-{status['step']['name']}" if phase == "Stepping" else "")
+        if self.watch.stable != self.hashes[0] and phase not in ENDED:
+            label = f"{label}-committed"
+        if label not in self.boundaries:
+            self.boundaries.append(label)
+            self.point(self, Point("boundary", label))
+
+    def _over(self) -> bool:
+        found = self.watch.deployment
+        if self._later or not self.world.running or found is None:
+            return False
+        world = self.world
+        if found["spec"].get("paused") or world.clock() < world.stalled_until_s:
+            return False
+        if self.now_s - max(self._wrote_s, self._calm_s) < QUIET_S:
+            return False
+        if list(self.watch.backends()) != [NAME]:
+            return False
+        status = found.get("status") or {}
+        if status.get("observedGeneration") != found["metadata"]["generation"]:
+            return False
+        rollouts = self.watch.rollouts()
+        phases = [(r.get("status") or {}).get("phase", "") for r in rollouts]
+        if not self.watch.stable or any(phase not in ENDED for phase in phases):
+            return self.hopeless()
+        desired = self.world.desired(NAME)
+        last = rollouts[-1]["spec"]["candidate"]["revision"] if rollouts else ""
+        refused = desired == last and phases[-1] == "RolledBack"
+        return desired == self.watch.stable or refused
+
+    def hopeless(self) -> bool:
+        """Whether a first revision cannot start: to wait for it, Pending, is a rest of its own."""
+        waits = self.now_s - self._calm_s > HOPELESS_S and not self.watch.stable
+        return waits and self.world.status(NAME).phase == "Pending"
+
+    def end(self) -> str:
+        """Return how it ended: v2's last rollout, the stable version, the phase."""
+        rollout = self._rollout()
+        phase = str((rollout.get("status") or {}).get("phase", "")) if rollout else "none"
+        stable = 1 + self.hashes.index(self.watch.stable)
+        return f"{phase} v{stable} {self.world.status(NAME).phase}"
+
+    def summary(self) -> str:
+        """Return where everything stands, for a person."""
+        status = self.world.status(NAME)
+        return (
+            f"{status.phase}/{status.reason} step {status.step}: {status.message}; "
+            f"backends {self.watch.backends()}; requests failed {dict(self.ledger.reasons)}"
+        )
+
+    def story(self) -> str:
+        """Return what happened, in one line: enough to run it again."""
+        words = [f"{event.name}@{point.kind}:{point.at}" for point, event in self.history]
+        return f"{self.case} " + (", ".join(words) or "nothing happened")
+
+
+def model(number: int) -> dict[str, str]:
+    """Return the spec of a version of the model."""
+    return {"uri": f"http://models/digits/{number}"}
