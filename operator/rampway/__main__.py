@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import sys
 import time
@@ -18,20 +19,24 @@ from rampway import __version__, handlers
 from rampway.core.observation import Defaults
 from rampway.kube.base import KubeApi
 from rampway.kube.client import connect
+from rampway.metrics.base import MetricSource
 from rampway.metrics.prometheus import PrometheusSource
 from rampway.routers.gateway_api import GatewayApiRouter
 from rampway.shell import http, telemetry
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
+from rampway.shell.fence import Deposed, Fence
 from rampway.shell.gather import Gatherer
+from rampway.shell.leader import Elector
 from rampway.shell.looks import Key, Looks
 from rampway.shell.probe import DigestProbe
 from rampway.shell.queue import WorkQueue
 from rampway.shell.reconcile import Reconciler
-from rampway.shell.resync import keep_resyncing
+from rampway.shell.resync import RETRY_S, keep_resyncing, resync
 from rampway.shell.settings import BadSetting, Settings
 
 log = structlog.get_logger("rampway")
+LEASE = "rampway-operator"
 STOP_S = 20.0
 """Passes under way get so long to end."""
 BOUND_S = 180.0
@@ -40,12 +45,20 @@ BOUND_S = 180.0
 
 @dataclass(slots=True)
 class Operator:
-    """The running operator."""
+    """The running operator.
+
+    Attributes:
+        stop: Set to end the process in order.
+        deaf: Set when nothing needs to be watched any more.
+        leading: Whether the Lease is ours; only then there is work.
+    """
 
     settings: Settings
     queue: WorkQueue[Key] = field(default_factory=lambda: WorkQueue(clock=time.monotonic))
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    deaf: asyncio.Event = field(default_factory=asyncio.Event)
     failed: bool = False
+    leading: bool = False
     listed_at_s: float | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -62,39 +75,54 @@ class Operator:
         """Note that all ModelDeployments were listed just now."""
         self.listed_at_s = time.monotonic()
 
+    def add(self, key: Key) -> None:
+        """Have a ModelDeployment looked at, if we lead; who takes over lists all of them."""
+        if self.leading:
+            self.queue.add(key)
+
+    def fail(self, why: str) -> None:
+        """End the process with an error: a restart beats going on like this."""
+        self.failed = True
+        log.error("ending", why=why)
+        self.stop.set()
+
     def watch(self, task: "asyncio.Task[Any]") -> None:
         """Stop the operator when a task that must never end does: a restart beats deafness."""
 
         def ended(finished: "asyncio.Task[Any]") -> None:
-            if finished.cancelled() or self.stop.is_set():
-                return
-            self.failed = True
-            log.error("a part of the operator ended", part=finished.get_name(),
-                      why=repr(finished.exception()))  # fmt: skip
-            self.stop.set()
+            if not finished.cancelled() and not self.stop.is_set():
+                self.fail(f"{finished.get_name()} ended: {finished.exception()!r}")
 
         task.add_done_callback(ended)
 
 
 async def run(settings: Settings) -> int:
-    """Run until a signal says stop; exit code 1 if a part of the operator broke."""
+    """Run until a signal says stop; exit code 1 if a part of the operator broke or was deposed."""
     api = await connect()
     session = aiohttp.ClientSession()
     source = PrometheusSource(settings.prometheus_url)
     operator = Operator(settings)
-    looks = Looks(source, time.time, operator.queue.add)
-    reconciler = _reconciler(api, session, looks, settings)
+    elector = Elector(
+        api, settings.namespace, LEASE, _unique(settings), settings.pod, time.monotonic, time.time
+    )
     runner = await http.serve(settings.http_port, operator.alive, operator.ready)
     # Our tasks come before kopf's: at its exit kopf cancels every task made after it began.
-    parts = _parts(operator, reconciler, looks, api)
-    tasks = [_start(operator, name, part) for name, part in parts]
+    tasks = [
+        _start(operator, "clock of the queue", operator.queue.keep_time()),
+        _start(operator, "resync", _resync(operator, api)),
+        _start(operator, "leader", _lead(operator, elector, api, session, source)),
+    ]
     watcher = _start(operator, "kopf", _kopf(operator))
     log.info("operator started", version=__version__, prometheus=settings.prometheus_url)
     await operator.stop.wait()
     log.info("stopping")
+    await operator.queue.drain(STOP_S)
     for task in tasks:
         task.cancel()
-    await asyncio.wait([*tasks, watcher], timeout=STOP_S)
+    await asyncio.wait(tasks)
+    await elector.release()  # after the last write: whoever leads next begins at once
+    operator.deaf.set()
+    await asyncio.wait([watcher], timeout=STOP_S)
     await runner.cleanup()
     await source.close()
     await session.close()
@@ -102,37 +130,64 @@ async def run(settings: Settings) -> int:
     return 1 if operator.failed else 0
 
 
+async def _lead(
+    operator: Operator,
+    elector: Elector,
+    api: KubeApi,
+    session: aiohttp.ClientSession,
+    source: MetricSource,
+) -> None:
+    """Wait for the Lease, then work for as long as it is ours; ends only with the process."""
+    term = await elector.campaign()
+    fence = Fence(api, term, elector.leads)
+    looks = Looks(source, time.time, operator.add)
+    reconciler = _reconciler(api, session, looks, fence, operator.settings)
+
+    async def handle(key: Key) -> float | None:
+        try:
+            with telemetry.reconcile(key):
+                return await reconciler.reconcile(key)
+        except Deposed as over:
+            operator.fail(str(over))
+            return None
+
+    operator.leading = True
+    async with asyncio.TaskGroup() as group:
+        group.create_task(looks.run(operator.settings.look_interval_s))
+        group.create_task(_take_over(operator, api))
+        for _ in range(operator.settings.workers):
+            group.create_task(operator.queue.work(handle))
+        await elector.keep()
+        operator.fail("the Lease is lost: another operator leads, or no API server answers")
+
+
+async def _take_over(operator: Operator, api: KubeApi) -> None:
+    """List everything once more: what happened while nobody led was not put into the queue."""
+    while True:
+        if await resync(api, operator.add):
+            return
+        await asyncio.sleep(RETRY_S)
+
+
+async def _resync(operator: Operator, api: KubeApi) -> None:
+    every_s = operator.settings.resync_interval_s
+    await keep_resyncing(api, operator.add, every_s, operator.listed)
+
+
 def _reconciler(
-    api: KubeApi, session: aiohttp.ClientSession, looks: Looks, settings: Settings
+    api: KubeApi, session: aiohttp.ClientSession, looks: Looks, fence: Fence, settings: Settings
 ) -> Reconciler:
     router = GatewayApiRouter(api)
     defaults = Defaults(settings.server_image, settings.checkpoint_interval_s)
-    recorder = Recorder(api, time.time, os.environ.get("HOSTNAME", "operator"))
+    recorder = Recorder(api, time.time, _identity())
     return Reconciler(
         api,
-        Gatherer(api, router, defaults, DigestProbe(session)),
-        Executor(api, router, recorder),
+        Gatherer(api, router, defaults, DigestProbe(session), fence),
+        Executor(api, router, recorder, fence),
         looks,
+        fence,
         time.time,
     )
-
-
-def _parts(
-    operator: Operator, reconciler: Reconciler, looks: Looks, api: KubeApi
-) -> list[tuple[str, Coroutine[Any, Any, None]]]:
-    queue, settings = operator.queue, operator.settings
-
-    async def handle(key: Key) -> float | None:
-        with telemetry.reconcile(key):
-            return await reconciler.reconcile(key)
-
-    every_s = settings.resync_interval_s
-    return [
-        ("clock of the queue", queue.keep_time()),
-        ("resync", keep_resyncing(api, queue.add, every_s, operator.listed)),
-        ("looks", looks.run(settings.look_interval_s)),
-        *((f"worker {n}", queue.work(handle)) for n in range(settings.workers)),
-    ]
 
 
 def _start(operator: Operator, name: str, part: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -147,12 +202,12 @@ async def _kopf(operator: Operator) -> None:
     ready = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
-            registry=handlers.registry(operator.queue.add),
+            registry=handlers.registry(operator.add),
             settings=handlers.settings(),
             clusterwide=True,
             standalone=True,
             identity=_identity(),
-            stop_flag=operator.stop,
+            stop_flag=operator.deaf,
             ready_flag=ready,
         )
     )
@@ -167,6 +222,11 @@ async def _kopf(operator: Operator) -> None:
 def _identity() -> Any:
     """Name this process for kopf; it would look for a user's name, and a pod may have none."""
     return os.environ.get("HOSTNAME", "operator")
+
+
+def _unique(settings: Settings) -> str:
+    """Name this process as nobody else is named, its own successor in the same pod included."""
+    return f"{settings.pod or _identity()}-{secrets.token_hex(4)}"
 
 
 def main() -> int:

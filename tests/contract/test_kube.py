@@ -183,6 +183,17 @@ class ObjectContract:
         with pytest.raises(NotFound):
             await place.get()
 
+    async def test_delete_at_another_version_is_a_conflict(self, place: Place) -> None:
+        """B31: what changed since it was read is not deleted unseen."""
+        read = (await place.put())["metadata"]["resourceVersion"]
+        changed = await place.api.patch(CONFIG_MAP, place.namespace, "one", {"data": {"k": "new"}})
+        with pytest.raises(Conflict):
+            await place.api.delete(CONFIG_MAP, place.namespace, "one", version=read)
+        version = changed["metadata"]["resourceVersion"]
+        await place.api.delete(CONFIG_MAP, place.namespace, "one", version=version)
+        with pytest.raises(NotFound):
+            await place.get()
+
     async def test_a_finalizer_holds_an_object(self, place: Place) -> None:
         """With a finalizer, delete only marks; taking the last one off deletes."""
         obj = place.config_map()

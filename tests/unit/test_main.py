@@ -16,9 +16,10 @@ import pytest
 
 from rampway import __main__ as main
 from rampway.__main__ import BOUND_S, Operator
-from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT
+from rampway.kube.kinds import DEPLOYMENT, LEASE, MODEL_DEPLOYMENT
 from rampway.metrics.memory import MemorySource
 from rampway.shell import http, telemetry
+from rampway.shell.fence import Deposed
 from rampway.shell.settings import Settings
 from rampway.sim.apiserver import MemoryApi, Store
 
@@ -30,7 +31,11 @@ class Parts:
     """Fakes of everything outside; they note when they are closed."""
 
     closed: list[str] = field(default_factory=list)
-    store: Store = field(default_factory=lambda: Store(lambda: datetime(2026, 1, 1, tzinfo=UTC)))
+    store: Store = field(
+        default_factory=lambda: Store(
+            lambda: datetime(2026, 1, 1, tzinfo=UTC), namespaces=("default", "rampway-system")
+        )
+    )
 
     def install(self, monkeypatch: pytest.MonkeyPatch, watch: Kopf) -> None:
         """Put the fakes in the place of the real ones."""
@@ -121,7 +126,8 @@ async def test_a_worker_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
             raise RuntimeError(key)
 
     async def watch(operator: Operator) -> None:
-        operator.queue.add(("ml", "a"))
+        await until(lambda: operator.leading)
+        operator.add(("ml", "a"))
         await until(lambda: len(passes) == 2)
         operator.stop.set()
 
@@ -130,6 +136,67 @@ async def test_a_worker_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(main, "_reconciler", lambda *_: Failing())
     assert await asyncio.wait_for(main.run(Settings()), 20) == 0
     assert passes == [("ml", "a")] * 2
+
+
+async def test_b31_who_loses_the_lease_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B31: another name in the Lease ends the process with an error: it may act no more."""
+    parts = Parts()
+
+    async def watch(operator: Operator) -> None:
+        await until(lambda: operator.leading)
+        thief = {"spec": {"holderIdentity": "thief"}}
+        parts.store.patch(LEASE, "rampway-system", main.LEASE, thief)
+        await operator.deaf.wait()
+
+    parts.install(monkeypatch, watch)
+    assert await asyncio.wait_for(main.run(Settings()), 20) == 1
+    held = parts.store.get(LEASE, "rampway-system", main.LEASE)["spec"]["holderIdentity"]
+    assert held == "thief"
+
+
+async def test_b31_an_orderly_stop_gives_the_lease_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B31: a pass under way ends first, then the Lease is free, then watching ends."""
+    parts, order = Parts(), list[str]()
+
+    class Slow:
+        async def reconcile(self, _: Any) -> float | None:
+            order.append("begun")
+            await asyncio.sleep(0.2)
+            order.append("ended")
+            return None
+
+    async def watch(operator: Operator) -> None:
+        await until(lambda: operator.leading)
+        operator.add(("ml", "a"))
+        await until(lambda: order == ["begun"])
+        operator.stop.set()
+        operator.add(("ml", "b"))
+        await operator.deaf.wait()
+        spec = parts.store.get(LEASE, "rampway-system", main.LEASE)["spec"]
+        order.append(f"holder {spec['holderIdentity']!r}")
+
+    parts.install(monkeypatch, watch)
+    monkeypatch.setattr(main, "_reconciler", lambda *_: Slow())
+    assert await asyncio.wait_for(main.run(Settings()), 20) == 0
+    assert order == ["begun", "ended", "holder ''"]
+
+
+async def test_b31_a_deposed_pass_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B31: whoever meets a later term in an object does not wait for its next renewal."""
+
+    class Late:
+        async def reconcile(self, _: Any) -> float | None:
+            raise Deposed("term 2 has begun")
+
+    async def watch(operator: Operator) -> None:
+        await until(lambda: operator.leading)
+        operator.add(("ml", "a"))
+        await operator.deaf.wait()
+
+    parts = Parts()
+    parts.install(monkeypatch, watch)
+    monkeypatch.setattr(main, "_reconciler", lambda *_: Late())
+    assert await asyncio.wait_for(main.run(Settings()), 20) == 1
 
 
 async def test_the_real_parts_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,11 +260,13 @@ async def test_a_signal_means_an_orderly_stop(
         for _ in range(10):
             await asyncio.sleep(0)
         os.kill(os.getpid(), signum)
+        await asyncio.wait_for(operator.stop.wait(), 20)
+        assert not task.done()  # it watches until the last pass has ended
+        operator.deaf.set()
         await asyncio.wait_for(task, 20)
     finally:
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(one)
-    assert operator.stop.is_set()
 
 
 async def test_kopf_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

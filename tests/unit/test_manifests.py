@@ -11,12 +11,22 @@ import yaml
 from mistakes import minimal
 
 from rampway import handlers
+from rampway.__main__ import STOP_S
 from rampway.api import labels
 from rampway.api.parse import parse_deployment
 from rampway.core.revision import workload
-from rampway.kube.kinds import EVENT, HTTP_ROUTE, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE, Kind
+from rampway.kube.kinds import (
+    EVENT,
+    HTTP_ROUTE,
+    LEASE,
+    MODEL_DEPLOYMENT,
+    MODEL_ROLLOUT,
+    SERVICE,
+    Kind,
+)
 from rampway.metrics.profiles import RAMPWAY
 from rampway.shell.execute import _KINDS as MADE
+from rampway.shell.fence import STAMPED
 from rampway.shell.settings import Settings
 from tools.localcluster import versions
 
@@ -97,8 +107,11 @@ def test_b37_the_operator_has_the_rights_that_its_code_uses() -> None:
     for kind in MADE.values():
         for verb in ("list", "create", "delete"):
             assert may(role, kind, verb), (kind.plural, verb)
-    for kind in (MADE["Deployment"], SERVICE, HTTP_ROUTE):
+    for kind in {*STAMPED, SERVICE, HTTP_ROUTE}:
         assert may(role, kind, "patch"), kind.plural
+        assert may(role, kind, "list"), kind.plural
+    for verb in ("get", "create", "patch"):
+        assert may(role, LEASE, verb), verb
     assert may(role, HTTP_ROUTE, "create")
     assert may(role, EVENT, "create")
     for kind in (MODEL_DEPLOYMENT, MODEL_ROLLOUT):
@@ -129,6 +142,7 @@ def test_b35_removing_the_operator_removes_no_model(folder: Path) -> None:
     """B35: neither CRDs nor our own kinds are among what is installed, so nor what is deleted."""
     assert {obj["kind"] for obj in rendered(folder)} <= {
         "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment", "Service",
+        "Role", "RoleBinding", "PodDisruptionBudget",
     }  # fmt: skip
 
 
@@ -177,16 +191,27 @@ def test_everything_is_in_its_namespace_and_finds_its_pods(folder: Path) -> None
         assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in known
 
 
-def test_one_operator_at_a_time() -> None:
-    """Until there is leader election, a second one never runs beside the first."""
+def test_b33_two_operators_one_of_which_is_always_there() -> None:
+    """B33: an upgrade or a drain never takes both; each has time to end its passes."""
     spec = of_kind("Deployment", "rampway-operator")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert of_kind("PodDisruptionBudget", "rampway-operator")["spec"]["maxUnavailable"] == 1
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > 2 * STOP_S
+
+
+def variables_of(container: Obj) -> dict[str, str]:
+    """Return a container's variables; one that Kubernetes fills in has the name of its field."""
+    return {
+        one["name"]: one.get("value") or one["valueFrom"]["fieldRef"]["fieldPath"]
+        for one in container["env"]
+    }
 
 
 def test_settings_in_the_manifest_are_those_that_the_operator_reads() -> None:
     """Every variable of the manifest is read, so that changing it there has an effect."""
     (container,) = containers(of_kind("Deployment", "rampway-operator"))
-    variables = {one["name"]: one["value"] for one in container["env"]}
+    variables = variables_of(container)
     as_installed = Settings.from_env(variables)
     for name, value in variables.items():
         other = "77" if value.isdigit() else "other"
@@ -199,7 +224,7 @@ def test_settings_in_the_manifest_are_those_that_the_operator_reads() -> None:
 def test_operator_asks_the_overlays_prometheus() -> None:
     """The address that the operator is given is the overlay's Service."""
     (container,) = containers(of_kind("Deployment", "rampway-operator", PROMETHEUS))
-    variables = {one["name"]: one["value"] for one in container["env"]}
+    variables = variables_of(container)
     url = urlsplit(variables["RAMPWAY_PROMETHEUS_URL"])
     service = of_kind("Service", "prometheus", PROMETHEUS)
     assert url.hostname == f"{service['metadata']['name']}.{NAMESPACE}.svc"

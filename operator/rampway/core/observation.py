@@ -1,7 +1,7 @@
 """Everything that a decision may see: plain frozen data, time included."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
@@ -145,12 +145,21 @@ class Look:
     answers: Mapping[str, Answer] = field(default_factory=dict)
 
 
+CHECKPOINTS_PER_S = 10.0
+"""All rollouts together write no more checkpoints than this (B32)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What the operator's administrator configured, as far as decisions need it."""
 
     server_image: str
     checkpoint_interval_s: float = 30.0
+
+    def shared_by(self, rollouts: int) -> "Defaults":
+        """Return the defaults where so many rollouts run: together they write in bounds (B32)."""
+        interval_s = max(self.checkpoint_interval_s, rollouts / CHECKPOINTS_PER_S)
+        return replace(self, checkpoint_interval_s=interval_s)
 
 
 def has_ended(rollout: ModelRollout) -> bool:

@@ -80,13 +80,21 @@ class KubeApi(Protocol):
         ...
 
     async def delete(
-        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
     ) -> None:
         """Delete an object, its dependants in the background.
 
+        With `uid`, only that very object; with `version`, only at this resourceVersion.
+
         Raises:
             NotFound: there is none of that name.
-            Conflict: the object has another uid than the one given.
+            Conflict: the object has another uid or resourceVersion than the one given.
         """
         ...
 

@@ -90,7 +90,13 @@ class KubeClient:
         return await self._send(Request("patch", target, "PATCH", path, query, patch))
 
     async def delete(
-        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
     ) -> None:
         """Delete an object."""
         options: Obj = {
@@ -98,8 +104,9 @@ class KubeClient:
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
         }
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        must = {"uid": uid, "resourceVersion": version}
+        if held := {key: value for key, value in must.items() if value is not None}:
+            options["preconditions"] = held
         target = describe(kind, namespace, name)
         await self._send(
             Request("delete", target, "DELETE", kind.path(namespace, name), {}, options)

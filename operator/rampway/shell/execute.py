@@ -31,6 +31,7 @@ from rampway.kube.kinds import (
 )
 from rampway.routers.base import Router
 from rampway.shell.events import Recorder
+from rampway.shell.fence import Fence
 from rampway.shell.memory import Memory
 
 _KINDS = {k.kind: k for k in (CONFIG_MAP, DEPLOYMENT, MODEL_ROLLOUT, SERVICE)}
@@ -43,6 +44,7 @@ class Executor:
     api: KubeApi
     router: Router
     recorder: Recorder
+    fence: Fence
 
     async def execute(self, actions: tuple[Action, ...], obs: Observation, memory: Memory) -> None:
         """Carry out the actions; the first that fails ends the pass, and the next pass goes on.
@@ -51,6 +53,7 @@ class Executor:
             KubeError: of the action that failed.
         """
         for action in actions:
+            self.fence.check()
             await self._one(action, obs, memory)
 
     async def _one(self, action: Action, obs: Observation, memory: Memory) -> None:
@@ -61,9 +64,10 @@ class Executor:
             case Create(kind, manifest):
                 await self._create(_KINDS[kind], dict(manifest), memory)
             case Scale(name, replicas):
-                await self._patch(deployment, name, {"spec": {"replicas": replicas}})
+                await self._patch(deployment, name, {"/spec/replicas": replicas})
             case Annotate(name, annotations):
-                notes = {"metadata": {"annotations": dict(annotations)}}
+                root = "/metadata/annotations"
+                notes = {f"{root}/{k.replace('/', '~1')}": v for k, v in annotations.items()}
                 await self._patch(deployment, name, notes)
             case PointService(digest):
                 await self._point_service(deployment, digest)
@@ -76,12 +80,14 @@ class Executor:
             case Emit():
                 await self.recorder.record(deployment, action, memory.emitted)
 
-    async def _patch(self, deployment: ModelDeployment, name: str, patch: dict[str, Any]) -> None:
-        await self.api.patch(DEPLOYMENT, deployment.namespace, name, patch)
+    async def _patch(self, deployment: ModelDeployment, name: str, fields: dict[str, Any]) -> None:
+        """Set fields of a revision's Deployment, by path, if it still bears our stamp."""
+        changes = [{"op": "add", "path": path, "value": v} for path, v in fields.items()]
+        await self.api.patch(DEPLOYMENT, deployment.namespace, name, self.fence.bind(changes))
 
     async def _create(self, kind: Kind, manifest: dict[str, Any], memory: Memory) -> None:
         try:
-            await self.api.create(kind, manifest)
+            await self.api.create(kind, self.fence.stamped(manifest))
         except AlreadyExists:
             return
         except (Invalid, Forbidden) as refused:
@@ -91,11 +97,12 @@ class Executor:
 
     async def _point_service(self, deployment: ModelDeployment, digest: str) -> None:
         wanted = revision.service(deployment, deployment.name, digest)
-        patch = {"spec": {"selector": wanted["spec"]["selector"]}}
+        change = {"op": "replace", "path": "/spec/selector", "value": wanted["spec"]["selector"]}
+        patch = self.fence.bind([change])
         try:
             await self.api.patch(SERVICE, deployment.namespace, deployment.name, patch)
         except NotFound:
-            await self.api.create(SERVICE, wanted)
+            await self.api.create(SERVICE, self.fence.stamped(wanted))
 
     async def _write_rollout(self, obs: Observation, name: str, status: dict[str, Any]) -> None:
         read = next((r for r in obs.rollouts if r.name == name), None)
@@ -114,8 +121,13 @@ class Executor:
         await self.api.patch(kind, read.namespace, read.name, patch, subresource="status")
 
     async def _delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete the object as it is now, if nobody with a later term had it."""
         try:
-            await self.api.delete(kind, namespace, name, uid=uid or None)
+            found = await self.api.get(kind, namespace, name)
+            self.fence.check(found)
+            meta = found["metadata"]
+            version = meta["resourceVersion"]
+            await self.api.delete(kind, namespace, name, uid=uid or meta["uid"], version=version)
         except NotFound:
             return
 

@@ -34,6 +34,7 @@ from rampway.kube.kinds import (
 )
 from rampway.routers.base import Router
 from rampway.shell import reading
+from rampway.shell.fence import Fence
 from rampway.shell.memory import Memory
 
 ProbeDigest = Callable[[str, Obj, str], Awaitable[str]]
@@ -52,11 +53,21 @@ class Gatherer:
     router: Router
     defaults: Defaults
     probe_digest: ProbeDigest
+    fence: Fence
 
     async def observe(
-        self, deployment: ModelDeployment, memory: Memory, look: Look | None, now_s: float
+        self,
+        deployment: ModelDeployment,
+        memory: Memory,
+        look: Look | None,
+        now_s: float,
+        rollouts_at_once: int = 0,
     ) -> Observation:
-        """Return the observation of one ModelDeployment at this instant."""
+        """Return the observation of one ModelDeployment at this instant.
+
+        Raises:
+            Deposed: something of it bears the stamp of a later term.
+        """
         ours = {labels.DEPLOYMENT: deployment.name}
         space = deployment.namespace
         objects = await asyncio.gather(
@@ -70,12 +81,14 @@ class Gatherer:
         deployments, pods, services, slices, pins, rollouts = (
             [o for o in found if _is_ours(o, deployment)] for found in objects
         )
+        for obj in (*deployments, *services, *rollouts):
+            self.fence.check(obj)
         route = await self.router.observe(deployment)
         attempts = tuple(sorted(map(_understood, rollouts), key=lambda r: r.spec.attempt))
         return Observation(
             now_s=now_s,
             deployment=deployment,
-            defaults=self.defaults,
+            defaults=self.defaults.shared_by(rollouts_at_once),
             revisions=tuple(
                 [
                     replace(found, reachable=reading.ready_behind(slices, found.name))

@@ -67,6 +67,11 @@ class Looks:
         else:
             self._interests[key] = interest
 
+    @property
+    def rollouts(self) -> int:
+        """How many rollouts are looked at."""
+        return len(self._interests)
+
     def latest(self, key: Key) -> Look | None:
         """Return the latest look for a ModelDeployment."""
         return self._latest.get(key)

@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -32,7 +33,13 @@ class WorkQueue(Generic[K]):
     _heap: list[tuple[float, int, K]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
     _failures: dict[K, int] = field(default_factory=dict)
+    _closed: bool = False
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing under way."""
+        self._idle.set()
 
     def add(self, key: K) -> None:
         """Have a key worked on as soon as possible."""
@@ -66,8 +73,11 @@ class WorkQueue(Generic[K]):
         """
         while True:
             key = await self._ready.get()
+            if self._closed:
+                return
             self._waiting.discard(key)
             self._busy.add(key)
+            self._idle.clear()
             try:
                 delay_s = await handle(key)
                 self._failures.pop(key, None)
@@ -75,11 +85,19 @@ class WorkQueue(Generic[K]):
                 delay_s = self._backoff_s(key, error)
             finally:
                 self._busy.discard(key)
+                if not self._busy:
+                    self._idle.set()
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
             elif delay_s is not None:
                 self.add_after(key, delay_s)
+
+    async def drain(self, within_s: float) -> None:
+        """Begin no more work, and wait for what is under way, for so long."""
+        self._closed = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), within_s)
 
     async def keep_time(self) -> None:
         """Move keys whose time has come; runs until cancelled."""

@@ -11,9 +11,10 @@ from rampway.core.observation import Observation
 from rampway.core.passes import Decision
 from rampway.core.queries import fill
 from rampway.kube.base import KubeApi
-from rampway.kube.errors import Ending, NotFound
+from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 from rampway.shell.execute import Executor
+from rampway.shell.fence import Fence
 from rampway.shell.gather import Gatherer
 from rampway.shell.looks import Interest, Key, Looks
 from rampway.shell.memory import Memory
@@ -33,6 +34,7 @@ class Reconciler:
     gatherer: Gatherer
     executor: Executor
     looks: Looks
+    fence: Fence
     clock: Callable[[], float]
     _memories: dict[Key, tuple[str, Memory]] = field(default_factory=dict)
 
@@ -62,13 +64,22 @@ class Reconciler:
         deployment = parse_deployment(raw)
         memory = self._memory(key, deployment.uid)
         look = self.looks.latest(key)
-        obs = await self.gatherer.observe(deployment, memory, look, self.clock())
+        obs = await self.gatherer.observe(
+            deployment, memory, look, self.clock(), self.looks.rollouts
+        )
         decision = decide(obs)
         self._remember(key, memory, obs, decision)
+        if not self.fence.holds(deployment) and (decision.actions or decision.active):
+            await self.fence.claim(deployment)
+            return 0.0  # decide again, on what is read after the stamp
         if decision.actions:
             kinds = [type(action).__name__ for action in decision.actions]
             log.info("acting", namespace=namespace, name=name, actions=kinds)
-        await self.executor.execute(decision.actions, obs, memory)
+        try:
+            await self.executor.execute(decision.actions, obs, memory)
+        except Conflict:
+            self.fence.drop(deployment)
+            raise
         return decision.requeue_after_s
 
     def _memory(self, key: Key, uid: str) -> Memory:

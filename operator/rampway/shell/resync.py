@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from rampway.kube.base import KubeApi
+from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import KubeError
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 from rampway.shell.looks import Key
@@ -14,12 +14,28 @@ log = structlog.get_logger("rampway.resync")
 RETRY_S = 2.0
 
 
-async def resync(api: KubeApi, enqueue: Callable[[Key], None]) -> int:
-    """Put every ModelDeployment into the queue; return how many there are."""
-    found = await api.list(MODEL_DEPLOYMENT)
-    for obj in found:
+async def resync(api: KubeApi, enqueue: Callable[[Key], None]) -> bool:
+    """Put every ModelDeployment into the queue, the endangered ones first (B31).
+
+    Returns:
+        Whether they could be listed; if not, why is in the log.
+    """
+    try:
+        found = await api.list(MODEL_DEPLOYMENT)
+    except KubeError as error:
+        log.warning("resync failed, trying again", why=str(error), retry_s=RETRY_S)
+        return False
+    for obj in sorted(found, key=_safety):
         enqueue((obj["metadata"]["namespace"], obj["metadata"]["name"]))
-    return len(found)
+    return True
+
+
+def _safety(obj: Obj) -> int:
+    """Return 0 for a candidate under traffic, 1 for a rollout, 2 for what is at rest."""
+    status = obj.get("status") or {}
+    if status.get("weightPct"):
+        return 0
+    return 1 if status.get("candidate") else 2
 
 
 async def keep_resyncing(
@@ -30,10 +46,7 @@ async def keep_resyncing(
 ) -> None:
     """Resync again and again until cancelled; `done` is called after each one that worked."""
     while True:
-        try:
-            await resync(api, enqueue)
-        except KubeError as error:
-            log.warning("resync failed, trying again", why=str(error), retry_s=RETRY_S)
+        if not await resync(api, enqueue):
             await asyncio.sleep(RETRY_S)
             continue
         done()

@@ -24,6 +24,8 @@ class Settings:
         resync_interval_s: Seconds after which everything is looked at again without an event.
         http_port: Port of /healthz, /readyz and /metrics.
         workers: ModelDeployments reconciled at the same time.
+        namespace: Where the operator's Lease is.
+        pod: Name of the operator's pod; empty outside of a cluster.
         log_level: debug, info, warning or error.
     """
 
@@ -34,6 +36,8 @@ class Settings:
     resync_interval_s: float = 60.0
     http_port: int = 8081
     workers: int = 8
+    namespace: str = "rampway-system"
+    pod: str = ""
     log_level: str = "info"
 
     @classmethod
@@ -55,6 +59,8 @@ class Settings:
             resync_interval_s=_positive(found, "RESYNC_INTERVAL_S", default.resync_interval_s),
             http_port=_whole(found, "HTTP_PORT", default.http_port, most=65_535),
             workers=_whole(found, "WORKERS", default.workers, most=1000),
+            namespace=found.get("RAMPWAY_NAMESPACE", default.namespace),
+            pod=found.get("RAMPWAY_POD", default.pod),
             log_level=found.get("RAMPWAY_LOG_LEVEL", default.log_level),
         )
 

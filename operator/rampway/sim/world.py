@@ -18,6 +18,7 @@ from rampway.metrics.memory import MemorySource
 from rampway.routers.gateway_api import GatewayApiRouter, read
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
+from rampway.shell.fence import Fence
 from rampway.shell.gather import Gatherer
 from rampway.shell.looks import Key, Looks
 from rampway.shell.reconcile import Reconciler
@@ -51,6 +52,7 @@ class World:
         stalled_until_s: Until then the operator waits for an answer, and does nothing.
         deaf: The watch is cut: what happens is not heard until `listen_again`.
         restarts: How often the operator was killed and started again.
+        term: Of the operator: each one that starts has a later one.
     """
 
     look_interval_s: float = 1.0
@@ -64,6 +66,7 @@ class World:
     stalled_until_s: float = 0.0
     deaf: bool = False
     restarts: int = 0
+    term: int = 0
     running: bool = True
     store: Store = field(init=False)
     api: MemoryApi = field(init=False)
@@ -91,11 +94,14 @@ class World:
         router = GatewayApiRouter(self.api)
         defaults = Defaults("server:1", self.checkpoint_interval_s)
         self.looks = Looks(self.source, self.clock, self.wake)
+        self.term += 1
+        fence = Fence(self.api, self.term, lambda: True)
         self.reconciler = Reconciler(
             self.api,
-            Gatherer(self.api, router, defaults, self.cluster.probe_digest),
-            Executor(self.api, router, Recorder(self.api, self.clock, "sim")),
+            Gatherer(self.api, router, defaults, self.cluster.probe_digest, fence),
+            Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence),
             self.looks,
+            fence,
             self.clock,
         )
         self._due.clear()

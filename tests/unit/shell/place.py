@@ -15,6 +15,7 @@ from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERV
 from rampway.routers.gateway_api import GatewayApiRouter
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
+from rampway.shell.fence import Fence
 from rampway.shell.gather import Gatherer
 from rampway.shell.memory import Memory
 from rampway.sim.apiserver import MemoryApi, Store
@@ -48,8 +49,10 @@ class Place:
         """Put the ModelDeployment there."""
         self.api = MemoryApi(self.store)
         router = GatewayApiRouter(self.api)
-        self.executor = Executor(self.api, router, Recorder(self.api, lambda: NOW_S, "me"))
-        self.gatherer = Gatherer(self.api, router, Defaults("server:1"), self._digest)
+        self.fence = Fence(self.api, 1, lambda: True)
+        recorder = Recorder(self.api, lambda: NOW_S, "me")
+        self.executor = Executor(self.api, router, recorder, self.fence)
+        self.gatherer = Gatherer(self.api, router, Defaults("server:1"), self._digest, self.fence)
         self.put(NAME)
 
     async def _digest(self, _namespace: str, pod: Obj, model: str) -> str:
@@ -77,11 +80,13 @@ class Place:
 
     def workload(self) -> Obj:
         """Create the Deployment of the spec's revision."""
-        return self.store.create(DEPLOYMENT, revision.workload(self.deployment, "server:1", 2))
+        made = revision.workload(self.deployment, "server:1", 2)
+        return self.store.create(DEPLOYMENT, self.fence.stamped(made))
 
     def service(self, name: str) -> Obj:
         """Create a Service of the spec's revision."""
-        return self.store.create(SERVICE, revision.service(self.deployment, name, self.digest))
+        made = revision.service(self.deployment, name, self.digest)
+        return self.store.create(SERVICE, self.fence.stamped(made))
 
     def rollout(self, attempt: int = 1) -> Obj:
         """Create a ModelRollout of the spec's revision."""

@@ -30,6 +30,7 @@ from rampway.kube.kinds import (
     MODEL_ROLLOUT,
     SERVICE,
 )
+from rampway.shell.fence import Deposed
 
 
 def status(**more: Any) -> ModelDeploymentStatus:
@@ -183,8 +184,31 @@ async def test_deleting_is_of_this_very_object() -> None:
     await place.do(Delete("Deployment", made["name"], made["uid"]))
     with pytest.raises(NotFound):
         place.get(DEPLOYMENT, made["name"])
-    assert await place.do(Delete("ConfigMap", "gone", "")) == ["delete ConfigMap gone"]
-    assert place.api.counts["delete", CONFIG_MAP.kind] == 1
+    assert await place.do(Delete("ConfigMap", "gone", "")) == ["get ConfigMap gone"]
+    assert not place.api.counts["delete", CONFIG_MAP.kind]
+
+
+async def test_b31_deleting_is_of_what_was_read() -> None:
+    """B31: an object that a later term had, or that changes in between, is not deleted."""
+    place = Place()
+    name = place.workload()["metadata"]["name"]
+    gone = Delete("Deployment", name, "")
+
+    def meddle(_call: Any) -> bool:
+        more = place.get(DEPLOYMENT, name)["spec"]["replicas"] + 1
+        place.store.patch(DEPLOYMENT, SPACE, name, {"spec": {"replicas": more}})
+        return False
+
+    place.api.fail_next(Transient("never"), predicate=meddle)
+    with pytest.raises(Conflict):
+        await place.do(gone)
+    place = Place()
+    name = place.workload()["metadata"]["name"]
+    theirs = {"metadata": {"annotations": {"rampway.dev/term": "2"}}}
+    place.store.patch(DEPLOYMENT, SPACE, name, theirs)
+    with pytest.raises(Deposed, match="term 2 has begun; ours was 1"):
+        await place.do(gone)
+    assert place.get(DEPLOYMENT, name)
 
 
 def events(place: Place) -> list[dict[str, Any]]:

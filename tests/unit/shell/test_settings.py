@@ -28,10 +28,12 @@ def test_everything_can_be_set() -> None:
         "RAMPWAY_RESYNC_INTERVAL_S": "11.5",
         "RAMPWAY_HTTP_PORT": "65535",
         "RAMPWAY_WORKERS": "1",
+        "RAMPWAY_NAMESPACE": "ops",
+        "RAMPWAY_POD": "operator-1",
         "RAMPWAY_LOG_LEVEL": "debug",
     }
     assert Settings.from_env(env) == Settings(
-        "http://p:1", "server:2", 0.5, 7.0, 11.5, 65535, 1, "debug"
+        "http://p:1", "server:2", 0.5, 7.0, 11.5, 65535, 1, "ops", "operator-1", "debug"
     )
 
 

@@ -1,0 +1,163 @@
+"""Leader election by a Lease: one operator acts, the others are warm (B31).
+
+Whoever holds the Lease renews it every second. Another takes it when it has seen it unchanged for
+its whole duration by a clock of its own, so that no two clocks have to agree. The number of
+changes of hands is the leader's term.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from rampway.core.instants import to_wire
+from rampway.kube.base import KubeApi, Obj
+from rampway.kube.errors import AlreadyExists, KubeError, NotFound
+from rampway.kube.kinds import LEASE
+
+DURATION_S = 10.0
+"""A Lease that was not renewed for so long may be taken."""
+DEADLINE_S = 7.0
+"""A leader that could not renew for so long stops acting: well before anybody can take over."""
+RETRY_S = 1.0
+
+log = structlog.get_logger("rampway.leader")
+
+
+@dataclass(slots=True)
+class Elector:
+    """Holds one Lease, or waits for it.
+
+    Attributes:
+        identity: Who we are: unique among all that want the Lease, new at each start.
+        pod: What every identity of our pod begins with; empty where two processes could share it.
+            A process that ran in our pod before us has ended, so its Lease is ours to take.
+        clock: Seconds, monotonic, going on while the process is frozen.
+        wall: Seconds since the epoch; only for people to read.
+        term: Number of the present term; 0 before the first.
+    """
+
+    api: KubeApi
+    namespace: str
+    name: str
+    identity: str
+    pod: str
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    term: int = 0
+    _renewed_s: float | None = None
+    _seen: tuple[str, str, int] | None = None
+    _seen_since_s: float = field(default=0.0)
+
+    def leads(self) -> bool:
+        """Whether we may act: our last renewal is so recent that nobody can have taken over."""
+        return self._renewed_s is not None and self.clock() - self._renewed_s < DEADLINE_S
+
+    async def campaign(self) -> int:
+        """Wait until the Lease is ours; return the term."""
+        while True:
+            began_s = self.clock()
+            if await self._try("taking the Lease", self._take):
+                self._renewed_s = began_s
+                log.info("leading", term=self.term, identity=self.identity)
+                return self.term
+            await self.sleep(RETRY_S)
+
+    async def keep(self) -> None:
+        """Renew until the Lease is lost, then return; acting after that is not allowed."""
+        while self.leads():
+            await self.sleep(RETRY_S)
+            began_s = self.clock()
+            if await self._try("renewing the Lease", self._renew):
+                self._renewed_s = began_s
+            elif self._seen is not None and self._seen[0] != self.identity:
+                break
+        self._renewed_s = None
+        holder = self._seen[0] if self._seen else "nobody knows"
+        log.error("the Lease is lost", term=self.term, holder=holder)
+
+    async def release(self) -> None:
+        """Give the Lease up, so that another need not wait; only after all work has ended."""
+        if self._renewed_s is None:
+            return
+        self._renewed_s = None
+        await self._try("releasing the Lease", self._give_up)
+
+    async def _try(self, doing: str, step: Callable[[], Awaitable[bool]]) -> bool:
+        """Take a step within the time that is left for it; what fails is tried again."""
+        try:
+            async with asyncio.timeout(DEADLINE_S - 2 * RETRY_S):
+                return await step()
+        except (KubeError, TimeoutError) as error:
+            why = str(error) or type(error).__name__
+            log.warning("trying again", failed=doing, why=why)
+            return False
+
+    async def _take(self) -> bool:
+        try:
+            lease = await self.api.get(LEASE, self.namespace, self.name)
+        except NotFound:
+            return await self._make()
+        found = self._note(lease)
+        expired = self.clock() - self._seen_since_s >= DURATION_S
+        former_self = bool(self.pod) and found[0].startswith(self.pod)
+        if found[0] and not former_self and not expired:
+            return False
+        term = found[2] + 1
+        now = to_wire(self.wall())
+        spec = {"holderIdentity": self.identity, "acquireTime": now, "leaseTransitions": term}
+        await self._write(lease, spec)
+        self.term = term
+        return True
+
+    async def _make(self) -> bool:
+        now = to_wire(self.wall())
+        spec = {
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": int(DURATION_S),
+            "acquireTime": now,
+            "renewTime": now,
+            "leaseTransitions": 1,
+        }
+        meta = {"name": self.name, "namespace": self.namespace}
+        try:
+            await self.api.create(LEASE, {"metadata": meta, "spec": spec})
+        except AlreadyExists:
+            return False
+        self.term = 1
+        return True
+
+    async def _renew(self) -> bool:
+        lease = await self.api.get(LEASE, self.namespace, self.name)
+        if self._note(lease)[0] != self.identity:
+            return False
+        await self._write(lease, {})
+        return True
+
+    async def _give_up(self) -> bool:
+        lease = await self.api.get(LEASE, self.namespace, self.name)
+        if self._note(lease)[0] == self.identity:
+            await self._write(lease, {"holderIdentity": ""})
+            log.info("the Lease is released", term=self.term)
+        return True
+
+    async def _write(self, lease: Obj, spec: Obj) -> None:
+        """Write over the very Lease that was read: of two that try, one gets a conflict."""
+        known = {"leaseDurationSeconds": int(DURATION_S), "renewTime": to_wire(self.wall())}
+        version = {"resourceVersion": lease["metadata"]["resourceVersion"]}
+        patch = {"metadata": version, "spec": known | spec}
+        await self.api.patch(LEASE, self.namespace, self.name, patch)
+
+    def _note(self, lease: Obj) -> tuple[str, str, int]:
+        """Note holder, renewal and term of the Lease, and since when we have seen just these."""
+        spec = lease.get("spec") or {}
+        found = (
+            spec.get("holderIdentity") or "",
+            spec.get("renewTime") or "",
+            int(spec.get("leaseTransitions") or 0),
+        )
+        if found != self._seen:
+            self._seen, self._seen_since_s = found, self.clock()
+        return found
