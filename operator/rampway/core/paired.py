@@ -18,6 +18,8 @@ does harm too; bad clients reach both revisions alike."""
 
 LEANING = 10.0
 """An e-value from here on speaks for harm."""
+LEANING_LATELY = 2.0
+"""So does this one of a step alone; it has had less time to grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,13 @@ def log_e(check: Check, state: PairedState) -> float:
 def leans_to_harm(check: Check, state: PairedState) -> bool:
     """Whether the evidence speaks for harm without proving it: no time to pass a check.
 
-    A harmless candidate is there with a chance under 1/LEANING at any time, and leaves again.
+    A harmless candidate is there with a chance under 1/LEANING at any time, and leaves again. What
+    the present step has won counts by itself: power that earlier steps had says nothing of harm
+    that began since (B18).
     """
-    return log_e(check, state) >= math.log(LEANING)
+    latest = max((process.log_recent() for process in state.processes), default=0.0)
+    leaning = log_e(check, state) >= math.log(LEANING)
+    return leaning or latest >= math.log(LEANING_LATELY)
 
 
 def culprits(policy: Policy, states: Mapping[str, PairedState]) -> frozenset[str]:

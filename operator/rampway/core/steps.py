@@ -83,6 +83,9 @@ def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
         return Reason.EVIDENCE_WAITING, f"step {step.name}: {text}"
     if course.judged.waiting:
         return Reason.EVIDENCE_WAITING, f"step {step.name}: {course.judged.waiting}"
+    paired = any(check.paired for check in course.policy.checks)
+    if paired and not course.judged.requests:  # what passed was judged in an earlier step
+        return Reason.EVIDENCE_WAITING, f"step {step.name}: no request was judged in it yet"
     return None
 
 

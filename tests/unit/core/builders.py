@@ -8,8 +8,9 @@ from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment, parse_rollout
 from rampway.core import revision as revisions
 from rampway.core.course import Course
+from rampway.core.deltas import start_ledger
 from rampway.core.instants import to_wire
-from rampway.core.judged import CheckResult, CheckState, Judged
+from rampway.core.judged import CheckResult, CheckState, EvidenceState, Judged
 from rampway.core.observation import (
     Crash,
     Defaults,
@@ -197,7 +198,8 @@ def course(
         route=route(weight_pct, accepted=accepted),
         look=look,
     )
-    judged = Judged(None, (result(),) if results is None else results)
+    seen = EvidenceState(NOW_S, start_ledger(0.0), step_requests=1)
+    judged = Judged(seen, (result(),) if results is None else results)
     return Course(obs, attempt, mine, base, judged)
 
 

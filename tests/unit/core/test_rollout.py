@@ -136,7 +136,7 @@ STEPPING = {
     ),
     "B18: minRequests holds the step": Case(
         {"status": stepping(1, held_s=70), "weight_pct": 80}, P.STEPPING, R.EVIDENCE_WAITING, 80,
-        "0 of at least 100 requests",
+        "1 of at least 100 requests",
     ),
     "a step that is over gives way to the next": Case(
         {"status": stepping(held_s=70)}, P.STEPPING, R.STEP, 80, "step 2/2 most: 80%", 4,

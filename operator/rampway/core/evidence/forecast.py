@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, PRIOR_LOOKS, PRIOR_PHI
 from rampway.core.evidence.mixture import RHOS, Stake, Tolerance, log_sum
-from rampway.core.evidence.process import Segment
+from rampway.core.evidence.process import KEPT, Segment
 
 _MANY = 10.0
 """Events a look from which they are taken as normal, those of stable with them; of fewer, the
@@ -95,12 +95,13 @@ class Forecast:
     def log_e(self, candidate_events: float, stable_events: float) -> float:
         """Return log E for these events, spread over the looks by requests.
 
-        Cash is left out: what it adds is small, and leaving it out errs on the careful side.
+        Cash and what is kept for later harm are left out: what they add is small, and leaving it
+        out errs on the careful side.
         """
         mine, other = candidate_events / self.candidate_n, stable_events / self.stable_n
         return log_sum(
             [
-                start + sum(term.gain(mine, other) for term in terms)
+                math.log(1 - KEPT) + start + sum(term.gain(mine, other) for term in terms)
                 for start, terms in zip(Stake().log_w, self.terms, strict=True)
             ]
         )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from rampway.core.evidence.forecast import Forecast, Plan, exposures, forecast, normal_cdf
 from rampway.core.evidence.mixture import Tolerance
@@ -47,6 +48,7 @@ def power(process: EProcess, tolerance: Tolerance, detect: float, log_bound: flo
     return _power(plan, log_bound) if plan.exposures else 0.0
 
 
+@lru_cache(maxsize=4096)  # asked at every pass, also where nothing was seen since
 def requests_missing(
     process: EProcess,
     tolerance: Tolerance,
@@ -56,10 +58,13 @@ def requests_missing(
 ) -> int | None:
     """Return about how many more candidate requests at the present split reach the target.
 
-    0 when it is reached. None when no number of requests is known to do: the present segment has
-    no traffic on one side yet, or the harm to detect is (nearly) within the tolerance.
+    0 when it is reached, and when stable is so bad that nothing could be worse than what is
+    tolerated. None when no number of requests is known to do: the present segment has no traffic
+    on one side yet, or the harm to detect is (nearly) within the tolerance.
     """
     plan = _plan(process, tolerance, detect)
+    if plan.exposures and tolerance.ratio * plan.stable_rate + tolerance.floor >= 1:
+        return 0
     if not process.segments[-1].looks:
         done = plan.exposures and _power(plan, log_bound) >= target
         return 0 if done else None

@@ -1,9 +1,17 @@
-"""A process of evidence: the mixture, guarded against bursts, with what it has seen (B19)."""
+"""A process of evidence: the mixture, guarded against bursts, with what it has seen (B19).
 
-from dataclasses import dataclass, field
+Harm that begins late meets a mixture whose stakes are burnt: after a harmless step all components
+have lost, and what is won has to make that good first. So a tenth of the capital is kept for later:
+whenever the traffic's split changes, a part of it, with what the part before has left, is staked
+afresh on all components (`recent`). Money that is moved between bets, by a rule known beforehand,
+leaves the whole an e-process: its mean stays at most 1 under H0.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
 
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
-from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet
+from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +35,25 @@ class Segment:
         )
 
 
+KEPT = 0.1
+"""Share of the capital that is kept for harm which begins after the first segment."""
+
+
 @dataclass(frozen=True, slots=True)
 class EProcess:
     """One question's evidence.
 
     Attributes:
-        stake: The mixture's capital.
+        stake: The mixture's capital, as if it were the whole; it counts `1 - KEPT`.
+        recent: What is staked since the present segment began, likewise; nothing in the first.
+        recent_share: Share of the whole that `recent` multiplies.
         dispersion: The guard's state.
         segments: Totals, one for each split of traffic, the present one last.
     """
 
     stake: Stake = field(default_factory=Stake)
+    recent: Stake = field(default_factory=Stake)
+    recent_share: float = 0.0
     dispersion: Dispersion = field(default_factory=Dispersion)
     segments: tuple[Segment, ...] = (Segment(),)
 
@@ -56,7 +72,16 @@ class EProcess:
 
     def log_e(self) -> float:
         """Return the logarithm of the e-value; harm is called at log(1/alpha)."""
-        return self.stake.log_total()
+        parts = [math.log(1 - KEPT) + self.stake.log_total()]
+        reserve = KEPT / len(self.segments)  # what no segment has got yet
+        parts.append(math.log(reserve))
+        if self.recent_share:
+            parts.append(math.log(self.recent_share) + self.recent.log_total())
+        return log_sum(parts)
+
+    def log_recent(self) -> float:
+        """Return the logarithm of what was won since the present segment began; 0 in the first."""
+        return self.recent.log_total() if self.recent_share else 0.0
 
 
 def start() -> EProcess:
@@ -79,21 +104,41 @@ def update(
         counts: What the look added. Without requests on both sides there is nothing to compare:
             it is not counted at all.
         tolerance: What is not called harm; the same at every look.
-        new_segment: The traffic's split has changed since the last look. It matters for `power`
-            only; the evidence goes on.
+        new_segment: The traffic's split has changed since the last look: what was kept for later
+            harm is staked, and `power` is told by segments. The evidence so far goes on.
     """
-    segments = process.segments
-    if new_segment and segments[-1].looks:
-        segments = (*segments, Segment())
-    if counts.comparable:
-        segments = (*segments[:-1], segments[-1].plus(counts))
-    after = EProcess(process.stake, process.dispersion, segments)
+    if new_segment and process.segments[-1].looks:
+        process = _next_segment(process)
     if not counts.comparable:
-        return after
-    stake = bet(process.stake, counts, tolerance, phi=process.phi, cap=MOST_PER_LOOK)
+        return process
+    segments = (*process.segments[:-1], process.segments[-1].plus(counts))
+    after = replace(process, segments=segments)
     theta = _expected_share(after.total, counts)
-    dispersion = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
-    return EProcess(stake, dispersion, segments)
+    spread = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
+    phi = process.phi
+    return replace(
+        after,
+        stake=bet(process.stake, counts, tolerance, phi=phi, cap=MOST_PER_LOOK),
+        recent=bet(process.recent, counts, tolerance, phi=phi, cap=MOST_PER_LOOK)
+        if process.recent_share
+        else process.recent,
+        dispersion=spread,
+    )
+
+
+def _next_segment(process: EProcess) -> EProcess:
+    """Return the process with a fresh stake: a part of the reserve, and what the last one left.
+
+    Segment k + 1 gets KEPT / (k (k + 1)) of the whole: 1/2, 1/6, 1/12 ... of what is kept.
+    """
+    k = len(process.segments)
+    left = process.recent_share * math.exp(process.recent.log_total())
+    return replace(
+        process,
+        recent=Stake(),
+        recent_share=left + KEPT / (k * (k + 1)),
+        segments=(*process.segments, Segment()),
+    )
 
 
 def ratio(process: EProcess) -> float | None:

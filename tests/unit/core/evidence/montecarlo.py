@@ -17,6 +17,7 @@ Traffic = Callable[[np.random.Generator, int, int], tuple[Floats, Floats]]
 """(random source, runs, look) -> events of the candidate and of stable, one per run."""
 
 RHOS = np.array([1.2, 1.5, 2, 3, 5, 10, 30, 100])
+KEPT = 0.1
 WEIGHTS = np.array([0.03, 0.14, 0.15, 0.06, 0.10, 0.34, 0.12, 0.06])
 
 
@@ -120,6 +121,8 @@ def simulate(
     """
     capital = _Capital(np.tile(np.log(0.9 * WEIGHTS), (runs, 1)))
     guard = _Guard.of(runs)
+    # E = (1 - KEPT) * capital + KEPT in a first segment: what is kept for later counts unstaked.
+    bound = math.log((1 / alpha - KEPT) / (1 - KEPT))
     crossed = np.full(runs, -1)
     events = np.zeros(runs)
     events_at = np.full(runs, np.nan)
@@ -137,7 +140,7 @@ def simulate(
         capital.bet(log_factors)
         if look >= begin:
             events += mine + other
-            now = (capital.log_e() >= -math.log(alpha)) & (crossed < 0)
+            now = (capital.log_e() >= bound) & (crossed < 0)
             crossed[now] = look
             events_at[now] = events[now]
             if not patient and (crossed >= 0).all():

@@ -7,12 +7,12 @@ from unit.core.evidence.montecarlo import events_needed, least_events, one_event
 @pytest.mark.parametrize(
     ("share", "harm", "least"),
     [
-        (0.5, 1.5, 0.71), (0.5, 2.0, 0.74), (0.5, 5.0, 0.78), (0.5, 20.0, 0.78),
-        (0.2, 2.0, 0.69), (0.2, 20.0, 0.67), (0.05, 2.0, 0.69), (0.05, 5.0, 0.69),
+        (0.5, 1.5, 0.68), (0.5, 2.0, 0.72), (0.5, 5.0, 0.77), (0.5, 20.0, 0.77),
+        (0.2, 2.0, 0.69), (0.2, 20.0, 0.67), (0.05, 2.0, 0.67), (0.05, 5.0, 0.66),
     ],
 )  # fmt: skip
 def test_plain_mixture_is_efficient(share: float, harm: float, least: float) -> None:
-    """One event a look, alpha .05: the table's efficiency less what overshoot removal adds."""
+    """One event a look, alpha .05: the table's less overshoot removal and what late harm costs."""
     seed = 200 + int(100 * share) + int(1000 * harm)
     needed = events_needed(seed, one_event(share, harm), share, guarded=False)
     assert least <= least_events(share, harm, 0.05) / needed <= 1

@@ -23,7 +23,8 @@ from rampway.core.evidence import (
     to_json,
     update,
 )
-from rampway.core.evidence.mixture import RHOS
+from rampway.core.evidence.mixture import RHOS, Stake
+from rampway.core.evidence.process import KEPT
 
 TOLERANCE = Tolerance(1.1, 0.01)
 
@@ -42,6 +43,11 @@ def after(counts: list[PairCount], process: EProcess | None = None) -> EProcess:
     return reduce(lambda p, c: update(p, c, TOLERANCE), counts, process or start())
 
 
+def whole(log_main: float) -> float:
+    """Return log E of a first segment: the part that is staked, and what is kept for later."""
+    return math.log((1 - KEPT) * math.exp(log_main) + KEPT)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_process_agrees_with_the_second_formulation(seed: int) -> None:
     """The package and the vectorised process of the simulations give the same e-value."""
@@ -55,7 +61,7 @@ def test_process_agrees_with_the_second_formulation(seed: int) -> None:
     runs = simulate(
         np.random.default_rng(0), 1, replay, schedule, alpha=1e-99, ratio=1.1, floor=0.01
     )
-    assert log_e(after(counts)) == pytest.approx(float(runs.log_e[0]), rel=1e-9)
+    assert log_e(after(counts)) == pytest.approx(whole(float(runs.log_e[0])), rel=1e-9)
 
 
 def test_start_has_an_e_value_of_one() -> None:
@@ -81,7 +87,8 @@ def test_b19_phi_comes_from_past_looks_only() -> None:
 def test_one_look_gains_at_most_log_3() -> None:
     """However many events one look brings, no component more than triples."""
     process = update(start(), PairCount(1000, 1000, 1000, 0), TOLERANCE)
-    assert log_e(process) == pytest.approx(math.log(3 * (0.9 + 0.0003) + 0.0997), rel=1e-9)
+    main = math.log(3 * (0.9 + 0.0003) + 0.0997)
+    assert log_e(process) == pytest.approx(whole(main), rel=1e-9)
 
 
 def test_phi_of_a_steady_difference_stays_near_one() -> None:
@@ -121,13 +128,58 @@ def test_look_with_one_side_only_is_not_counted() -> None:
 
 
 def test_new_segment_keeps_the_evidence() -> None:
-    """A change of the split opens a segment; the e-value does not know of it."""
+    """A change of the split opens a segment; what was staked before goes on."""
     plain, cut = start(), start()
     for index, counts in enumerate(looks(3)):
         plain = update(plain, counts, TOLERANCE)
         cut = update(cut, counts, TOLERANCE, new_segment=index in (0, 20, 40))
     assert (cut.stake, cut.dispersion, cut.total) == (plain.stake, plain.dispersion, plain.total)
     assert [s.looks for s in cut.segments] == [20, 20, 20]
+
+
+def test_what_is_kept_is_staked_afresh_segment_by_segment() -> None:
+    """A fair part of what is kept, and what the last part left, begin anew with each segment."""
+    calm = PairCount(50, 0, 50, 2)
+    first = update(start(), calm, TOLERANCE, new_segment=True)
+    assert first.recent_share == 0  # nothing was seen before: it is the first segment
+    second = update(first, calm, TOLERANCE, new_segment=True)
+    assert second.recent_share == KEPT / 2
+    third = update(second, PairCount(0, 0, 0, 0), TOLERANCE, new_segment=True)
+    left = second.recent_share * math.exp(second.recent.log_total())
+    assert third.recent_share == pytest.approx(left + KEPT / 6)
+    assert third.recent == Stake()
+    fresh = update(start(), calm, TOLERANCE)
+    for _ in range(50):
+        fresh = update(fresh, PairCount(0, 0, 0, 0), TOLERANCE, new_segment=True)
+    assert fresh.recent_share == pytest.approx(KEPT / 2)  # an empty segment is none
+
+
+def test_b19_moving_what_is_kept_wins_nothing() -> None:
+    """B19: a change of segment by itself leaves the e-value as it is."""
+    process = after(looks(9))
+    for counts in looks(10, 20):
+        before = log_e(process)
+        process = update(process, PairCount(0, 0, 0, 0), TOLERANCE, new_segment=True)
+        assert log_e(process) == pytest.approx(before, rel=1e-12)
+        process = update(process, counts, TOLERANCE)
+
+
+def test_harm_that_begins_in_a_later_segment_is_found_soon() -> None:
+    """After a long harmless step the next one's harm needs few looks more than a fresh start's."""
+    calm = start()
+    for _ in range(400):
+        calm = update(calm, PairCount(20, 0, 180, 1), TOLERANCE)
+    bad = PairCount(100, 30, 100, 1)
+
+    def needed(process: EProcess, new_segment: bool) -> int:
+        for number in range(1, 200):
+            process = update(process, bad, TOLERANCE, new_segment=new_segment and number == 1)
+            if log_e(process) >= math.log(100):
+                return number
+        raise AssertionError("never")
+
+    assert needed(calm, new_segment=True) <= 2 * needed(start(), new_segment=False)
+    assert needed(calm, new_segment=False) > needed(calm, new_segment=True)
 
 
 def test_new_segment_survives_a_look_without_requests() -> None:
@@ -164,9 +216,9 @@ def test_b32_checkpoint_is_stable_and_small(process: EProcess) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"v": 2}, "version 2; expected 1"),
-        ({"w": [0.0]}, f"1 components .* expected {len(RHOS)}"),
-        ({"s": []}, "at least one segment"),
+        ({"v": 1}, "version 1; expected 2"),
+        ({"w": [0.0, 0.0]}, f"1 components; expected {len(RHOS)}"),
+        ({"s": []}, "expected at least one"),
         ({"d": [1.0, 2.0]}, "not enough values"),
     ],
 )
