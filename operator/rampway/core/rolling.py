@@ -4,7 +4,8 @@ from rampway.api import labels
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus
-from rampway.core import keeping, passes, revision, rollout, verdict
+from rampway.api.rollout import Decision as Decided
+from rampway.core import health, keeping, passes, revision, rollout, verdict
 from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetWeights, WriteRollout
 from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
@@ -31,6 +32,9 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
     reached = obs.service.selects == stable.hash and served and served <= obs.service.ready_pods
     standing = Standing.promoting(active, "switching the Service to the new stable")
     if not reached:
+        undone = _take_back(obs, active, stable)
+        if undone is not None:
+            return undone
         return Decision((*actions, *passes.write_status(obs, standing)), requeue_after_s=1.0)
     if not obs.route.at_rest:
         actions.append(SetWeights("", 0))
@@ -41,6 +45,32 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
     status = ended.status.model_copy(update={"weight_pct": 100})
     news = Emit(f"promoted-{active.name}", Reason.PROMOTED, text)
     return Decision((*actions, WriteRollout(active.name, status), news), requeue_after_s=0)
+
+
+def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Decision | None:
+    """Make the predecessor stable again if the new one fails before everything points to it (B25).
+
+    The route still sends all requests to the new one's own Service, and the old pods are warm.
+    """
+    before = obs.revision(active.spec.stable.revision)
+    since_s = from_wire(active.status.traffic_since)
+    if before is None or not before.ready or since_s is None:
+        return None
+    found = health.danger(health.UnderTraffic(stable, before, since_s, active.status.crashes))
+    if found is None:
+        return None
+    left = Outcome(active.status.model_copy(update={"return_at_once": True}), 100)
+    left = say(left, found.reason, found.message)
+    left = record(left, obs.now_s, "RollingBack", found.reason, found.message)
+    left = enter(left, RolloutPhase.ROLLING_BACK, obs.now_s)
+    refused = Verdict(found.reason, active.name, found.message).written()
+    actions: list[Action] = [
+        Annotate(before.name, {labels.PROMOTED_AT: to_wire(obs.now_s)}),
+        Annotate(stable.name, {labels.VERDICT: refused}),
+        WriteRollout(active.name, left.status),
+    ]
+    actions += [_emitted(active, stable, made) for made in left.news]
+    return Decision(tuple(actions), requeue_after_s=0)
 
 
 def recall(obs: Observation, active: ModelRollout) -> Decision | None:
@@ -180,12 +210,13 @@ def _checks(judged: Judged, now_s: float) -> dict[str, object]:
 
 
 def _news(course: Course, outcome: Outcome) -> list[Action]:
-    return [
-        Emit(
-            f"{course.rollout.name}-{made.action}-{outcome.status.step.index}",
-            made.reason,
-            f"{course.candidate.name}: {made.message}",
-            warning=made.action == "RollingBack",
-        )
-        for made in outcome.news
-    ]
+    return [_emitted(course.rollout, course.candidate, made) for made in outcome.news]
+
+
+def _emitted(active: ModelRollout, candidate: Revision, made: Decided) -> Emit:
+    return Emit(
+        f"{active.name}-{made.action}-{active.status.step.index}",
+        made.reason,
+        f"{candidate.name}: {made.message}",
+        warning=made.action == "RollingBack",
+    )

@@ -5,12 +5,13 @@ from simulation.systematic.invariants import require
 from simulation.systematic.run import Run
 
 EARLY = frozenset({"none", "starting", "stepping"})
+UNREADY = frozenset({"stable-unready-10s"})
 ENDS = """
 what happened                              v2's rollout                stable
 nothing that matters, candidate good       Promoted                    v2
 candidate bad, or made bad before the end  RolledBack                  v1
 made bad late (last step, promotion)       Promoted or RolledBack      v2 or v1
-made bad once it is stable                 Promoted                    v2
+made bad, or unready, once it is stable    Promoted or RolledBack      v2 or v1
 its containers never start                 as made bad; late if one is ready already
 the spec names v3                          anything but Promoted if bad  v3
 the spec goes back to v1                   anything but Promoted if bad  v1
@@ -53,7 +54,9 @@ def chances(run: Run) -> tuple[bool, bool]:
     refused, promoted = run.case.bad, not run.case.bad
     for _, event in run.history:
         stage = run.late[event.name]
-        if event.effect is Effect.HARMS and stage != "committed":
+        if stage == "committed" and (event.effect is Effect.HARMS or event.name in UNREADY):
+            refused = True  # it gives way to its predecessor until the Service points to it
+        elif event.effect is Effect.HARMS:
             refused, promoted = True, promoted and stage not in EARLY
         elif event.effect is Effect.STOPS and stage not in {"committed", "over"}:
             refused, promoted = True, promoted and stage != "none"

@@ -199,10 +199,19 @@ class Watch:
             require(legal or self.wiped, f"{name}: {before} became {phase or 'nothing'}")
         self._phases = phases
 
+    def _taken_back(self, digest: str) -> bool:
+        """Whether it is the predecessor of one that failed before everything pointed to it."""
+        last = max(self.rollouts(), key=lambda r: r["spec"]["attempt"], default=None)
+        if last is None or (last.get("status") or {}).get("phase") in ENDED:
+            return False
+        return bool(last["spec"]["stable"]["revision"] == digest)
+
     def _promotion(self) -> None:
         found = self.promoted()
         for digest, at in found.items():
             if self._promoted.get(digest) == at:
+                continue
+            if self._taken_back(digest):
                 continue
             alone = len(found) == 1
             require(alone or digest not in self.never, f"{digest} is bad and was promoted")

@@ -8,6 +8,7 @@ from unit.core.builders import (
     NOW_S,
     V1,
     V2,
+    ago,
     deployment,
     observation,
     pods,
@@ -333,6 +334,28 @@ def test_b05_promotion_waits_for_the_service() -> None:
     assert kinds(done) == ["weight 0", "rollout Promoted", "emit Promoted"]
     resting = promoted(route=route(0))
     assert "weight 0" not in kinds(finish(resting, resting.rollouts[0], resting.revisions[0]))
+
+
+def test_b25_a_new_stable_that_fails_gives_way_to_its_predecessor() -> None:
+    """B25: before the Service points to it, the old pods are warm and nothing points elsewhere."""
+    dead = revision(V2, 0, promoted_at_s=NOW_S - 1, pods=pods(0, 4))
+    begun = rollout(status={"phase": "Promoting", "trafficSince": ago(300)})
+    scene: dict[str, Any] = {"service": StableService(V1), "rollouts": (begun,)}
+    found = decide(promoted(revisions=(dead, stable()), **scene))
+    assert kinds(found) == [
+        "annotate promoted-at",
+        "annotate verdict",
+        "rollout RollingBack",
+        "emit CandidateNotReady",
+    ]
+    assert [a.revision for a in found.actions if isinstance(a, Annotate)] == [
+        f"digits-{V1}",
+        f"digits-{V2}",
+    ]
+    well = revision(V2, 4, promoted_at_s=NOW_S - 1)
+    for both in ((dead, stable(0, pods=pods(0, 4))), (well, stable())):
+        kept = decide(promoted(revisions=both, **scene))
+        assert "rollout RollingBack" not in kinds(kept)
 
 
 def test_a_commit_marks_the_candidate_as_stable() -> None:
