@@ -7,7 +7,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,7 @@ class Operator:
         stop: Set to end the process in order.
         deaf: Set when nothing needs to be watched any more.
         leading: Whether the Lease is ours; only then there is work.
+        news: Whether a change is one that we did not make.
     """
 
     settings: Settings
@@ -59,6 +60,7 @@ class Operator:
     deaf: asyncio.Event = field(default_factory=asyncio.Event)
     failed: bool = False
     leading: bool = False
+    news: Callable[[Key, str, str, str], bool] = lambda *_: True
     listed_at_s: float | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -79,6 +81,11 @@ class Operator:
         """Have a ModelDeployment looked at, if we lead; who takes over lists all of them."""
         if self.leading:
             self.queue.add(key)
+
+    def changed(self, key: Key, kind: str, name: str, version: str) -> None:
+        """Have a ModelDeployment looked at because of a change, unless we made it ourselves."""
+        if self.news(key, kind, name, version):
+            self.add(key)
 
     def fail(self, why: str) -> None:
         """End the process with an error: a restart beats going on like this."""
@@ -151,6 +158,7 @@ async def _lead(
             operator.fail(str(over))
             return None
 
+    operator.news = reconciler.touch
     operator.leading = True
     async with asyncio.TaskGroup() as group:
         group.create_task(looks.run(operator.settings.look_interval_s))
@@ -202,7 +210,7 @@ async def _kopf(operator: Operator) -> None:
     ready = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
-            registry=handlers.registry(operator.add),
+            registry=handlers.registry(operator.changed),
             settings=handlers.settings(),
             clusterwide=True,
             standalone=True,

@@ -62,24 +62,41 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Nothing is stored."""
 
 
-def registry(enqueue: Callable[[Key], None]) -> kopf.OperatorRegistry:
-    """Return the handlers: each event puts the key of its ModelDeployment into the queue."""
+Changed = Callable[[Key, str, str, str], None]
+"""Told of every change: key of the ModelDeployment; kind, name and version of the object."""
+
+
+def registry(changed: Changed) -> kopf.OperatorRegistry:
+    """Return the handlers: each event is told, with the ModelDeployment that it concerns."""
     handlers = kopf.OperatorRegistry()
 
     kopf.on.login(retries=3, registry=handlers)(login)
 
     @kopf.on.event(**_selector(MODEL_DEPLOYMENT), registry=handlers)
-    def on_deployment(*, namespace: str | None, name: str, **_: Any) -> None:
-        enqueue((namespace or "", name))
+    def on_deployment(*, namespace: str | None, name: str, meta: kopf.Meta, **_: Any) -> None:
+        changed((namespace or "", name), MODEL_DEPLOYMENT.kind, name, _version(meta))
 
     for kind in OWN_KINDS:
-
-        @kopf.on.event(**_selector(kind), id=f"on-{kind.plural}", registry=handlers)
-        def on_owned(*, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
-            if OWNER in labels:
-                enqueue((namespace or "", labels[OWNER]))
+        tell = kopf.on.event(**_selector(kind), id=f"on-{kind.plural}", registry=handlers)
+        tell(_owned(kind, changed))
 
     return handlers
+
+
+def _owned(kind: Kind, changed: Changed) -> Callable[..., None]:
+    """Return the handler of a kind whose objects name their ModelDeployment."""
+
+    def tell(
+        *, namespace: str | None, name: str, labels: Mapping[str, str], meta: kopf.Meta, **_: Any
+    ) -> None:
+        if OWNER in labels:
+            changed((namespace or "", labels[OWNER]), kind.kind, name, _version(meta))
+
+    return tell
+
+
+def _version(meta: kopf.Meta) -> str:
+    return str(meta.get("resourceVersion", ""))
 
 
 def settings() -> kopf.OperatorSettings:

@@ -226,6 +226,7 @@ def test_b34_a_namesake_does_not_inherit() -> None:
     stage.world.store.delete(kinds.MODEL_DEPLOYMENT, SPACE, NAME)
     stage.apply(model=model(1), replicas=2, rollout={"policy": policy()})
     # The garbage collector has not come by yet: everything of the old one is still there.
+    stage.world.reconciler.touch((SPACE, NAME), "ModelDeployment", NAME, "")
     asyncio.run(stage.world.reconciler.reconcile((SPACE, NAME)))
     assert stage.phase == "Pending"
     stage.until_phase("Healthy")

@@ -21,7 +21,7 @@ OURS = f"{labels.MANAGED_BY}={labels.MANAGER}"
 
 def test_only_events_and_the_login_have_handlers() -> None:
     """B34: no handler of any other sort: none would keep a finalizer, an annotation or a task."""
-    found = registry(lambda _: None)
+    found = registry(lambda *_: None)
     assert [h.id for h in found._activities.get_all_handlers()] == ["login"]
     plurals = {h.selector.plural for h in found._watching.get_all_handlers() if h.selector}
     assert plurals == {MODEL_DEPLOYMENT.plural, *(k.plural for k in OWN_KINDS)}
@@ -63,8 +63,11 @@ class Told:
     keys: list[Key] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __call__(self, key: Key) -> None:
-        """Take a key."""
+    def __call__(self, key: Key, kind: str, name: str, version: str) -> None:
+        """Take a change."""
+        assert kind
+        assert name
+        assert version
         self.keys.append(key)
         self.more.set()
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.parse import ModelDeployment
+from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.core import revision
 from rampway.core.actions import (
     Action,
@@ -19,7 +19,7 @@ from rampway.core.actions import (
     WriteStatus,
 )
 from rampway.core.observation import Observation
-from rampway.kube.base import KubeApi
+from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from rampway.kube.kinds import (
     CONFIG_MAP,
@@ -46,15 +46,25 @@ class Executor:
     recorder: Recorder
     fence: Fence
 
-    async def execute(self, actions: tuple[Action, ...], obs: Observation, memory: Memory) -> None:
+    async def execute(
+        self, actions: tuple[Action, ...], obs: Observation, memory: Memory
+    ) -> list[Obj]:
         """Carry out the actions; the first that fails ends the pass, and the next pass goes on.
+
+        Returns:
+            The objects whose status was written, as they are now.
 
         Raises:
             KubeError: of the action that failed.
         """
+        written: list[Obj] = []
         for action in actions:
             self.fence.check()
-            await self._one(action, obs, memory)
+            if isinstance(action, WriteRollout | WriteStatus):
+                written += await self._record(action, obs)
+            else:
+                await self._one(action, obs, memory)
+        return written
 
     async def _one(self, action: Action, obs: Observation, memory: Memory) -> None:
         deployment = obs.deployment
@@ -71,10 +81,6 @@ class Executor:
                 await self._patch(deployment, name, notes)
             case PointService(digest):
                 await self._point_service(deployment, digest)
-            case WriteRollout(name, status):
-                await self._write_rollout(obs, name, _dump(status))
-            case WriteStatus(status):
-                await self._write_status(MODEL_DEPLOYMENT, deployment, _dump(status))
             case Delete(kind, name, uid):
                 await self._delete(_KINDS[kind], deployment.namespace, name, uid)
             case Emit():
@@ -104,13 +110,16 @@ class Executor:
         except NotFound:
             await self.api.create(SERVICE, self.fence.stamped(wanted))
 
-    async def _write_rollout(self, obs: Observation, name: str, status: dict[str, Any]) -> None:
-        read = next((r for r in obs.rollouts if r.name == name), None)
-        if read is not None:
-            await self._write_status(MODEL_ROLLOUT, read, status)
-
-    async def _write_status(self, kind: Kind, read: Any, status: dict[str, Any]) -> None:
+    async def _record(self, action: WriteRollout | WriteStatus, obs: Observation) -> list[Obj]:
         """Write a status over the very version that was read: a stale decision is refused."""
+        if isinstance(action, WriteStatus):
+            return [await self._write_status(MODEL_DEPLOYMENT, obs.deployment, _dump(action))]
+        read = next((r for r in obs.rollouts if r.name == action.name), None)
+        return [await self._write_status(MODEL_ROLLOUT, read, _dump(action))] if read else []
+
+    async def _write_status(
+        self, kind: Kind, read: ModelDeployment | ModelRollout, status: dict[str, Any]
+    ) -> Obj:
         before = read.raw.get("status") or {}
         # A merge patch keeps what it does not name: what is gone has to be named.
         gone = {key: None for key in before if key not in status}
@@ -118,7 +127,7 @@ class Executor:
             "metadata": {"resourceVersion": read.resource_version, "uid": read.uid},
             "status": gone | status,
         }
-        await self.api.patch(kind, read.namespace, read.name, patch, subresource="status")
+        return await self.api.patch(kind, read.namespace, read.name, patch, subresource="status")
 
     async def _delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete the object as it is now, if nobody with a later term had it."""
@@ -132,6 +141,6 @@ class Executor:
             return
 
 
-def _dump(status: Any) -> dict[str, Any]:
-    found: dict[str, Any] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+def _dump(action: WriteRollout | WriteStatus) -> dict[str, Any]:
+    found: dict[str, Any] = action.status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return found

@@ -6,6 +6,7 @@ Evidence is rebuilt from its checkpoint and the metrics, a refusal by asking aga
 from dataclasses import dataclass, field
 
 from rampway.core.judged import EvidenceState
+from rampway.core.observation import Observation
 
 
 @dataclass(slots=True)
@@ -17,12 +18,16 @@ class Memory:
         evidence: Evidence of that rollout, newer than its checkpoint.
         refusals: The API server's words about pod templates, by revision hash.
         emitted: Keys of Events already recorded.
+        seen: What was read last, with what was written since; None once something changed.
+        echoes: Versions that our own writes of statuses made, by kind and name.
     """
 
     rollout: str = ""
     evidence: EvidenceState | None = None
     refusals: dict[str, str] = field(default_factory=dict)
     emitted: set[str] = field(default_factory=set)
+    seen: Observation | None = None
+    echoes: dict[str, str] = field(default_factory=dict)
 
     def refusal_of(self, revision_hash: str) -> str:
         """Return why the API server refused this revision's template, empty if it did not."""

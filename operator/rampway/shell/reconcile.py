@@ -1,16 +1,17 @@
 """One pass over one ModelDeployment: gather, decide, execute."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import structlog
 
-from rampway.api.parse import ModelRollout, Unparseable, parse_deployment
+from rampway.api.parse import ModelRollout, Unparseable, parse_deployment, parse_rollout
+from rampway.core.actions import Emit, WriteRollout, WriteStatus
 from rampway.core.decide import decide
 from rampway.core.observation import Observation
 from rampway.core.passes import Decision
 from rampway.core.queries import fill
-from rampway.kube.base import KubeApi
+from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 from rampway.shell.execute import Executor
@@ -20,6 +21,12 @@ from rampway.shell.looks import Interest, Key, Looks
 from rampway.shell.memory import Memory
 
 log = structlog.get_logger("rampway.reconcile")
+QUIET = (WriteRollout, WriteStatus, Emit)
+"""What changes nothing that is acted upon, and is bound to what was read."""
+FRESH_S = 10.0
+CALLS_A_PASS = 9
+READS_PER_S = 10.0
+""""Nothing new?" costs all active rollouts together so many calls a second."""
 
 
 @dataclass(slots=True)
@@ -43,16 +50,55 @@ class Reconciler:
 
         Raises:
             KubeError: what could not be read or written; come again.
+            Deposed: another operator leads.
         """
         namespace, name = key
         try:
-            return await self._pass(key)
+            quiet = await self._glance(key)
+            return await self._pass(key) if quiet is None else quiet.requeue_after_s
         except Unparseable as mistake:
             log.warning("cannot be read", namespace=namespace, name=name, why=str(mistake))
         except Ending as gone:
             self.looks.want(key, None)
             log.info("namespace is being deleted", namespace=namespace, name=name, why=str(gone))
         return None
+
+    def touch(self, key: Key, kind: str, name: str, version: str) -> bool:
+        """Note that an object of a ModelDeployment changed; return whether that is news to us."""
+        known = self._memories.get(key)
+        if known is None:
+            return True
+        memory = known[1]
+        if memory.echoes.get(f"{kind}/{name}") == version:
+            return False
+        memory.seen = None
+        return True
+
+    async def _glance(self, key: Key) -> Decision | None:
+        """Decide on what was read before and a new look; None if the cluster has to be read.
+
+        A look or a clock alone seldom changes anything, and reading costs nine calls. Whatever
+        acts on the cluster is decided anew on a live read; only statuses, which are bound to the
+        version that was read, are written from here.
+        """
+        memory = self._memories.get(key, ("", Memory()))[1]
+        now_s = self.clock()
+        if memory.seen is None or now_s - memory.seen.now_s >= self._fresh_s():
+            return None
+        look = self.looks.latest(key)
+        obs = replace(memory.seen, now_s=now_s, look=look, evidence=memory.evidence)
+        decision = decide(obs)
+        if not all(isinstance(action, QUIET) for action in decision.actions):
+            return None
+        await self._carry_out(key, memory, obs, decision)
+        return decision
+
+    def _fresh_s(self) -> float:
+        """Return how long a read stays good where no event tells of a change: a lost one costs it.
+
+        All active rollouts together read in bounds.
+        """
+        return max(FRESH_S, self.looks.rollouts * CALLS_A_PASS / READS_PER_S)
 
     async def _pass(self, key: Key) -> float | None:
         namespace, name = key
@@ -63,24 +109,36 @@ class Reconciler:
             return None
         deployment = parse_deployment(raw)
         memory = self._memory(key, deployment.uid)
+        memory.seen = None
         look = self.looks.latest(key)
         obs = await self.gatherer.observe(
             deployment, memory, look, self.clock(), self.looks.rollouts
         )
         decision = decide(obs)
-        self._remember(key, memory, obs, decision)
         if not self.fence.holds(deployment) and (decision.actions or decision.active):
             await self.fence.claim(deployment)
             return 0.0  # decide again, on what is read after the stamp
         if decision.actions:
             kinds = [type(action).__name__ for action in decision.actions]
             log.info("acting", namespace=namespace, name=name, actions=kinds)
-        try:
-            await self.executor.execute(decision.actions, obs, memory)
-        except Conflict:
-            self.fence.drop(deployment)
-            raise
+        await self._carry_out(key, memory, obs, decision)
         return decision.requeue_after_s
+
+    async def _carry_out(
+        self, key: Key, memory: Memory, obs: Observation, decision: Decision
+    ) -> None:
+        """Do what was decided; what was read stays good if only statuses were written."""
+        read_s = memory.seen.now_s if memory.seen else obs.now_s
+        memory.seen = None
+        self._remember(key, memory, obs, decision)
+        try:
+            written = await self.executor.execute(decision.actions, obs, memory)
+        except Conflict:
+            self.fence.drop(obs.deployment)
+            raise
+        after = _rewritten(obs, memory, written)
+        if all(isinstance(action, QUIET) for action in decision.actions):
+            memory.seen = replace(after, now_s=read_s)
 
     def _memory(self, key: Key, uid: str) -> Memory:
         known = self._memories.get(key)
@@ -98,6 +156,20 @@ class Reconciler:
         self.looks.want(key, _interest(active, decision) if active else None)
 
 
+def _rewritten(obs: Observation, memory: Memory, written: Sequence[Obj]) -> Observation:
+    """Return what was read with the statuses that were written since."""
+    for obj in written:
+        meta = obj["metadata"]
+        memory.echoes[f"{obj['kind']}/{meta['name']}"] = meta["resourceVersion"]
+        if obj["kind"] == MODEL_DEPLOYMENT.kind:
+            obs = replace(obs, deployment=parse_deployment(obj))
+        else:
+            new = parse_rollout(obj)
+            kept = tuple(new if r.name == new.name else r for r in obs.rollouts)
+            obs = replace(obs, rollouts=kept)
+    return obs
+
+
 def _interest(active: ModelRollout, decision: Decision) -> Interest:
     """Return what the active rollout wants to know of the metrics."""
     spec = active.spec
@@ -111,7 +183,7 @@ def _interest(active: ModelRollout, decision: Decision) -> Interest:
     return Interest(
         namespace=active.namespace,
         revisions=(names["candidate"], names["stable"]) if paired else (),
-        seen_s=decision.evidence.seen_s if decision.evidence else None,
+        seen_s=(decision.evidence.seen_s or None) if decision.evidence else None,
         queries={
             check.name: fill(check.threshold.query, names)
             for check in spec.policy.checks

@@ -184,8 +184,11 @@ class World:
             name = meta["name"]
             if change.kind is not kinds.MODEL_DEPLOYMENT:
                 name = (meta.get("labels") or {}).get(labels.DEPLOYMENT, "")
-            if name and change.kind is not kinds.EVENT:
-                self.wake((meta["namespace"], name))
+            if not name or change.kind is kinds.EVENT:
+                continue
+            key = (meta["namespace"], name)
+            if self.reconciler.touch(key, change.kind.kind, meta["name"], meta["resourceVersion"]):
+                self.wake(key)
 
     # What people do.
 

@@ -1,14 +1,18 @@
 """One pass: gather, decide, execute; what it remembers and what it wants to look at."""
 
+from dataclasses import replace
+
+import pytest
 from unit.shell.place import NAME, NOW_S, SPACE, Place, spec
 
+from rampway.api.deployment import ModelDeploymentStatus
 from rampway.core.deltas import start_ledger
 from rampway.core.judged import EvidenceState
-from rampway.kube.errors import Ending
+from rampway.kube.errors import Conflict, Ending
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT
 from rampway.metrics.memory import MemorySource
-from rampway.shell.looks import Looks
-from rampway.shell.reconcile import Reconciler
+from rampway.shell.looks import Interest, Looks
+from rampway.shell.reconcile import FRESH_S, Reconciler
 
 KEY = (SPACE, NAME)
 HOVER = {"status": {"phase": "Hovering"}}
@@ -143,3 +147,91 @@ async def test_without_comparisons_no_counters_are_read() -> None:
     one._memories[KEY][1].evidence = EvidenceState(NOW_S, start_ledger(NOW_S))
     await one.reconcile(KEY)
     assert one.looks._interests[KEY].seen_s == NOW_S
+
+
+def reads(place: Place) -> int:
+    """Return how many calls only read."""
+    return sum(not call.writes for call in place.api.calls)
+
+
+async def settled(place: Place) -> Reconciler:
+    """Return a reconciler that has a rollout under way and nothing to do."""
+    under_way(place)
+    one = reconciler(place)
+    for _ in range(6):
+        await one.reconcile(KEY)
+    return one
+
+
+async def test_a_look_alone_reads_nothing() -> None:
+    """What was read stays good for a while: a new look is judged without a call."""
+    place = Place()
+    one = await settled(place)
+    before = len(place.api.calls)
+    assert await one.reconcile(KEY) == 5
+    assert len(place.api.calls) == before
+
+
+async def test_b30_a_change_or_age_makes_it_read_again() -> None:
+    """B30: an event is read at once; a change that no event told of after ten seconds."""
+    place = Place()
+    one = await settled(place)
+    before = reads(place)
+    assert one.touch(KEY, "Pod", "digits-x", "77")
+    await one.reconcile(KEY)
+    assert reads(place) > before
+    before = reads(place)
+    one.clock = lambda: NOW_S + FRESH_S
+    await one.reconcile(KEY)
+    assert reads(place) > before
+
+
+async def test_what_acts_is_decided_on_a_live_read() -> None:
+    """A decision that would change the cluster reads it first: it may have changed."""
+    place = Place()
+    one = await settled(place)
+    seen = one._memories[KEY][1].seen
+    assert seen is not None
+    shrunk = tuple(replace(known, replicas=7) for known in seen.revisions)
+    one._memories[KEY][1].seen = replace(seen, revisions=shrunk)
+    before = len(place.api.calls)
+    await one.reconcile(KEY)
+    made = place.api.calls[before:]
+    assert made
+    assert not any(call.writes for call in made)
+
+
+async def test_our_own_status_is_no_news() -> None:
+    """The event of our own write of a status makes nobody read; another one's does."""
+    place = Place()
+    one = await settled(place)
+    (rollout,) = place.store.list(MODEL_ROLLOUT, SPACE)
+    meta = rollout["metadata"]
+    assert not one.touch(KEY, "ModelRollout", meta["name"], meta["resourceVersion"])
+    assert one._memories[KEY][1].seen is not None
+    assert one.touch(KEY, "ModelRollout", meta["name"], "later")
+    assert one.touch(("ml", "unknown"), "Pod", "x", "1")
+
+
+async def test_b31_a_status_is_written_over_what_was_read_only() -> None:
+    """B31: somebody else's write in between is a conflict, and the next pass reads."""
+    place = Place()
+    one = await settled(place)
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, {"metadata": {"labels": {"a": "b"}}})
+    one.clock = lambda: NOW_S + 9
+    memory = one._memories[KEY][1]
+    assert memory.seen is not None
+    blank = replace(memory.seen.deployment, status=ModelDeploymentStatus())
+    memory.seen = replace(memory.seen, deployment=blank)
+    with pytest.raises(Conflict):
+        await one.reconcile(KEY)
+    assert memory.seen is None
+
+
+def test_many_rollouts_read_seldom() -> None:
+    """All active rollouts together ask "nothing new?" at most ten times a second."""
+    one = reconciler(Place())
+    assert one._fresh_s() == FRESH_S
+    for number in range(1000):
+        one.looks.want(("ml", str(number)), Interest("ml", (), None, {}))
+    assert one._fresh_s() == pytest.approx(900)
