@@ -16,10 +16,12 @@ import kopf
 import structlog
 
 from rampway import __version__, handlers
+from rampway.api.labels import SERVER_PORT
 from rampway.core.observation import Defaults
 from rampway.kube.base import KubeApi
 from rampway.kube.client import connect
 from rampway.metrics.base import MetricSource
+from rampway.metrics.direct import HttpPodReader
 from rampway.metrics.prometheus import PrometheusSource
 from rampway.routers.gateway_api import GatewayApiRouter
 from rampway.shell import http, telemetry
@@ -147,7 +149,8 @@ async def _lead(
     """Wait for the Lease, then work for as long as it is ours; ends only with the process."""
     term = await elector.campaign()
     fence = Fence(api, term, elector.leads)
-    looks = Looks(source, time.time, operator.add)
+    reader = HttpPodReader(session, SERVER_PORT, time.time)
+    looks = Looks(source, reader, time.time, operator.add)
     reconciler = _reconciler(api, session, looks, fence, operator.settings)
 
     async def handle(key: Key) -> float | None:
@@ -162,6 +165,7 @@ async def _lead(
     operator.leading = True
     async with asyncio.TaskGroup() as group:
         group.create_task(looks.run(operator.settings.look_interval_s))
+        group.create_task(looks.run_directly(operator.settings.direct_look_interval_s))
         group.create_task(_take_over(operator, api))
         for _ in range(operator.settings.workers):
             group.create_task(operator.queue.work(handle))

@@ -177,6 +177,26 @@ class Traffic(ApiModel):
     owned_route: OwnedRoute = Field(description="The HTTPRoute to make.")
 
 
+class DirectLook(ApiModel):
+    """Reading the counters of the pods themselves while a step runs."""
+
+    enabled: bool = Field(
+        default=True,
+        strict=True,
+        description="While a step runs, read the pods' counters about once a second, so that harm "
+        "is seen at any scrape interval, and with Prometheus down. Needs that the operator reaches "
+        "the pods; where it does not, Prometheus alone counts.",
+    )
+
+
+class Metrics(ApiModel):
+    """Where evidence comes from."""
+
+    direct_look: DirectLook = Field(
+        default_factory=DirectLook, description="Reading the pods themselves."
+    )
+
+
 class Rollout(ApiModel):
     """How a new revision takes the place of stable."""
 
@@ -207,6 +227,9 @@ class ModelDeploymentSpec(ApiModel):
     traffic: Traffic = Field(description="How requests reach the model.")
     rollout: Rollout = Field(
         default_factory=Rollout, description="How a new revision takes the place of stable."
+    )
+    metrics: Metrics = Field(
+        default_factory=Metrics, description="Where the evidence about a candidate comes from."
     )
     paused: bool = Field(
         default=False,

@@ -1,7 +1,7 @@
 """What one scrape of one pod said, and what the pods of a revision counted between two looks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Scrape:
             `server_error`), first attempts only: a retry is not a new question.
         buckets: Requests so far that took at most so many seconds, `(bound_s, count)`, bounds
             ascending, the last one infinity; empty where no check needs them.
+        direct: Read from the pod itself, not from Prometheus.
     """
 
     namespace: str
@@ -28,3 +29,8 @@ class Scrape:
     started_at_s: float
     outcomes: Mapping[str, int]
     buckets: tuple[tuple[float, int], ...] = field(default=())
+    direct: bool = False
+
+    def seen_directly(self) -> "Scrape":
+        """Return the same as read from the pod itself."""
+        return replace(self, direct=True)

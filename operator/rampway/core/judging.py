@@ -38,7 +38,7 @@ def judge(
     before = state or EvidenceState(seen_s=0.0, ledger=start_ledger(look.at_s))
     after = before
     if look.at_s > before.seen_s:
-        if not look.problem:
+        if look.scrapes or not look.problem:
             after = _take_in(policy, before, look, contest)
         after = replace(after, breaches=thresholds.breaches(policy.checks, after.breaches, look))
     if contest.traffic_since_s is None:
@@ -94,9 +94,14 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
 
 
 def _newest(state: EvidenceState, look: "Look") -> dict[str, float]:
-    """Return the time of the newest scrape by revision."""
+    """Return the time of Prometheus's newest scrape by revision.
+
+    What only the pods say themselves rolls back; to advance, the ledger has to know it too (B17).
+    """
     newest = dict(state.last_scrape_s)
     for scrape in look.scrapes:
+        if scrape.direct:
+            continue
         newest[scrape.revision] = max(newest.get(scrape.revision, 0.0), scrape.at_s)
     return newest
 

@@ -33,6 +33,7 @@ class Pod:
         leaving: Being deleted, drained, evicted, or on a lost node: not the model's fault.
         unschedulable: The scheduler's words while no node takes it, else empty.
         trouble: What keeps it from running, in the kubelet's or the server's words (B28).
+        address: Its IP address, empty while it has none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Pod:
     unschedulable: str = ""
     trouble: str = ""
     crashes: tuple[Crash, ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,8 @@ class Look:
 
     Attributes:
         at_s: When it was taken.
-        scrapes: All scrapes since the look before.
-        problem: Why the counters could not be read, else empty.
+        scrapes: All scrapes since the look before; after a direct look also those of the pods.
+        problem: Why Prometheus could not be read, else empty.
         answers: Answers to the queries of threshold checks, by check.
     """
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
 from rampway.core.observation import Look
 from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
+from rampway.metrics.direct import PodReader, Target
 
 Key = tuple[str, str]
 """Namespace and name of a ModelDeployment."""
@@ -21,6 +22,8 @@ SHARED_S = 15.0
 LONGEST_WINDOW_S = 600.0
 """After a long absence evidence is caught up in pieces of this length."""
 QUERIES_AT_ONCE = 8
+PODS_PER_S = 100.0
+"""So many pods are read directly in a second; of more each has its turn less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,14 @@ class Interest:
         revisions: Names of the revisions whose counters it needs.
         seen_s: Until when its evidence has read the metrics; None if it never did.
         queries: PromQL by name of the check.
+        pods: Pods to be read directly; none while no step runs.
     """
 
     namespace: str
     revisions: tuple[str, ...]
     seen_s: float | None
     queries: Mapping[str, str]
+    pods: tuple[Target, ...] = ()
 
     def same_questions(self, other: "Interest | None") -> bool:
         """Whether an answer to the one answers the other."""
@@ -54,6 +59,7 @@ class Looks:
     """
 
     source: MetricSource
+    pods: PodReader
     clock: Callable[[], float]
     notify: Callable[[Key], None]
     _interests: dict[Key, Interest] = field(default_factory=dict)
@@ -92,6 +98,34 @@ class Looks:
             await self.look()
             await asyncio.sleep(max(0.05, interval_s - (self.clock() - began_s)))
 
+    async def look_directly(self) -> int:
+        """Read the pods of all that want it; return how many there were.
+
+        Prometheus's last look stays in force beside it: its scrapes count once, however often.
+        """
+        interests = {key: found for key, found in self._interests.items() if found.pods}
+        now_s = self.clock()
+        scrapes = await self.pods.scrapes([pod for one in interests.values() for pod in one.pods])
+        for key, interest in interests.items():
+            latest = self._latest.get(key)
+            if latest is None or not interest.same_questions(self._interests.get(key)):
+                continue  # evidence begins with Prometheus; or its rollout ended meanwhile
+            mine = tuple(s for s in scrapes if _is_of(s, interest))
+            if mine:
+                ledger = tuple(s for s in latest.scrapes if not s.direct)
+                at_s = max(now_s, latest.at_s)
+                self._latest[key] = replace(latest, at_s=at_s, scrapes=(*ledger, *mine))
+                self.notify(key)
+        return sum(len(interest.pods) for interest in interests.values())
+
+    async def run_directly(self, interval_s: float) -> None:
+        """Read pods again and again, until cancelled; seldom enough to stay within the budget."""
+        while True:
+            began_s = self.clock()
+            pods = await self.look_directly()
+            wait_s = max(interval_s, pods / PODS_PER_S)
+            await asyncio.sleep(max(0.05, wait_s - (self.clock() - began_s)))
+
     async def _look_at(self, keys: list[Key], since_s: float, until_s: float) -> None:
         # Rollouts end while others are looked at.
         interests = {key: self._interests[key] for key in keys if key in self._interests}
@@ -112,11 +146,7 @@ class Looks:
             answers = await self._answers(interest, limit)
             if not interest.same_questions(self._interests.get(key)):
                 continue  # its rollout ended while we looked, or another one began
-            mine = tuple(
-                s
-                for s in scrapes
-                if s.namespace == interest.namespace and s.revision in interest.revisions
-            )
+            mine = tuple(s for s in scrapes if _is_of(s, interest))
             self._latest[key] = Look(until_s, mine, problem, answers)
             self.notify(key)
 
@@ -130,6 +160,10 @@ class Looks:
         names = list(interest.queries)
         found = await asyncio.gather(*(ask(interest.queries[name]) for name in names))
         return dict(zip(names, found, strict=True))
+
+
+def _is_of(scrape: Scrape, interest: Interest) -> bool:
+    return scrape.namespace == interest.namespace and scrape.revision in interest.revisions
 
 
 def _window(interest: Interest, now_s: float) -> tuple[float, float]:

@@ -46,6 +46,7 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         unschedulable=_words(scheduled, "Unschedulable") if unscheduled else "",
         trouble=_trouble(containers) or _mount_trouble(status, conditions),
         crashes=tuple(_crashes(containers)),
+        address=status.get("podIP", ""),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelRollout, Unparseable, parse_deployment, parse_rollout
 from rampway.core.actions import Emit, WriteRollout, WriteStatus
 from rampway.core.decide import decide
@@ -14,6 +15,7 @@ from rampway.core.queries import fill
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
+from rampway.metrics.direct import Target
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
 from rampway.shell.gather import Gatherer
@@ -23,6 +25,7 @@ from rampway.shell.memory import Memory
 log = structlog.get_logger("rampway.reconcile")
 QUIET = (WriteRollout, WriteStatus, Emit)
 """What changes nothing that is acted upon, and is bound to what was read."""
+UNDER_TRAFFIC = frozenset({RolloutPhase.STEPPING, RolloutPhase.PROMOTING})
 FRESH_S = 10.0
 CALLS_A_PASS = 9
 READS_PER_S = 10.0
@@ -153,7 +156,7 @@ class Reconciler:
     def _remember(self, key: Key, memory: Memory, obs: Observation, decision: Decision) -> None:
         memory.rollout, memory.evidence = decision.active, decision.evidence
         active = next((r for r in obs.rollouts if r.name == decision.active), None)
-        self.looks.want(key, _interest(active, decision) if active else None)
+        self.looks.want(key, _interest(obs, active, decision) if active else None)
 
 
 def _rewritten(obs: Observation, memory: Memory, written: Sequence[Obj]) -> Observation:
@@ -170,7 +173,7 @@ def _rewritten(obs: Observation, memory: Memory, written: Sequence[Obj]) -> Obse
     return obs
 
 
-def _interest(active: ModelRollout, decision: Decision) -> Interest:
+def _interest(obs: Observation, active: ModelRollout, decision: Decision) -> Interest:
     """Return what the active rollout wants to know of the metrics."""
     spec = active.spec
     names = {
@@ -189,4 +192,20 @@ def _interest(active: ModelRollout, decision: Decision) -> Interest:
             for check in spec.policy.checks
             if check.threshold
         },
+        pods=_pods(obs, active) if paired else (),
+    )
+
+
+def _pods(obs: Observation, active: ModelRollout) -> tuple[Target, ...]:
+    """Return the pods to be read directly: those of both revisions, while a step runs."""
+    wanted = obs.deployment.spec.metrics.direct_look.enabled
+    if not wanted or active.status.phase not in UNDER_TRAFFIC:
+        return ()
+    contenders = {active.spec.candidate.revision, active.spec.stable.revision}
+    return tuple(
+        Target(active.namespace, revision.name, pod.name, pod.address)
+        for revision in obs.revisions
+        if revision.hash in contenders
+        for pod in revision.pods
+        if pod.address
     )

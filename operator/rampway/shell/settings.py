@@ -20,6 +20,7 @@ class Settings:
         prometheus_url: Base address of Prometheus.
         server_image: Image of the model server where a ModelDeployment names none.
         look_interval_s: Seconds between two looks at the metrics of active rollouts.
+        direct_look_interval_s: Seconds between two direct looks at the pods of running steps.
         checkpoint_interval_s: Seconds between two writes of evidence that brings no news.
         resync_interval_s: Seconds after which everything is looked at again without an event.
         http_port: Port of /healthz, /readyz and /metrics.
@@ -32,6 +33,7 @@ class Settings:
     prometheus_url: str = "http://prometheus.rampway-system.svc:9090"
     server_image: str = f"rampway.local/model-server:{__version__}"
     look_interval_s: float = 5.0
+    direct_look_interval_s: float = 1.0
     checkpoint_interval_s: float = 30.0
     resync_interval_s: float = 60.0
     http_port: int = 8081
@@ -53,6 +55,9 @@ class Settings:
             prometheus_url=found.get("RAMPWAY_PROMETHEUS_URL", default.prometheus_url),
             server_image=found.get("RAMPWAY_MODEL_SERVER_IMAGE", default.server_image),
             look_interval_s=_positive(found, "LOOK_INTERVAL_S", default.look_interval_s),
+            direct_look_interval_s=_positive(
+                found, "DIRECT_LOOK_INTERVAL_S", default.direct_look_interval_s
+            ),
             checkpoint_interval_s=_positive(
                 found, "CHECKPOINT_INTERVAL_S", default.checkpoint_interval_s
             ),

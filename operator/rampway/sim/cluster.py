@@ -1,11 +1,13 @@
 """Everything outside the operator: controllers, kubelets, gateway, clients and Prometheus."""
 
+from collections.abc import Sequence
 from random import Random
 from typing import Literal, Protocol
 
 from rampway.core.counters import Scrape
 from rampway.kube import kinds
 from rampway.kube.base import Obj
+from rampway.metrics.direct import Target
 from rampway.sim.api_store import Store
 from rampway.sim.clock import SimClock
 from rampway.sim.cluster_behaviour import Behaviour, Behaviours, Surroundings
@@ -148,6 +150,16 @@ class SimCluster:
     async def probe_digest(self, namespace: str, pod: Obj, _model: str) -> str:
         """Return the same in the form that the gatherer asks for it."""
         return self.digest(namespace, pod["metadata"]["name"]) or ""
+
+    async def scrapes(self, targets: Sequence[Target]) -> tuple[Scrape, ...]:
+        """Return what these pods say themselves, as a `PodReader`."""
+        pods = [self._scene.pods.get((t.namespace, t.pod)) for t in targets]
+        now_s = self._scene.clock.now_s
+        return tuple(
+            pod.scrape(now_s).seen_directly()
+            for pod in pods
+            if pod is not None and pod.stage is Stage.RUNNING and not pod.severed
+        )
 
     def _pod(self, namespace: str, name: str) -> SimPod:
         found = self._scene.pods.get((namespace, name))

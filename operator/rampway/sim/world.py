@@ -46,6 +46,7 @@ class World:
 
     Attributes:
         look_interval_s: Seconds between two looks at the metrics.
+        direct_look: Whether pods are read directly at each step of time; most tests scrape as often.
         watch_lag_s: So late the operator hears of changes.
         seed: Of all dice.
         restart_s: So long a killed operator stays away.
@@ -58,6 +59,7 @@ class World:
     look_interval_s: float = 1.0
     checkpoint_interval_s: float = 30.0
     watch_lag_s: float = 0.0
+    direct_look: bool = False
     seed: int = 1
     surroundings: Surroundings = field(default_factory=lambda: Surroundings(scrape_interval_s=1.0))
     clock: SimClock = field(default_factory=SimClock)
@@ -93,7 +95,7 @@ class World:
         """Start a new operator: nothing is remembered, everything is listed."""
         router = GatewayApiRouter(self.api)
         defaults = Defaults("server:1", self.checkpoint_interval_s)
-        self.looks = Looks(self.source, self.clock, self.wake)
+        self.looks = Looks(self.source, self.cluster, self.clock, self.wake)
         self.term += 1
         fence = Fence(self.api, self.term, lambda: True)
         self.reconciler = Reconciler(
@@ -153,6 +155,8 @@ class World:
         if now_s - self._looked_s >= self.look_interval_s:
             self._looked_s = now_s
             await self.looks.look()
+        if self.direct_look:
+            await self.looks.look_directly()
         for _ in range(PASSES):
             due = [key for key, at_s in self._due.items() if at_s <= now_s]
             if not due:

@@ -5,14 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
+from unit.shell.pods import Pods
 
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
+from rampway.metrics.direct import Target
 from rampway.shell.looks import (
     BASELINE_S,
     LONGEST_WINDOW_S,
     OVERLAP_S,
+    PODS_PER_S,
     QUERIES_AT_ONCE,
     Interest,
     Key,
@@ -72,7 +75,7 @@ class Source:
 def looking(source: Source, **interests: Interest) -> tuple[Looks, list[Key]]:
     """Return looks with these interests, and the list of those that are notified."""
     told: list[Key] = []
-    looks = Looks(source, lambda: NOW_S, told.append)
+    looks = Looks(source, Pods(), lambda: NOW_S, told.append)
     for name, wanted in interests.items():
         looks.want(("ml", name), wanted)
     return looks, told
@@ -175,3 +178,72 @@ async def test_looks_go_on() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert len(source.windows) == 3
+
+
+A_POD = Target("ml", "a-2", "a-2-pod", "10.0.0.1")
+
+
+async def test_a_direct_look_adds_to_prometheuss() -> None:
+    """The pods' own counters come beside those of the last look, once each second anew."""
+    pods = Pods((scrape("a-2").seen_directly(),))
+    source = Source((scrape("a-1"),))
+    told: list[Key] = []
+    now_s = [NOW_S]
+    looks = Looks(source, pods, lambda: now_s[0], told.append)
+    looks.want(A, replace(interest("a"), pods=(A_POD,)))
+    looks.want(B, interest("b"))
+    assert await looks.look_directly() == 1
+    assert told == []  # evidence begins with Prometheus
+    await looks.look()
+    told.clear()
+    for _ in range(2):
+        now_s[0] += 1
+        await looks.look_directly()
+    assert told == [A, A]
+    assert pods.asked == [["a-2-pod"]] * 3
+    latest = looks.latest(A)
+    assert latest is not None
+    assert latest.at_s == NOW_S + 2
+    assert [(s.revision, s.direct) for s in latest.scrapes] == [("a-1", False), ("a-2", True)]
+
+
+async def test_b17_a_direct_look_hides_no_problem() -> None:
+    """B17: with Prometheus down the pods are still heard, and the problem is still told."""
+    source = Source(down=True)
+    looks, told = looking(source, a=replace(interest("a"), pods=(A_POD,)))
+    await looks.look()
+    looks.pods = Pods((scrape("a-2").seen_directly(),))
+    await looks.look_directly()
+    latest = looks.latest(A)
+    assert latest is not None
+    assert (latest.problem, len(latest.scrapes)) == ("Prometheus is down", 1)
+    assert told == [A, A]
+
+
+async def test_a_silent_pod_makes_no_look() -> None:
+    """Where no pod answers, nothing is told: Prometheus alone counts."""
+    looks, told = looking(Source(), a=replace(interest("a"), pods=(A_POD,)))
+    await looks.look()
+    told.clear()
+    await looks.look_directly()
+    assert told == []
+
+
+async def test_direct_looks_keep_their_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more pods than the budget has, each is read less often."""
+    waits = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise asyncio.CancelledError
+
+    many = tuple(replace(A_POD, pod=f"pod-{n}") for n in range(3 * int(PODS_PER_S)))
+    for pods in ((A_POD,), many):
+        looks, _ = looking(Source(), a=replace(interest("a"), pods=pods))
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        with pytest.raises(asyncio.CancelledError):
+            await looks.run_directly(1.0)
+        monkeypatch.undo()
+        assert waits == [1.0 if len(pods) == 1 else 3.0] * 2
+        waits.clear()

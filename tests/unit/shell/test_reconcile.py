@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from unit.shell.place import NAME, NOW_S, SPACE, Place, spec
+from unit.shell.pods import Pods
 
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.core.deltas import start_ledger
@@ -20,7 +21,7 @@ HOVER = {"status": {"phase": "Hovering"}}
 
 def reconciler(place: Place) -> Reconciler:
     """Return a reconciler of this place."""
-    looks = Looks(MemorySource(), lambda: NOW_S, lambda _: None)
+    looks = Looks(MemorySource(), Pods(), lambda: NOW_S, lambda _: None)
     return Reconciler(place.api, place.gatherer, place.executor, looks, place.fence, lambda: NOW_S)
 
 

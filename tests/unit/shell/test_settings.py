@@ -24,6 +24,7 @@ def test_everything_can_be_set() -> None:
         "RAMPWAY_PROMETHEUS_URL": "http://p:1",
         "RAMPWAY_MODEL_SERVER_IMAGE": "server:2",
         "RAMPWAY_LOOK_INTERVAL_S": "0.5",
+        "RAMPWAY_DIRECT_LOOK_INTERVAL_S": "2",
         "RAMPWAY_CHECKPOINT_INTERVAL_S": "7",
         "RAMPWAY_RESYNC_INTERVAL_S": "11.5",
         "RAMPWAY_HTTP_PORT": "65535",
@@ -33,7 +34,7 @@ def test_everything_can_be_set() -> None:
         "RAMPWAY_LOG_LEVEL": "debug",
     }
     assert Settings.from_env(env) == Settings(
-        "http://p:1", "server:2", 0.5, 7.0, 11.5, 65535, 1, "ops", "operator-1", "debug"
+        "http://p:1", "server:2", 0.5, 2.0, 7.0, 11.5, 65535, 1, "ops", "operator-1", "debug"
     )
 
 
