@@ -1,11 +1,15 @@
 """Rolling back, sick pods, and an operator or API server that fails (B23 to B26, B28 to B30)."""
 
-import pytest
-from simulation.stage import BROKEN, ERRORS, NAME, SLOW, Stage, policy, quick, serving, step
+from collections.abc import Callable
 
+import pytest
+from simulation.stage import BROKEN, ERRORS, NAME, SLOW, Stage, model, policy, quick, serving, step
+
+from rampway.api import labels
 from rampway.kube import kinds
 from rampway.kube.errors import Conflict, KubeError, Transient
 from rampway.metrics.memory import Mode
+from rampway.sim.api_faults import When
 from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.world import SPACE, World
 
@@ -59,19 +63,45 @@ def test_b24_errors_return_everything_with_one_stable_pod() -> None:
 
 def test_b24_stable_without_a_ready_pod_keeps_traffic_where_it_is() -> None:
     """Nobody is sent to pods that cannot answer; traffic moves with the first that can."""
-    stage = on_trial(replicas=1)
+    stage = on_trial(replicas=4)
     stage.harmed = True
     first = stage.stable
     stage.world.behave(first, Behaviour(startup_s=60))
     for pod in stage.world.cluster.pods(SPACE, first):
         stage.world.cluster.delete_pod(SPACE, pod.name)
     stage.world.run(8)
-    stage.world.behave(stage.desired, BROKEN)
-    stage.world.run(30)
+    bad = stage.world.cluster.pods(SPACE, stage.desired)[0]
+    stage.world.cluster.crash(SPACE, bad.name, "OOMKilled")
+    for _ in range(30):
+        stage.world.step()
+        assert (stage.ready(first), stage.weight_pct) == (0, 50)
+    assert stage.phase == "RollingBack"
     assert stage.world.condition(NAME, "Ready") == "False"
-    assert stage.weight_pct == 50
-    stage.world.run(60)
-    assert (stage.weight_pct, stage.phase) == (0, "RolledBack")
+    assert "stable has no ready pod" in stage.world.status(NAME).message
+    while not stage.ready(first):
+        stage.world.step()
+    assert stage.weight_pct == 0
+    stage.until_phase("RolledBack", 10)
+
+
+def test_b24_other_harm_returns_what_stable_can_carry() -> None:
+    """A slow candidate gives back as much as stable's ready pods carry, the rest with each pod."""
+    stage = on_trial(replicas=4, checks=(SLOW,))
+    stage.harmed = True
+    first = stage.stable
+    stage.world.behave(first, Behaviour(startup_s=90))
+    for pod in stage.world.cluster.pods(SPACE, first)[:3]:
+        stage.world.cluster.crash(SPACE, pod.name, "Error")
+        stage.world.run(20)
+    stage.world.behave(stage.desired, Behaviour(slowdown=4.0))
+    weights: dict[int, set[int]] = {}
+    for _ in range(120):
+        stage.world.step()
+        if stage.phase in {"RollingBack", "RolledBack"}:
+            weights.setdefault(stage.ready(first), set()).add(stage.weight_pct)
+    # A pod of four carries 25 %, and 1.5 times that for a while: 37, 75 and all of it.
+    assert weights == {1: {50}, 2: {25}, 3: {0}, 4: {0}}
+    assert stage.phase == "RolledBack"
 
 
 @pytest.mark.parametrize(("kind", "reason"), [
@@ -155,25 +185,44 @@ def test_b26_a_refused_revision_is_named_and_not_tried_again() -> None:
     assert len(stage.world.rollouts(NAME)) == 1
     stage.release(1)
     stage.until_phase("Healthy")
+    stage.world.behave(bad, Behaviour())
     stage.release(2)
     stage.run(10)
     assert len(stage.world.rollouts(NAME)) == 2
+    stage.until_phase("Healthy")
+    assert stage.stable == bad
+
+
+def told(stage: Stage, words: str) -> bool:
+    """Whether a pod or a Deployment says so in its status."""
+    objects = stage.world.store.list(kinds.POD, SPACE) + stage.deployments()
+    return any(words in str(obj.get("status")) for obj in objects)
 
 
 @pytest.mark.parametrize(("how", "words"), [
-    (Behaviour(image_pull_error="Back-off pulling image x: not found"), "not found"),
-    (Behaviour(missing_secret="store"), "store"),  # noqa: S106 - a name
+    (Behaviour(image_pull_error="Back-off pulling image x: not found"), "pulling image x: not"),
+    (Behaviour(missing_secret="store"), 'secret "store" not found'),  # noqa: S106 - a name
     (Behaviour(fails_to_load="model store refused http://m/2: 404 Not Found"), "404 Not Found"),
+    (Behaviour(fails_to_load="/var/cache: No space left on device"), "No space left on device"),
+    (Behaviour(sha256="b" * 64), "wrong digest"),
     (Behaviour(unschedulable_until_s=1e9), "Insufficient memory"),
     (Behaviour(quota_message="exceeded quota: team"), "exceeded quota: team"),
 ])  # fmt: skip
+@pytest.mark.parametrize("first", [False, True], ids=["candidate", "first"])
 def test_b28_what_keeps_a_revision_from_starting_is_in_the_status(
-    how: Behaviour, words: str
+    how: Behaviour, words: str, first: bool
 ) -> None:
-    """Within 10 s of the pods' saying so, in the kubelet's or the server's words."""
-    stage = serving()
-    stage.release(2, how)
-    stage.until(lambda: words in stage.world.status(NAME).message, within_s=15)
+    """Within 10 s of the cluster's saying so, in the kubelet's or the server's words."""
+    spec = {"model": model(2) | {"sha256": "a" * 64}}
+    if first:
+        stage = Stage(World())
+        stage.apply(replicas=2, rollout={"policy": policy()}, **spec)
+    else:
+        stage = serving()
+        stage.apply(**spec)
+    stage.world.behave(stage.desired, how)
+    stage.until(lambda: told(stage, words), within_s=60)
+    stage.until(lambda: words in stage.world.status(NAME).message, within_s=10)
 
 
 def story(stage: Stage, how: Behaviour | None) -> tuple[str, int, bool]:
@@ -212,6 +261,123 @@ def test_b29_killed_at_any_write_the_next_one_ends_the_same(
         if how is None:
             assert stage.ledger.all.failed == 0
     assert killed >= 10
+
+
+def crashing() -> Stage:
+    """Return a stage with a candidate under traffic whose container is killed next."""
+    stage = serving(rollout=quick(step("half", 50, 600)))
+    stage.release(2)
+    stage.until_step("half")
+    stage.harmed = True
+    pod = stage.world.cluster.pods(SPACE, stage.desired)[0]
+    stage.world.cluster.crash(SPACE, pod.name, "OOMKilled")
+    return stage
+
+
+def late() -> Stage:
+    """Return a stage with a candidate that never gets ready, a second before its deadline."""
+    stage = serving(rollout=quick(step("half", 50, 600)))
+    stage.apply(rollout={"progressDeadline": "10s"})
+    stage.release(2, Behaviour(never_ready=True))
+    stage.run(9)
+    return stage
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("begin", "reason"), [
+    (crashing, "CandidateOutOfMemory"),
+    (late, "ProgressDeadlineExceeded"),
+])  # fmt: skip
+def test_b29_killed_while_it_rolls_back_the_next_one_finishes(
+    begin: Callable[[], Stage], reason: str, when: When
+) -> None:
+    """Killed at any write of a rollback: no traffic comes back, and reason and verdict stand."""
+    for k in range(1, 30):
+        stage = begin()
+        stage.world.api.crash_after(k, when=when)
+        shares = []
+        for _ in range(15):
+            stage.world.step()
+            shares.append(stage.weight_pct)
+        if not stage.world.restarts:
+            break
+        assert shares == sorted(shares, reverse=True), f"killed {when} write {k}: {shares}"
+        status = stage.world.rollouts(NAME)[-1].status
+        assert (status.phase, status.reason) == ("RolledBack", reason), f"killed {when} write {k}"
+        notes = stage.workload(stage.desired)["metadata"]["annotations"]
+        assert notes.get(labels.VERDICT, "").startswith(f"RolledBack: {reason}"), f"{when} {k}"
+    assert k > 4
+
+
+def test_b29_what_is_there_already_ends_no_pass() -> None:
+    """Somebody's Service has the name that we need: all else goes on, status says what lacks."""
+    stage = serving(rollout=quick())
+    stage.apply(paused=True)
+    name = labels.revision_name(NAME, stage.release(2))
+    theirs = {
+        "metadata": {"name": name, "namespace": SPACE},
+        "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]},
+    }
+    stage.world.store.create(kinds.SERVICE, theirs)
+    stage.apply(paused=False)
+    stage.run(20)
+    status = stage.world.status(NAME)
+    assert "1 of 1 candidate pods ready, 0 of them reached by the Service" in status.message
+    assert stage.backends() == {NAME: 1}
+    stage.world.store.delete(kinds.SERVICE, SPACE, name)
+    stage.until_phase("Healthy")
+    assert stage.stable == stage.desired
+
+
+LISTED = (kinds.DEPLOYMENT, kinds.POD, kinds.SERVICE, kinds.ENDPOINT_SLICE, kinds.MODEL_ROLLOUT)
+
+
+@pytest.mark.parametrize("kind", LISTED, ids=lambda kind: str(kind.plural))
+def test_b30_what_cannot_be_read_is_not_taken_for_empty(kind: kinds.Kind) -> None:
+    """A list that fails three times running, in a rollout and at rest: nothing changes by it."""
+    stage = serving(rollout=quick(step("half", 50, 60)))
+    first, pods = stage.stable, stage.running(stage.stable)
+    stage.release(2)
+    stage.until_step("half")
+    for at in ("half", "rest"):
+        before = stage.backends()
+        stage.world.api.fail_next(
+            Transient("cannot be listed"),
+            times=3,
+            predicate=lambda c: (c.verb, c.kind) == ("list", kind),
+        )
+        for _ in range(20):
+            stage.run(1)
+            assert stage.backends() == before, f"{at}: {stage.summary}"
+            assert stage.phase in {"Progressing", "Healthy"}, f"{at}: {stage.summary}"
+        if at == "half":
+            stage.apply(model=model(1))
+            stage.until_phase("Healthy")
+            stage.run(5)
+        else:
+            stage.world.wake((SPACE, NAME))
+    assert (stage.stable, stage.running(first)) == (first, pods)
+    assert len(stage.world.rollouts(NAME)) == 1
+    assert stage.ledger.all.failed == 0
+
+
+def test_b30_no_traffic_is_given_by_what_was_read_before() -> None:
+    """The watch is cut, and the pod that a step needs is lost: the step is not begun without it."""
+    stage = serving(rollout=quick(step("ten", 10, 6), step("half", 50, 60)))
+    stage.harmed = True
+    second = stage.release(2)
+    stage.until_step("ten")
+    stage.world.deaf = True
+    stage.run(3)
+    stage.world.behave(second, Behaviour(startup_s=40))
+    for pod in stage.world.cluster.pods(SPACE, second):
+        stage.world.cluster.delete_pod(SPACE, pod.name)
+    for _ in range(25):
+        stage.world.step()
+        assert stage.weight_pct <= 10, stage.summary
+    assert stage.weight_pct == 0  # a lost event costs no more than 10 s
+    stage.world.run(60)
+    assert stage.weight_pct == 50
 
 
 FAULTS: dict[str, KubeError] = {
