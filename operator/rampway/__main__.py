@@ -57,7 +57,9 @@ class Operator:
     """
 
     settings: Settings
-    queue: WorkQueue[Key] = field(default_factory=lambda: WorkQueue(clock=time.monotonic))
+    queue: WorkQueue[Key] = field(
+        default_factory=lambda: WorkQueue(time.monotonic, telemetry.QUEUE_WAIT.observe)
+    )
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     deaf: asyncio.Event = field(default_factory=asyncio.Event)
     failed: bool = False
@@ -69,7 +71,10 @@ class Operator:
     def alive(self) -> str:
         """Return why the process should be restarted, empty if all is well."""
         since_s = time.monotonic() - (self.listed_at_s or self.began_s)
-        return f"nothing listed for {since_s:.0f} s" if since_s > BOUND_S else ""
+        if since_s > BOUND_S:
+            return f"nothing listed for {since_s:.0f} s"
+        stuck_s = self.queue.longest_s()
+        return f"a pass has not ended for {stuck_s:.0f} s" if stuck_s > BOUND_S else ""
 
     def ready(self) -> str:
         """Return what it waits for, empty if it works."""
@@ -107,9 +112,9 @@ class Operator:
 
 async def run(settings: Settings) -> int:
     """Run until a signal says stop; exit code 1 if a part of the operator broke or was deposed."""
-    api = await connect()
+    api = await connect(told=telemetry.api_call)
     session = aiohttp.ClientSession()
-    source = PrometheusSource(settings.prometheus_url)
+    source = PrometheusSource(settings.prometheus_url, told=telemetry.query)
     operator = Operator(settings)
     elector = Elector(
         api, settings.namespace, LEASE, _unique(settings), settings.pod, time.monotonic, time.time
@@ -149,7 +154,7 @@ async def _lead(
     """Wait for the Lease, then work for as long as it is ours; ends only with the process."""
     term = await elector.campaign()
     fence = Fence(api, term, elector.leads)
-    reader = HttpPodReader(session, SERVER_PORT, time.time)
+    reader = HttpPodReader(session, SERVER_PORT, time.time, told=telemetry.pod_read)
     looks = Looks(source, reader, time.time, operator.add)
     reconciler = _reconciler(api, session, looks, fence, operator.settings)
 
@@ -163,6 +168,9 @@ async def _lead(
 
     operator.news = reconciler.touch
     operator.leading = True
+    telemetry.LEADER.set(1)
+    telemetry.TERM.set(term)
+    telemetry.QUEUE_DEPTH.set_function(operator.queue.depth)
     async with asyncio.TaskGroup() as group:
         group.create_task(looks.run(operator.settings.look_interval_s))
         group.create_task(looks.run_directly(operator.settings.direct_look_interval_s))

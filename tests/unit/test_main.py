@@ -20,6 +20,7 @@ from rampway.kube.kinds import DEPLOYMENT, LEASE, MODEL_DEPLOYMENT
 from rampway.metrics.memory import MemorySource
 from rampway.shell import http, telemetry
 from rampway.shell.fence import Deposed
+from rampway.shell.queue import WorkQueue
 from rampway.shell.settings import Settings
 from rampway.sim.apiserver import MemoryApi, Store
 
@@ -53,7 +54,7 @@ class Parts:
         class Source(MemorySource):
             close = staticmethod(closing("metrics"))  # type: ignore[assignment]
 
-        async def connect() -> MemoryApi:
+        async def connect(**_: Any) -> MemoryApi:
             return api
 
         async def serve(*_: Any) -> Runner:
@@ -61,7 +62,7 @@ class Parts:
 
         monkeypatch.setattr(api, "close", closing("api"))
         monkeypatch.setattr(main, "connect", connect)
-        monkeypatch.setattr(main, "PrometheusSource", lambda _: Source())
+        monkeypatch.setattr(main, "PrometheusSource", lambda *_, **__: Source())
         monkeypatch.setattr(http, "serve", serve)
         monkeypatch.setattr(main, "_kopf", watch)
 
@@ -241,6 +242,17 @@ def test_health_follows_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (operator.ready(), operator.alive()) == ("", "")
     now_s[0] += BOUND_S + 1
     assert operator.alive() == "nothing listed for 181 s"
+
+
+def test_a_pass_that_never_ends_is_unwell() -> None:
+    """A worker that hangs beyond every deadline of its calls is a reason to restart."""
+    now_s = [0.0]
+    operator = Operator(Settings(), queue=WorkQueue(lambda: now_s[0]))
+    operator.listed()
+    operator.queue._begun_s["ml", "digits"] = 0.0
+    assert operator.alive() == ""
+    now_s[0] = BOUND_S + 1
+    assert operator.alive() == "a pass has not ended for 181 s"
 
 
 def fake_kopf(monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> None:

@@ -8,7 +8,7 @@ inside the commands that need a cluster.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -25,6 +25,8 @@ from rampway.kube.wire import Answer, Request, failure
 
 __all__ = ["KubeClient", "connect", "current_namespace"]
 
+Told = Callable[[str, str, str, float], None]
+"""Told of every call: verb, kind, HTTP status or `no answer`, and the seconds it took."""
 RELOGIN_EVERY_S = 5.0
 """Seconds between logins after a 401 at least: an exec plugin is not run for every call."""
 
@@ -33,12 +35,18 @@ class KubeClient:
     """The `KubeApi` of a real server; made by `connect`, one an event loop."""
 
     def __init__(
-        self, login: Login, client: ApiClient, field_manager: str, deadline_s: float = DEADLINE_S
+        self,
+        login: Login,
+        client: ApiClient,
+        field_manager: str,
+        deadline_s: float = DEADLINE_S,
+        told: Told | None = None,
     ) -> None:
         self._login = login
         self._client = client
         self._field_manager = field_manager
         self._deadline_s = deadline_s
+        self._told = told or (lambda *_: None)
         self._retired: list[ApiClient] = []
         self._logging_in = asyncio.Lock()
         self._logged_in_at_s: float | None = None
@@ -127,15 +135,13 @@ class KubeClient:
 
     async def _send(self, request: Request, until_s: float | None = None) -> Obj:
         """Return the answer's object; the deadline counts from now unless told otherwise."""
+        time_s = asyncio.get_running_loop().time
+        began_s, code = time_s(), "no answer"
         try:
-            async with asyncio.timeout_at(until_s or self._until_s()):
-                answer = await self._authorised(request)
-        except TimeoutError as err:
-            words = f"no answer within {self._deadline_s:g} s"
-            raise Transient(message_of(request.verb, request.target, "timeout", words)) from err
-        except (aiohttp.ClientError, OSError, ConfigException) as err:
-            words = f"{type(err).__name__}: {err}"
-            raise Transient(message_of(request.verb, request.target, "no answer", words)) from err
+            answer = await self._answer(request, until_s)
+            code = str(answer.status)
+        finally:
+            self._told(request.verb, request.target.split(" ", 1)[0], code, time_s() - began_s)
         if answer.failed:
             raise failure(request, answer)
         try:
@@ -144,6 +150,17 @@ class KubeClient:
             words = f"not JSON: {answer.body[:80]!r}"
             raise Transient(message_of(request.verb, request.target, answer.status, words)) from err
         return obj
+
+    async def _answer(self, request: Request, until_s: float | None) -> Answer:
+        try:
+            async with asyncio.timeout_at(until_s or self._until_s()):
+                return await self._authorised(request)
+        except TimeoutError as err:
+            words = f"no answer within {self._deadline_s:g} s"
+            raise Transient(message_of(request.verb, request.target, "timeout", words)) from err
+        except (aiohttp.ClientError, OSError, ConfigException) as err:
+            words = f"{type(err).__name__}: {err}"
+            raise Transient(message_of(request.verb, request.target, "no answer", words)) from err
 
     async def _authorised(self, request: Request) -> Answer:
         client = self._client
@@ -199,17 +216,18 @@ async def connect(
     context: str | None = None,
     field_manager: str = "rampway",
     deadline_s: float = DEADLINE_S,
+    told: Told | None = None,
 ) -> KubeClient:
     """Log in as kubectl does, and return a client; nothing is sent yet.
 
     Order: `kubeconfig`, KUBECONFIG, ~/.kube/config, the pod's service account. `deadline_s` is
-    the time in seconds that one call may take.
+    the time in seconds that one call may take; `told` hears of every call.
 
     Raises:
         KubeError: there is no way to log in; the message says what to do.
     """
     login = Login(kubeconfig, context)
-    return KubeClient(login, _client(await login.configuration()), field_manager, deadline_s)
+    return KubeClient(login, _client(await login.configuration()), field_manager, deadline_s, told)
 
 
 def _client(configuration: Any) -> ApiClient:

@@ -56,6 +56,7 @@ class HttpPodReader:
         session: For all requests.
         port: Where the model server serves its metrics.
         clock: Seconds since the epoch: the time of a scrape.
+        told: Hears of every read: `ok`, or the kind of error.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class HttpPodReader:
         port: int,
         clock: Callable[[], float],
         profile: Profile = RAMPWAY,
+        told: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._session = session
         self._port = port
         self._clock = clock
         self._profile = profile
+        self._told = told
         self._limit = asyncio.Semaphore(AT_ONCE)
 
     async def scrapes(self, targets: Sequence[Target]) -> tuple[Scrape, ...]:
@@ -84,10 +87,13 @@ class HttpPodReader:
                 async with self._session.get(url) as answer:
                     answer.raise_for_status()
                     page = await _read(answer.content)
-            return read_page(page, target, self._clock(), self._profile)
+            found = read_page(page, target, self._clock(), self._profile)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, LookupError) as error:
             log.debug("pod not read", namespace=target.namespace, pod=target.pod, why=repr(error))
+            self._told(type(error).__name__)
             return []
+        self._told("ok")
+        return found
 
 
 async def _read(content: aiohttp.StreamReader) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from rampway.metrics.reading import (
     understood,
 )
 
+Told = Callable[[str, float, int], None]
 DEADLINE_S = 5.0
 SERVERS_SHARE = 0.9
 """Prometheus is asked to give up before we do, so that it can say that it did."""
@@ -49,6 +50,7 @@ class PrometheusSource:
         profile: Names of the series.
         token_file: File with a bearer token, read anew for each query as tokens are rotated.
         longest_answer: Bytes of an answer, unpacked, beyond which it is given up.
+        told: Hears of every query: HTTP status, `timeout` or `no answer`; seconds; bytes.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class PrometheusSource:
         profile: Profile = RAMPWAY,
         token_file: Path | None = None,
         longest_answer: int = LONGEST_ANSWER,
+        told: Told | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._where = f"Prometheus at {self._url}"
@@ -66,6 +69,7 @@ class PrometheusSource:
         self._profile = profile
         self._token_file = token_file
         self._longest = longest_answer
+        self._told = told or (lambda *_: None)
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
 
@@ -129,14 +133,20 @@ class PrometheusSource:
         # In whole milliseconds: Prometheus takes 4500ms, but not 4.5s.
         timeout = f"{math.ceil(SERVERS_SHARE * self._deadline_s * 1000)}ms"
         form = {"query": query, "time": f"{at_s:.3f}", "timeout": timeout}
+        time_s = asyncio.get_running_loop().time
+        began_s, result, body = time_s(), "no answer", b""
         try:
             async with asyncio.timeout(self._deadline_s), self._limit:
                 status, body = await self._post(form)
+            result = str(status)
         except TimeoutError as error:
+            result = "timeout"
             text = f"{self._where} did not answer within {self._deadline_s:g} s"
             raise MetricsUnavailable(text) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise MetricsUnavailable(f"{self._where}: {error}") from error
+        finally:
+            self._told(result, time_s() - began_s, len(body))
         return data_of(self._where, status, body)
 
     async def _post(self, form: dict[str, str]) -> tuple[int, bytes]:

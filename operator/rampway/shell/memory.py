@@ -15,6 +15,7 @@ class Memory:
 
     Attributes:
         rollout: Name of the rollout that the evidence belongs to.
+        phase: Phase of the rollout that is under way, for the operator's own metrics.
         evidence: Evidence of that rollout, newer than its checkpoint.
         refusals: The API server's words about pod templates, by revision hash.
         emitted: Keys of Events already recorded.
@@ -23,6 +24,7 @@ class Memory:
     """
 
     rollout: str = ""
+    phase: str = ""
     evidence: EvidenceState | None = None
     refusals: dict[str, str] = field(default_factory=dict)
     emitted: set[str] = field(default_factory=set)

@@ -22,9 +22,13 @@ class WorkQueue(Generic[K]):
 
     Attributes:
         clock: Seconds, monotonic.
+        waited: Told how long each key waited for its work, in seconds.
     """
 
     clock: Callable[[], float]
+    waited: Callable[[float], None] = lambda _: None
+    _added_s: dict[K, float] = field(default_factory=dict)
+    _begun_s: dict[K, float] = field(default_factory=dict)
     _ready: asyncio.Queue[K] = field(default_factory=asyncio.Queue)
     _waiting: set[K] = field(default_factory=set)
     _busy: set[K] = field(default_factory=set)
@@ -48,6 +52,7 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
+            self._added_s[key] = self.clock()
             self._ready.put_nowait(key)
 
     def add_after(self, key: K, delay_s: float) -> None:
@@ -64,6 +69,10 @@ class WorkQueue(Generic[K]):
         """Return how many keys wait to be worked on now."""
         return len(self._waiting)
 
+    def longest_s(self) -> float:
+        """Return for how long the longest work under way has been so; 0 without any."""
+        return max((self.clock() - begun_s for begun_s in self._begun_s.values()), default=0.0)
+
     async def work(self, handle: Callable[[K], Awaitable[float | None]]) -> None:
         """Work on keys until cancelled; run several of these for several at a time.
 
@@ -76,6 +85,8 @@ class WorkQueue(Generic[K]):
             if self._closed:
                 return
             self._waiting.discard(key)
+            self._begun_s[key] = self.clock()
+            self.waited(self._begun_s[key] - self._added_s.pop(key, self._begun_s[key]))
             self._busy.add(key)
             self._idle.clear()
             try:
@@ -85,6 +96,7 @@ class WorkQueue(Generic[K]):
                 delay_s = self._backoff_s(key, error)
             finally:
                 self._busy.discard(key)
+                self._begun_s.pop(key, None)
                 if not self._busy:
                     self._idle.set()
             if key in self._again:

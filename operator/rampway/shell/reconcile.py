@@ -7,7 +7,7 @@ import structlog
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelRollout, Unparseable, parse_deployment, parse_rollout
-from rampway.core.actions import Emit, WriteRollout, WriteStatus
+from rampway.core.actions import Emit, SetWeights, WriteRollout, WriteStatus
 from rampway.core.decide import decide
 from rampway.core.observation import Observation
 from rampway.core.passes import Decision
@@ -16,6 +16,7 @@ from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 from rampway.metrics.direct import Target
+from rampway.shell import telemetry
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
 from rampway.shell.gather import Gatherer
@@ -140,22 +141,29 @@ class Reconciler:
             self.fence.drop(obs.deployment)
             raise
         after = _rewritten(obs, memory, written)
+        if obs.look and any(isinstance(action, SetWeights) for action in decision.actions):
+            telemetry.DECISION.observe(max(0.0, self.clock() - obs.look.at_s))
         if all(isinstance(action, QUIET) for action in decision.actions):
             memory.seen = replace(after, now_s=read_s)
 
     def _memory(self, key: Key, uid: str) -> Memory:
         known = self._memories.get(key)
         if known is None or known[0] != uid:
+            self._forget(key)
             known = self._memories[key] = (uid, Memory())
         return known[1]
 
     def _forget(self, key: Key) -> None:
-        self._memories.pop(key, None)
+        known = self._memories.pop(key, None)
+        telemetry.rollout(known[1].phase if known else "", "")
         self.looks.want(key, None)
 
     def _remember(self, key: Key, memory: Memory, obs: Observation, decision: Decision) -> None:
         memory.rollout, memory.evidence = decision.active, decision.evidence
         active = next((r for r in obs.rollouts if r.name == decision.active), None)
+        phase = (active.status.phase or RolloutPhase.STARTING) if active else ""
+        telemetry.rollout(memory.phase, phase)
+        memory.phase = phase
         self.looks.want(key, _interest(obs, active, decision) if active else None)
 
 

@@ -7,12 +7,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from rampway.kube.errors import KubeError
 
 RECONCILES = Counter("rampway_reconciles_total", "Passes over ModelDeployments.", ["result"])
 DURATION = Histogram("rampway_reconcile_duration_seconds", "Duration of a pass.")
+QUEUE_WAIT = Histogram(
+    "rampway_queue_wait_seconds", "From a key's coming into the queue to the begin of its pass."
+)
+DECISION = Histogram(
+    "rampway_decision_seconds",
+    "From the newest evidence that a decision could rest on to a change of weight.",
+)
+API_CALLS = Counter(
+    "rampway_api_requests_total",
+    "Calls to the API server, by what came of them: a status, or no answer.",
+    ["verb", "kind", "code"],
+)
+API_DURATION = Histogram(
+    "rampway_api_request_duration_seconds", "Duration of calls to the API server.", ["verb"]
+)
+QUERIES = Counter("rampway_metrics_queries_total", "Queries to Prometheus.", ["result"])
+QUERY_DURATION = Histogram("rampway_metrics_query_duration_seconds", "Duration of the queries.")
+QUERY_BYTES = Counter("rampway_metrics_answer_bytes_total", "Bytes of Prometheus's answers.")
+POD_READS = Counter("rampway_pod_reads_total", "Direct looks at pods.", ["result"])
+LEADER = Gauge("rampway_leader", "1 in the process that leads, 0 in the others.")
+TERM = Gauge("rampway_leader_term", "Term of the process that leads, 0 before its first.")
+ROLLOUTS = Gauge("rampway_rollouts", "Rollouts that have not ended, by phase.", ["phase"])
+QUEUE_DEPTH = Gauge("rampway_queue_depth", "Keys that wait for their pass.")
 
 log = structlog.get_logger("rampway.reconcile")
 
@@ -54,3 +77,31 @@ def reconcile(key: tuple[str, str]) -> Iterator[None]:
         raise
     RECONCILES.labels("ok").inc()
     DURATION.observe(time.monotonic() - began_s)
+
+
+def api_call(verb: str, kind: str, code: str, duration_s: float) -> None:
+    """Count a call to the API server; its words for `code` are a status, timeout or no answer."""
+    API_CALLS.labels(verb, kind, code).inc()
+    API_DURATION.labels(verb).observe(duration_s)
+
+
+def query(result: str, duration_s: float, size: int) -> None:
+    """Count a query to Prometheus; `result` is a status, timeout or no answer."""
+    QUERIES.labels(result).inc()
+    QUERY_DURATION.observe(duration_s)
+    QUERY_BYTES.inc(size)
+
+
+def pod_read(result: str) -> None:
+    """Count a direct look at one pod."""
+    POD_READS.labels(result).inc()
+
+
+def rollout(before: str, after: str) -> None:
+    """Note that a rollout went from a phase to another; empty: there was, or is, none."""
+    if before == after:
+        return
+    if before:
+        ROLLOUTS.labels(before).dec()
+    if after:
+        ROLLOUTS.labels(after).inc()

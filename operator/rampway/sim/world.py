@@ -46,7 +46,7 @@ class World:
 
     Attributes:
         look_interval_s: Seconds between two looks at the metrics.
-        direct_look: Whether pods are read directly at each step of time; most tests scrape as often.
+        direct_look: Whether pods are read directly; most tests scrape every second anyway.
         watch_lag_s: So late the operator hears of changes.
         seed: Of all dice.
         restart_s: So long a killed operator stays away.

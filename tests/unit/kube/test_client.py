@@ -373,3 +373,31 @@ async def test_what_is_sent(server: Server, api: KubeClient) -> None:
     assert json.loads(server.bodies[3])["preconditions"] == {"uid": "u1"}
     assert json.loads(server.bodies[3])["propagationPolicy"] == "Background"
     assert all(one.headers["User-Agent"].startswith("rampway/") for one in server.requests)
+
+
+async def test_every_call_is_told(server: Server, config: Path, tmp_path: Path) -> None:
+    """Verb, kind, status and seconds of each call are told, those without an answer too."""
+    heard = list[tuple[str, str, str]]()
+    took_s = list[float]()
+
+    def told(verb: str, kind: str, code: str, duration_s: float) -> None:
+        heard.append((verb, kind, code))
+        took_s.append(duration_s)
+
+    client = await connect(str(config), deadline_s=2, told=told)
+    server.says(200, metadata={})
+    await get(client)
+    server.says(409, reason="Conflict")
+    with pytest.raises(Conflict):
+        await client.patch(POD, "ml", "one", {})
+    await client.close()
+    dead = await connect(str(write_config(tmp_path, 1, {})), deadline_s=2, told=told)
+    with pytest.raises(Transient):
+        await get(dead)
+    await dead.close()
+    assert heard == [
+        ("get", "ConfigMap", "200"),
+        ("patch", "Pod", "409"),
+        ("get", "ConfigMap", "no answer"),
+    ]
+    assert all(0 <= seconds < 2 for seconds in took_s)

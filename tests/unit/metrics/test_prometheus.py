@@ -366,3 +366,29 @@ async def test_samples_outside_the_window_are_left_out(
     server.answers(success("matrix", both))
     found = await source.scrapes([KEY], NOW_S - 60, NOW_S)
     assert [s.at_s for s in found] == times[1:3]
+
+
+async def test_every_query_is_told(server: Server) -> None:
+    """Status, seconds and bytes of each query are told; of one without an answer the reason."""
+    heard = list[tuple[str, int]]()
+
+    def told(result: str, duration_s: float, size: int) -> None:
+        assert 0 <= duration_s < 2
+        heard.append((result, size))
+
+    found = PrometheusSource(server.url, deadline_s=0.3, told=told)
+    server.answers(success("scalar", [1, "5"]))
+    await found.query("x", 1.0)
+    server.answers("oops", 503)
+    await found.query("x", 1.0)
+
+    async def silent(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(5)
+        return web.Response()
+
+    server.respond = silent
+    await found.query("x", 1.0)
+    await found.close()
+    assert [result for result, _ in heard] == ["200", "503", "timeout"]
+    assert heard[0][1] > 0
+    assert heard[2][1] == 0
