@@ -24,8 +24,8 @@ check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
 	@$(call step,import-linter,$(BIN)/lint-imports > build/imports.log || { cat build/imports.log; false; },imports go down only: docs/architecture.md)
 	@$(call step,generated files,$(CRDS) --check && $(BIN)/python -m tools.behaviour --check,run 'make crds' and commit what it writes)
 
-unit: venv cluster-up ## Unit and contract tests with branch coverage (contract: a real Prometheus)
-	@$(call step,unit and contract tests,$(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=term,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
+unit: venv cluster-up ## Unit and contract tests with branch coverage (contract: real API server and Prometheus)
+	@$(call step,unit and contract tests,eval "$$($(CLUSTER_TOOL) env)" && $(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=term,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
 simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')

@@ -1,6 +1,6 @@
-"""The contract of an API server (B29, B30): making, reading, deleting; in memory here.
+"""The contract of an API server (B29, B30): making, reading, deleting.
 
-The same cases run on a real server in tests/cluster.
+Each case runs on the server in memory and on the real one (see conftest.py).
 
 Every case gets a namespace of its own. On a real server controllers are at work: no case leaves
 finalizers or running pods behind, and Deployments have no replicas.
@@ -10,16 +10,17 @@ import asyncio
 from datetime import datetime
 
 import pytest
-from contract.kube_place import Place, place_in_memory
+from contract.kube_place import Place
 
+from rampway.kube.client import connect
 from rampway.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from rampway.kube.kinds import CONFIG_MAP, EVENT, LEASE, NODE, POD, SERVICE, Kind
 
 ABSENT = Kind("nowhere.rampway.dev", "v1", "nothings", "Nothing")
 
 
-class ObjectContract:
-    """Creating, reading and deleting; a subclass gives the fixture `place`."""
+class TestObjects:
+    """Creating, reading and deleting."""
 
     async def test_create_returns_what_get_returns(self, place: Place) -> None:
         """B29: what create answers is what is stored, with the system's fields and its type."""
@@ -304,14 +305,12 @@ class ObjectContract:
             await place.api.get(CONFIG_MAP, place.namespace, "../secrets/one")
 
 
+async def test_the_real_server_says_its_version() -> None:
+    """The client reads the version that `rampway version` shows."""
+    api = await connect()
+    assert (await api.server_version()).startswith("v1.")
+    await api.close()
+
+
 def _batches(names: list[str], size: int = 40) -> list[list[str]]:
     return [names[start : start + size] for start in range(0, len(names), size)]
-
-
-class TestInMemory(ObjectContract):
-    """B29, B30: the API server of the simulation keeps the contract."""
-
-    @pytest.fixture
-    async def place(self) -> Place:
-        """Give an empty server in memory."""
-        return await place_in_memory()

@@ -1,6 +1,6 @@
-"""The contract of an API server (B29, B30): patching; in memory here.
+"""The contract of an API server (B29, B30): patching.
 
-The same cases run on a real server in tests/cluster.
+Each case runs on the server in memory and on the real one (see conftest.py).
 
 Every case gets a namespace of its own. On a real server controllers are at work: no case leaves
 finalizers or running pods behind, and Deployments have no replicas.
@@ -9,7 +9,7 @@ finalizers or running pods behind, and Deployments have no replicas.
 import asyncio
 
 import pytest
-from contract.kube_place import Place, place_in_memory
+from contract.kube_place import Place
 
 from rampway.kube.base import Obj
 from rampway.kube.errors import Conflict, Invalid, NotFound
@@ -18,8 +18,8 @@ from rampway.kube.kinds import CONFIG_MAP, DEPLOYMENT, Kind
 ABSENT = Kind("nowhere.rampway.dev", "v1", "nothings", "Nothing")
 
 
-class PatchContract:
-    """Patching, the status, and what a generation counts; a subclass gives the fixture `place`."""
+class TestPatches:
+    """Patching, the status, and what a generation counts."""
 
     async def test_merge_patch(self, place: Place) -> None:
         """A dict is a merge patch: null takes away, the rest is set, what it leaves out stays."""
@@ -209,12 +209,3 @@ class PatchContract:
         change = {"spec": {"selector": {"matchLabels": {"app": "other"}}}}
         with pytest.raises(Invalid, match=r"patch Deployment .*/serve: 422: .*spec\.selector"):
             await place.patch_deployment(change)
-
-
-class TestInMemory(PatchContract):
-    """B29, B30: the API server of the simulation keeps the contract."""
-
-    @pytest.fixture
-    async def place(self) -> Place:
-        """Give an empty server in memory."""
-        return await place_in_memory()
