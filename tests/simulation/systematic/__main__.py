@@ -30,6 +30,7 @@ from simulation.systematic.run import Case, Point, Run
 
 LEAST = 10_000
 SHOWN = 20
+PROGRESS_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,10 @@ def simulate(options: argparse.Namespace) -> list[dict[str, Any]]:
         ]
         for job in jobs:
             job.start()
-        for job in jobs:
-            job.join()
+        while alive := [job for job in jobs if job.is_alive()]:
+            alive[0].join(PROGRESS_S)
+            told = sum(file.read_bytes().count(b"\n") for file in files if file.exists())
+            print(f"{told} rollouts", file=sys.stderr, flush=True)
         lines = [line for file in files for line in file.read_text().splitlines()]
     stories = {}
     for line in lines:
