@@ -24,6 +24,7 @@ WORK = ROOT / "build" / "cluster-tests"
 GATEWAY = "eg"
 POLL_S = 0.3
 COMMAND_S = 90.0
+REPLICAS = 2
 LINES, LINE_LENGTH = 30, 500
 OPERATOR = ("deployment/rampway-operator", "-n", SYSTEM)
 
@@ -136,6 +137,11 @@ class Bench:
     holdout: Path
 
     @property
+    def replicas(self) -> int:
+        """How many operators there are as a rule: one leads, the other is warm."""
+        return REPLICAS
+
+    @property
     def store(self) -> str:
         """Address of the model store."""
         return f"http://model-store.{self.home}.svc"
@@ -167,34 +173,61 @@ class Bench:
             f"no pod of {name} left", self.operator_log,
         )  # fmt: skip
 
-    def operator_pod(self) -> Obj:
-        """Return the operator's pod."""
+    def operator_pods(self) -> list[Obj]:
+        """Return the operator's pods that are not on their way out."""
         pods = self.kube.items("pods", SYSTEM, "app.kubernetes.io/name=rampway-operator")
-        return next(p for p in pods if "deletionTimestamp" not in p["metadata"])
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
-    def kill_operator(self) -> None:
-        """End the operator without a word: SIGKILL where its process can be reached from here."""
-        pod = self.operator_pod()
+    def lease(self) -> Obj:
+        """Return the spec of the Lease by which one of them leads (B31)."""
+        found: Obj = self.kube.json("get", "lease", "rampway-operator", "-n", SYSTEM)["spec"]
+        return found
+
+    def leader(self) -> Obj | None:
+        """Return the pod that the Lease names, None if it names none that is there."""
+        holder = str(self.lease().get("holderIdentity") or "").rpartition("-")[0]
+        pods = self.operator_pods()
+        return next((pod for pod in pods if pod["metadata"]["name"] == holder), None)
+
+    def await_leader(self, other_than: str = "", within_s: float = 60.0) -> Obj:
+        """Wait until a pod leads, another one than that of this name; return it."""
+
+        def seen() -> Obj | None:
+            pod = self.leader()
+            return pod if pod and pod["metadata"]["name"] != other_than else None
+
+        found: Obj = until(seen, f"a leader other than {other_than!r}", self.operator_log, within_s)
+        return found
+
+    def signal_operator(self, pod: Obj, number: int) -> bool:
+        """Send a signal to all processes of an operator's container; whether they were found."""
         container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
         mine = [
             int(at.parent.name) for at in Path("/proc").glob("[0-9]*/cgroup") if _in(at, container)
         ]
-        if not mine:  # a cluster elsewhere
-            self.replace_operator()
-            return
         for pid in mine:
             with suppress(ProcessLookupError):
-                os.kill(pid, SIGKILL)
+                os.kill(pid, number)
+        return bool(mine)
 
-    def replace_operator(self) -> None:
-        """Delete the operator's pod without grace; its Deployment makes another."""
-        name = self.operator_pod()["metadata"]["name"]
+    def kill_operator(self) -> Obj:
+        """End the leader without a word: SIGKILL where its process can be reached from here."""
+        pod = self.await_leader()
+        if not self.signal_operator(pod, SIGKILL):  # a cluster elsewhere
+            self.replace_operator(pod)
+        return pod
+
+    def replace_operator(self, pod: Obj | None = None) -> None:
+        """Delete a pod of the operator, the leader's, without grace; another one is made."""
+        name = (pod or self.await_leader())["metadata"]["name"]
         self.kube("delete", "pod", name, "-n", SYSTEM, "--grace-period=0", "--force")
 
     def operator_log(self, about: str = "") -> str:
-        """Return the operator's last lines about a namespace, or of all."""
+        """Return the operators' last lines about a namespace, or of all."""
+        label = "app.kubernetes.io/name=rampway-operator"
+        words = ("logs", "-n", SYSTEM, "-l", label, "--prefix", "--tail=1000")
         try:
-            said = self.kube("logs", *OPERATOR, "--tail=1000").splitlines()
+            said = self.kube(*words).splitlines()
         except CommandFailed as failure:
             return f"operator: {failure}"
         mine = [line[:LINE_LENGTH] for line in said if about in line]

@@ -20,8 +20,9 @@ Calling = Callable[..., AbstractContextManager[Caller]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark of the tests that need a cluster."""
+    """Register the marks of the tests that need a cluster."""
     config.addinivalue_line("markers", "cluster: needs a Kubernetes cluster")
+    config.addinivalue_line("markers", "faults: takes longer; run by `make test-faults`")
 
 
 @pytest.hookimpl(wrapper=True)

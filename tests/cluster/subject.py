@@ -7,8 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from cluster.bench import GATEWAY, Bench, Obj, until
+from cluster.recorder import Change
 
-from rampway.api.labels import DEPLOYMENT, REVISION
+from rampway.api.labels import DEPLOYMENT, REVISION, TERM
 
 QUICK: Mapping[str, Any] = {
     "steps": [{"name": "half", "weight": "50%", "hold": "2s"}],
@@ -266,3 +267,9 @@ def ready(pod: Mapping[str, Any]) -> bool:
     """Whether a pod is ready."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def terms(changes: Iterable[Change]) -> list[int]:
+    """Return the leaders' terms that an object was stamped with, version by version (B31)."""
+    notes = [change.object["metadata"].get("annotations") or {} for change in changes]
+    return turns(int(note.get(TERM, 0)) for note in notes)

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 import pytest
+from cluster.bench import REPLICAS
 from cluster.caller import settle
 from cluster.conftest import Calling
 from cluster.recorder import Recorder
@@ -96,7 +97,7 @@ def test_b29_operator_killed_as_the_candidate_turns_bad(
     with calling() as caller:
         subject.apply("v3", policy)
         subject.until(caller.failed, "a first bad answer")
-        subject.bench.replace_operator()
+        subject.bench.kill_operator()
         status = subject.rolled_back()
         after_s = settle()
         settle()
@@ -122,6 +123,6 @@ def test_b34_deleted_without_an_operator(subject: Subject) -> None:
             lambda: not kube.items(OURS, space, subject.label()), "everything of it is gone", 60
         )
     finally:
-        subject.bench.scale("rampway-operator", 1)
+        subject.bench.scale("rampway-operator", REPLICAS)
     left = {one["metadata"]["name"] for one in kube.items(OURS, space)}
     assert left <= {"kube-root-ca.crt"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cluster.bench import Bench, Obj
+from cluster.bench import REPLICAS, Bench, Obj
 from cluster.caller import calling, settle
 from cluster.conftest import Calling
 from cluster.load import Answer
@@ -183,7 +183,7 @@ def test_b1_verdict_outlives_the_status(refusal: Refusal) -> None:
     refusal.subject.bench.scale("rampway-operator", 0)
     _wipe(refusal.subject, "modeldeployment", refusal.subject.name)
     _wipe(refusal.subject, "modelrollout", refusal.rollout["metadata"]["name"])
-    refusal.subject.bench.scale("rampway-operator", 1)
+    refusal.subject.bench.scale("rampway-operator", REPLICAS)
     again = refusal.subject.rolled_back()
     assert again["candidate"]["revision"] == refusal.bad
     assert again["stable"]["revision"] == refusal.first
