@@ -1,63 +1,169 @@
-"""Write docs/reference/behaviour.md: which test proves which promise of behaviour."""
+"""Write docs/reference/behaviour.md: each promise, its tests, where they run, what they noticed."""
 
 import ast
 import re
 import sys
+import textwrap
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal
 
-ROOT = Path(__file__).resolve().parent.parent
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from tools.breaks.data import ROOT, Break, Caught, caught_by, load, number, problems, read_record
+
 PAGE = ROOT / "docs/reference/behaviour.md"
-LAST = 40
-NOT_YET = "not promised yet"
-HEAD = """# Promises and their tests
+PROMISES = ROOT / "docs/reference/promises.yaml"
+PLACES = ("unit", "simulation", "contract", "cluster")
+HEAD = """# What Rampway promises, and what shows it
 
-Each promise has a number (B1 to B40), and a test of one carries it in its name. This page is
-written by `python3 -m tools.behaviour` from the tests themselves: a promise without a test is none.
-Tests under tests/simulation drive the real operator against a simulated cluster; those under
-tests/cluster run on a real one.
+Written by `python3 -m tools.behaviour` from [promises.yaml](promises.yaml), from the tests, and
+from [breaks.json](breaks.json). A test of a promise carries its number in its name.
 
-| promise | test | what it shows |
-|---|---|---|
+*unit* tests run a part alone; *simulation* runs the real operator in a simulated cluster;
+*contract* runs one suite on the real thing and on its double; *cluster* runs on a real cluster. A
+promise is **kept** if its source was broken on purpose (tests/breaks) and a test noticed, each
+time: `python -m tools.breaks` tries all of it again.
+
 """
+KEPT = "## Kept\n\n"
+UNPROVEN = "\n## Built, and not shown to be kept\n\nA break went unnoticed, or none was tried.\n\n"
+PLANNED = "\n## Planned\n\nNot built yet, so promised to nobody.\n\n"
 
 
-def found() -> dict[int, list[tuple[str, str, str]]]:
-    """Return (file, test, sentence) of every test of a promise, by its number."""
-    promises: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            numbers = re.match(r"test((?:_b\d+)+)", node.name)
-            for number in re.findall(r"\d+", numbers[1]) if numbers else []:
-                sentence = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-                where = str(path.relative_to(ROOT / "tests"))
-                promises[int(number)].append((where, node.name, sentence))
-    return promises
+class Promise(BaseModel):
+    """One promise.
+
+    Attributes:
+        says: What is promised, as far as it is built.
+        missing: What belongs to it and is not built yet.
+        status: `planned` where nothing of it is built.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^B[0-9]{1,2}$")]
+    says: Annotated[str, Field(min_length=20)]
+    missing: str = ""
+    status: Literal["built", "planned"] = "built"
 
 
-def page() -> str:
+class Found(BaseModel):
+    """A test of a promise."""
+
+    place: str
+    file: str
+    name: str
+    sentence: str
+
+
+def promises() -> tuple[Promise, ...]:
+    """Return all promises, in order of their numbers.
+
+    Raises:
+        ValueError: one is missing, or there twice.
+    """
+    entries = [Promise.model_validate(entry) for entry in yaml.safe_load(PROMISES.read_text())]
+    ids = [number(promise.id) for promise in entries]
+    if ids != list(range(1, len(ids) + 1)):
+        raise ValueError(f"{PROMISES.name}: expected B1 to B{len(ids)}, each once and in order")
+    return tuple(entries)
+
+
+def tests() -> dict[int, list[Found]]:
+    """Return the tests of every promise, by its number, in order of the places they run in."""
+    found: dict[int, list[Found]] = defaultdict(list)
+    for place in PLACES:
+        for path in sorted((ROOT / "tests" / place).rglob("test_*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    file = str(path.relative_to(ROOT / "tests" / place))
+                    one = Found(place=place, file=file, name=node.name, sentence=_sentence(node))
+                    for promised in numbers_of(node.name):
+                        found[promised].append(one)
+    return found
+
+
+def numbers_of(name: str) -> list[int]:
+    """Return the numbers of the promises that a test's name says it is of."""
+    begin = re.match(r"test((?:_b\d+)+)_", name)
+    return [int(text) for text in re.findall(r"\d+", begin[1])] if begin else []
+
+
+def _sentence(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    words = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+    plain = re.sub(r"^B\d+(, B\d+)*: ", "", words).replace("|", "/")
+    return plain[:1].upper() + plain[1:]
+
+
+def kept(promise: Promise, breaks: Sequence[Break], record: Caught) -> bool:
+    """Whether a promise is built, and each break of it, of which there is one, was noticed."""
+    return promise.status == "built" and bool(breaks) and all(caught_by(b, record) for b in breaks)
+
+
+def page(
+    known: Iterable[Promise],
+    found: Mapping[int, Sequence[Found]],
+    breaks: Sequence[Break],
+    record: Caught,
+) -> str:
     """Return the page."""
-    promises = found()
-    lines = []
-    for number in range(1, LAST + 1):
-        for where, name, sentence in promises.get(number, []):
-            lines.append(f"| B{number} | {where}: `{name}` | {sentence.replace('|', '/')} |")
-        if number not in promises:
-            lines.append(f"| B{number} | - | {NOT_YET} |")
-    return HEAD + "\n".join(lines) + "\n"
+    sections: dict[str, list[str]] = {"kept": [], "unproven": [], "planned": []}
+    for promise in known:
+        mine = [one for one in breaks if one.promise == promise.id]
+        told = _section(promise, found.get(number(promise.id), ()), mine, record)
+        if promise.status == "planned":
+            sections["planned"].append(told)
+        else:
+            sections["kept" if kept(promise, mine, record) else "unproven"].append(told)
+    parts = ((KEPT, "kept"), (UNPROVEN, "unproven"), (PLANNED, "planned"))
+    return HEAD + "".join(
+        head + "\n".join(sections[name]) for head, name in parts if sections[name]
+    )
+
+
+def _section(
+    promise: Promise, found: Sequence[Found], breaks: Sequence[Break], record: Caught
+) -> str:
+    lines = [f"### {promise.id}", "", textwrap.fill(promise.says, 100)]
+    if promise.missing:
+        lines += ["", f"Not built yet: {promise.missing}."]
+    if found:
+        lines += ["", "| runs in | test | what it shows |", "|---|---|---|"]
+        lines += [f"| {t.place} | {t.file}: `{t.name}` | {t.sentence} |" for t in found]
+    if breaks:
+        lines += ["", "| broken on purpose, so that | noticed by |", "|---|---|"]
+        lines += [f"| {b.why} | {_noticed(caught_by(b, record))} |" for b in breaks]
+    return "\n".join(lines) + "\n"
+
+
+def _noticed(node: str) -> str:
+    if not node:
+        return "nobody yet"
+    path, _, name = node.removeprefix("tests/").partition("::")
+    return f"{path}: `{name.split('[', 1)[0]}`"
 
 
 def main() -> int:
-    """Write the page; with --check only compare."""
-    if "--check" in sys.argv[1:]:
-        if PAGE.read_text() == page():
-            return 0
-        print(f"{PAGE.relative_to(ROOT)} is not what the tests say: run python3 -m tools.behaviour")
-        return 1
-    PAGE.write_text(page())
-    return 0
+    """Write the page; with --check only compare, and see that every break can still be tried."""
+    breaks = load()
+    record = read_record()
+    text = page(promises(), tests(), breaks, record)
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(text)
+        return 0
+    wrong = problems(breaks)
+    wrong += [
+        f"{one.id}: not tried as it is now, or not noticed: python -m tools.breaks --only {one.id}"
+        for one in breaks
+        if not caught_by(one, record)
+    ]
+    if PAGE.read_text() != text:
+        page_name = PAGE.relative_to(ROOT)
+        wrong.append(f"{page_name} is not what the tests say: run python3 -m tools.behaviour")
+    print("\n".join(wrong), end="\n" if wrong else "")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
