@@ -64,11 +64,12 @@ class Course:
 
     @property
     def may_raise(self) -> bool:
-        """Whether traffic may be given: never before the first look at the evidence.
+        """Whether traffic may be given: never before the first look that Prometheus answered.
 
         After a restart the evidence may already say that the candidate does harm.
         """
-        return not self.policy.checks or self.obs.look is not None
+        look = self.obs.look
+        return not self.policy.checks or (look is not None and look.heard)
 
     def raised(self, weight_pct: int) -> int:
         """Return the weight as far as it may rise to it now.

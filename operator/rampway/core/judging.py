@@ -1,5 +1,7 @@
 """The checks of a rollout: evidence so far and a new look come in, answers come out (B17-B21)."""
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +22,10 @@ BOTH_SIDES_S = 60.0
 """What only one revision counted waits this long for the other's scrape."""
 LEAST_RATE_PER_S = 0.01
 """Slower traffic than this is called none: a time told from it would be a joke."""
+ABSENCE_S = 10.0
+"""What is longer than this between two looks is an absence."""
+PIECE_S = 1.0
+"""What was scraped in an absence is taken in as looks of this length."""
 SETTLE_S = 1.0
 """A weight reaches the last proxy this long after the gateway accepted it."""
 
@@ -39,12 +45,44 @@ def judge(
     after = before
     if look.at_s > before.seen_s:
         if look.scrapes or not look.problem:
-            after = _take_in(policy, before, look, contest)
+            after = _take_in_all(policy, before, look, contest)
         after = replace(after, breaches=thresholds.breaches(policy.checks, after.breaches, look))
     if contest.traffic_since_s is None:
         text = "waits for the candidate's first requests"
         return Judged(after, _all(policy.checks, CheckState.WAITING, text))
     return Judged(after, _answers(policy, after, look, contest, now_s))
+
+
+def _take_in_all(
+    policy: Policy, state: EvidenceState, look: "Look", contest: Contest
+) -> EvidenceState:
+    waiting: tuple[Scrape, ...] = ()
+    for piece in _pieces(state.seen_s, look):
+        scrapes = (*waiting, *piece.scrapes)
+        after = _take_in(policy, state, replace(piece, scrapes=scrapes), contest)
+        waiting = scrapes if after.seen_s == state.seen_s else ()  # unread until both counted
+        state = after
+    return state
+
+
+def _pieces(seen_s: float, look: "Look") -> list["Look"]:
+    """Split what one look brings after an absence into looks of the usual length (B32).
+
+    One look gains at most so much, however long it was away: what would have been called while
+    the operator was there is called as soon when it is back.
+    """
+    if not seen_s or look.at_s - seen_s <= ABSENCE_S:
+        return [look]
+    number = math.ceil((look.at_s - seen_s) / PIECE_S)
+    ends = [*(seen_s + PIECE_S * n for n in range(1, number)), look.at_s]
+    pieces: list[list[Scrape]] = [[] for _ in ends]
+    for scrape in look.scrapes:
+        pieces[min(bisect_left(ends, scrape.at_s), number - 1)].append(scrape)
+    return [
+        replace(look, at_s=at_s, scrapes=tuple(found))
+        for at_s, found in zip(ends, pieces, strict=True)
+        if found or at_s == look.at_s
+    ]
 
 
 def _all(checks: Sequence[Check], state: CheckState, text: str) -> tuple[CheckResult, ...]:
@@ -115,11 +153,14 @@ def _split(
     belongs to two weights, so that first one is left out too (statistics: a weight change inside
     an interval while the shared rate surges).
     """
-    spanning = {pod for pod, at_s in ledger.last_scrapes().items() if at_s < cutoff_s}
+    known_s = ledger.last_scrapes()
+    spanning = {pod for pod, at_s in known_s.items() if at_s < cutoff_s}
     stale: list[Scrape] = []
     counted: list[Scrape] = []
     for scrape in sorted(scrapes, key=lambda s: s.at_s):
         pod = (scrape.namespace, scrape.pod)
+        if scrape.at_s <= known_s.get(pod, 0.0):
+            continue  # read again: it says nothing new, and spans nothing
         if scrape.at_s < cutoff_s:
             stale.append(scrape)
             spanning.add(pod)
@@ -135,6 +176,7 @@ def _answers(
     policy: Policy, state: EvidenceState, look: "Look", contest: Contest, now_s: float
 ) -> tuple[CheckResult, ...]:
     blind = look.problem or _blind(state, contest, now_s)
+    unrecorded = _unrecorded(state, contest)
     culprits = paired.culprits(policy, state.paired)
     found: list[CheckResult] = []
     for check in policy.checks:
@@ -142,7 +184,8 @@ def _answers(
             breach_s = state.breaches.get(check.name)
             found.append(_threshold(check, look, breach_s, now_s))
         else:
-            found.append(_paired(policy, check, state, blind, harmful=check.name in culprits))
+            harmful = check.name in culprits
+            found.append(_paired(policy, check, state, blind, unrecorded, harmful=harmful))
     return tuple(found)
 
 
@@ -152,7 +195,13 @@ def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float)
 
 
 def _paired(
-    policy: Policy, check: Check, state: EvidenceState, blind: str, *, harmful: bool
+    policy: Policy,
+    check: Check,
+    state: EvidenceState,
+    blind: str,
+    unrecorded: str,
+    *,
+    harmful: bool,
 ) -> CheckResult:
     mine = state.paired.get(check.name)
     at_once = check.error_rate is not None
@@ -161,6 +210,8 @@ def _paired(
         return CheckResult(check.name, CheckState.FAIL, text, at_once=at_once)
     if blind:
         return CheckResult(check.name, CheckState.UNKNOWN, blind)
+    if unrecorded:
+        return CheckResult(check.name, CheckState.WAITING, unrecorded)
     if mine is None or not mine.processes:
         text = "waits until stable has answered 100 requests"
         return CheckResult(check.name, CheckState.WAITING, text)
@@ -178,6 +229,19 @@ def _paired(
         if state.rate_per_s >= LEAST_RATE_PER_S:
             more += f", {brief(missing / state.rate_per_s)} at the present rate"
     return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
+
+
+def _unrecorded(state: EvidenceState, contest: Contest) -> str:
+    """Return whom Prometheus has not scraped since the weight is in force, empty if both are.
+
+    What only the pods say themselves lets nothing pass (B17).
+    """
+    if contest.weight_since_s is None:
+        return ""
+    for role, revision in (("candidate", contest.candidate), ("stable", contest.stable)):
+        if state.last_scrape_s.get(revision, 0.0) < contest.weight_since_s:
+            return f"waits for Prometheus's first scrape of the {role} under this weight"
+    return ""
 
 
 def _blind(state: EvidenceState, contest: Contest, now_s: float) -> str:

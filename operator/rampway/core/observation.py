@@ -139,12 +139,14 @@ class Look:
         scrapes: All scrapes since the look before; after a direct look also those of the pods.
         problem: Why Prometheus could not be read, else empty.
         answers: Answers to the queries of threshold checks, by check.
+        heard: Whether Prometheus has answered at all since the operator began to look.
     """
 
     at_s: float
     scrapes: tuple[Scrape, ...] = ()
     problem: str = ""
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    heard: bool = True
 
 
 CHECKPOINTS_PER_S = 10.0

@@ -145,6 +145,9 @@ def _promoting(course: Course) -> Outcome:
     kept = Outcome(course.status, course.raised(carried), replicas=course.replicas)
     if course.paused:
         return say(kept, Reason.PAUSED, "paused before promotion (spec.paused)")
+    if course.judged.unknown:
+        text = f"holding without evidence: {course.judged.unknown}"
+        return say(kept, Reason.EVIDENCE_UNKNOWN, text)
     if course.weight_pct < ALL_PCT and not course.may_raise:
         return kept
     return _to_all(course, Outcome(course.status, target, replicas=course.replicas))

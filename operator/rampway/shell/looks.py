@@ -147,7 +147,9 @@ class Looks:
             if not interest.same_questions(self._interests.get(key)):
                 continue  # its rollout ended while we looked, or another one began
             mine = tuple(s for s in scrapes if _is_of(s, interest))
-            self._latest[key] = Look(until_s, mine, problem, answers)
+            before = self._latest.get(key)
+            heard = not problem or (before is not None and before.heard)
+            self._latest[key] = Look(until_s, mine, problem, answers, heard)
             self.notify(key)
 
     async def _answers(self, interest: Interest, limit: asyncio.Semaphore) -> dict[str, Answer]:

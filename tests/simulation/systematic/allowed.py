@@ -33,7 +33,7 @@ def check_end(run: Run, end: str) -> None:
         return
     refused, promoted = chances(run)
     if target != "v2":
-        require(stable == target, f"{end}: the spec names {target}")
+        require(stable == target or gives_way(run), f"{end}: the spec names {target}")
         require(phase != "Promoted" or promoted, f"{end}: promoted, and bad from early on")
         return
     allowed = {"Promoted v2"} if promoted else set()
@@ -54,13 +54,19 @@ def chances(run: Run) -> tuple[bool, bool]:
     refused, promoted = run.case.bad, not run.case.bad
     for _, event in run.history:
         stage = run.late[event.name]
-        if stage == "committed" and (event.effect is Effect.HARMS or event.name in UNREADY):
-            refused = True  # it gives way to its predecessor until the Service points to it
-        elif event.effect is Effect.HARMS:
+        if event.effect is Effect.HARMS and stage != "committed":
             refused, promoted = True, promoted and stage not in EARLY
         elif event.effect is Effect.STOPS and stage not in {"committed", "over"}:
             refused, promoted = True, promoted and stage != "none"
-    return refused, promoted
+    return refused or gives_way(run), promoted
+
+
+def gives_way(run: Run) -> bool:
+    """Whether a new stable was struck before the Service pointed to it: its predecessor serves."""
+    return any(
+        "committed" in str(point) and (event.effect is Effect.HARMS or event.name in UNREADY)
+        for point, event in run.history
+    )
 
 
 def harmless(run: Run) -> bool:

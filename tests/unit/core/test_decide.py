@@ -361,10 +361,15 @@ def test_b25_a_new_stable_that_fails_gives_way_to_its_predecessor() -> None:
 def test_a_commit_marks_the_candidate_as_stable() -> None:
     """The annotation comes after the status, and the next pass at once."""
     all_up = (stable(), revision(V2, 4))
-    found = decide(rolling(stepping(1, phase="Promoting"), revisions=all_up, route=route(100)))
+    status = stepping(1, phase="Promoting")
+    unchecked = (rollout(status=status, checks=[]),)
+    scene: dict[str, Any] = {"revisions": all_up, "route": route(100)}
+    found = decide(rolling(status, rollouts=unchecked, **scene))
     marks = [a for a in found.actions if isinstance(a, Annotate)]
     assert [sorted(a.annotations) for a in marks] == [[labels.PROMOTED_AT, labels.VERDICT]]
     assert found.requeue_after_s == 0
+    blind = decide(rolling(status, **scene))  # B17: no scrape of either
+    assert not [a for a in blind.actions if isinstance(a, Annotate)]
 
 
 def test_the_candidate_gets_its_service_and_size() -> None:
