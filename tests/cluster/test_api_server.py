@@ -64,10 +64,8 @@ def _once(subject: Subject, recorded: Recorder) -> None:
     assert numbers == sorted(numbers), f"terms of the route's writes: {numbers}"
 
 
-@pytest.mark.parametrize(
-    "name", ["429", pytest.param("500", marks=pytest.mark.faults),
-             pytest.param("hang", marks=pytest.mark.faults)],
-)  # fmt: skip
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["429", "500", "hang"])
 def test_b30_good_candidate_while_calls_fail(
     name: str, between: Between, subject: Subject, calling: Calling, recorded: Recorder
 ) -> None:

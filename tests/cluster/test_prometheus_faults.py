@@ -20,7 +20,6 @@ FAULTS: Mapping[str, Mapping[str, Any]] = {
     "500": {"fault": "status", "status": 500},
     "truncated": {"fault": "truncated"},
     "partial": {"fault": "partial"},
-    "several": {"fault": "several"},
 }
 GOOD = evidence(step(50, "6s"))
 

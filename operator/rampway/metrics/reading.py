@@ -91,15 +91,21 @@ def assemble(series: Sequence[Series], profile: Profile) -> list[Scrape]:
 
     Requests and events thus always come from the same scrape. One without a start time is left
     out: it could not be told whether its counters went on or began again.
+
+    Raises:
+        ValueError: a counter is not a number (B17).
     """
     starts: dict[tuple[frozenset[tuple[str, str]], float], float] = {}
     found: dict[tuple[frozenset[tuple[str, str]], float, str], _Counts] = {}
     for labels, samples in series:
         target = frozenset(item for item in labels.items() if item[0] not in profile.labels)
         for at_s, value in samples:
+            started = labels["__name__"] == profile.started
             if not math.isfinite(value):
-                continue
-            if labels["__name__"] == profile.started:
+                if started:
+                    continue
+                raise ValueError(f"{_labels(labels)} is {value:g} at {at_s:.3f}, not a number")
+            if started:
                 starts[target, at_s] = value
             elif "revision" in labels:
                 counts = found.setdefault((target, at_s, labels["revision"]), _Counts())

@@ -392,3 +392,15 @@ async def test_every_query_is_told(server: Server) -> None:
     assert [result for result, _ in heard] == ["200", "503", "timeout"]
     assert heard[0][1] > 0
     assert heard[2][1] == 0
+
+
+async def test_b17_a_counter_that_is_no_number_is_no_answer(
+    server: Server, source: PrometheusSource
+) -> None:
+    """B17: NaN among the counters is told, and never passes for a quiet pod."""
+    name = {"__name__": "rampway_requests_total", "revision": "digits-1", "outcome": "ok"}
+    where = {"namespace": "ml", "pod": "digits-1-a"}
+    values = [[NOW_S - 10, "NaN"]]
+    server.answers(success("matrix", [{"metric": name | where, "values": values}]))
+    with pytest.raises(MetricsUnavailable, match=r"is nan at .*, not a number"):
+        await source.scrapes([RevisionKey("ml", "digits-1")], NOW_S - 20, NOW_S)
