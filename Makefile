@@ -13,7 +13,7 @@ CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: venv cluster-up images ## Roll out a good model and roll back two bad ones, on a real cluster (6 min once it is up)
+demo: venv cluster-up images ## Roll out a good model and roll back two bad ones, on a real cluster (4 min once it is up)
 	@$(BIN)/python -m demo.run
 
 test: check unit simulation cluster-test ## Everything: gates, unit, contract and simulation tests, and the cluster's

@@ -282,6 +282,6 @@ class ModelDeploymentStatus(StatusModel):
     step: Token = ""
     """The step, counted from 1, of how many: 2/4."""
     weight_pct: int = 0
-    """Percent of the requests that the candidate gets now, as the gateway confirmed it."""
+    """Percent of the requests that the candidate is given now, as it was last decided."""
     conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=listed(16, "type"))] = ()
     """Wait for these: `kubectl wait --for=condition=Promoted modeldeployment/NAME`."""

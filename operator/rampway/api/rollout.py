@@ -111,7 +111,7 @@ class ModelRolloutStatus(StatusModel):
     step: StepStatus = Field(default_factory=StepStatus)
     """Where it is."""
     weight_pct: int = 0
-    """Percent of the requests that the candidate gets now, as the gateway confirmed it."""
+    """Percent of the requests that the candidate is given now, as it was last decided."""
     traffic_since: Timestamp = ""
     """When the candidate got its first share of the requests."""
     unready_since: Timestamp = ""
