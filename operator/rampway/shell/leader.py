@@ -2,7 +2,8 @@
 
 Whoever holds the Lease renews it every second. Another takes it when it has seen it unchanged for
 its whole duration by a clock of its own, so that no two clocks have to agree. The number of
-changes of hands is the leader's term.
+changes of hands is the leader's term. A Lease that is made anew, after an uninstall, begins with
+the time, so that its terms are later than all that are stamped on objects already.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ DURATION_S = 10.0
 DEADLINE_S = 7.0
 """A leader that could not renew for so long stops acting: well before anybody can take over."""
 RETRY_S = 1.0
+EPOCH_S = 1_577_836_800
+"""2020-01-01: seconds since then number the first term of a Lease, within the field's 32 bits."""
 
 log = structlog.get_logger("rampway.leader")
 
@@ -114,19 +117,20 @@ class Elector:
 
     async def _make(self) -> bool:
         now = to_wire(self.wall())
+        term = max(1, int(self.wall()) - EPOCH_S)
         spec = {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": int(DURATION_S),
             "acquireTime": now,
             "renewTime": now,
-            "leaseTransitions": 1,
+            "leaseTransitions": term,
         }
         meta = {"name": self.name, "namespace": self.namespace}
         try:
             await self.api.create(LEASE, {"metadata": meta, "spec": spec})
         except AlreadyExists:
             return False
-        self.term = 1
+        self.term = term
         return True
 
     async def _renew(self) -> bool:

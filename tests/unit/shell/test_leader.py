@@ -8,7 +8,7 @@ import pytest
 
 from rampway.kube.errors import Conflict, KubeError, Transient
 from rampway.kube.kinds import LEASE
-from rampway.shell.leader import DEADLINE_S, DURATION_S, RETRY_S, Elector
+from rampway.shell.leader import DEADLINE_S, DURATION_S, EPOCH_S, RETRY_S, Elector
 from rampway.sim.apiserver import MemoryApi, Store
 
 SPACE, NAME = "rampway-system", "rampway-operator"
@@ -27,7 +27,7 @@ class Stage:
         """Return an elector with a connection of its own."""
         return Elector(
             MemoryApi(self.store), SPACE, NAME, identity, pod,
-            lambda: self.now_s, lambda: 1e9 + self.now_s, self.sleep,
+            lambda: self.now_s, lambda: EPOCH_S - 999 + self.now_s, self.sleep,
         )  # fmt: skip
 
     async def sleep(self, seconds: float) -> None:
@@ -62,6 +62,16 @@ async def test_b31_the_first_leads_at_once() -> None:
     assert one.leads()
     assert stage.holder == "a"
     assert stage.now_s == 1000.0
+
+
+async def test_b31_a_new_lease_begins_with_a_later_term() -> None:
+    """B31, B35: after an uninstall objects bear terms of the old Lease; the new one's are later."""
+    stage = Stage()
+    await stage.elector("a").campaign()
+    last = await stage.elector("b").campaign()
+    stage.store.delete(LEASE, SPACE, NAME)
+    stage.now_s += 60
+    assert await stage.elector("c").campaign() > last
 
 
 async def test_b31_another_waits_its_duration_by_its_own_clock() -> None:
