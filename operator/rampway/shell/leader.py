@@ -2,8 +2,8 @@
 
 Whoever holds the Lease renews it every second. Another takes it when it has seen it unchanged for
 its whole duration by a clock of its own, so that no two clocks have to agree. The number of
-changes of hands is the leader's term. A Lease that is made anew, after an uninstall, begins with
-the time, so that its terms are later than all that are stamped on objects already.
+changes of hands is the leader's term. It is never earlier than the time in seconds: a Lease made
+anew, after an uninstall, has terms later than all that are stamped on objects already.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ DEADLINE_S = 7.0
 """A leader that could not renew for so long stops acting: well before anybody can take over."""
 RETRY_S = 1.0
 EPOCH_S = 1_577_836_800
-"""2020-01-01: seconds since then number the first term of a Lease, within the field's 32 bits."""
+"""2020-01-01: seconds since then are the least number of a term, within the field's 32 bits."""
 
 log = structlog.get_logger("rampway.leader")
 
@@ -108,7 +108,7 @@ class Elector:
         former_self = bool(self.pod) and found[0].startswith(self.pod)
         if found[0] and not former_self and not expired:
             return False
-        term = found[2] + 1
+        term = max(found[2] + 1, self._by_time())
         now = to_wire(self.wall())
         spec = {"holderIdentity": self.identity, "acquireTime": now, "leaseTransitions": term}
         await self._write(lease, spec)
@@ -117,7 +117,7 @@ class Elector:
 
     async def _make(self) -> bool:
         now = to_wire(self.wall())
-        term = max(1, int(self.wall()) - EPOCH_S)
+        term = max(1, self._by_time())
         spec = {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": int(DURATION_S),
@@ -132,6 +132,9 @@ class Elector:
             return False
         self.term = term
         return True
+
+    def _by_time(self) -> int:
+        return int(self.wall()) - EPOCH_S
 
     async def _renew(self) -> bool:
         lease = await self.api.get(LEASE, self.namespace, self.name)
