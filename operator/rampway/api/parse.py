@@ -57,13 +57,19 @@ class ModelRollout(Metadata):
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
 
-def parse_deployment(obj: Mapping[str, Any]) -> ModelDeployment:
+def parse_deployment(
+    obj: Mapping[str, Any], known: ModelDeployment | None = None
+) -> ModelDeployment:
     """Parse a ModelDeployment; raise Unparseable with the fields named.
+
+    Where `known` is this very version of it, there is nothing to parse.
 
     A status that cannot be read counts as lost, not as a mistake: it is rebuilt from the
     objects at every pass (B1), and refusing it would keep the operator from repairing it.
     """
     metadata = _metadata(obj)
+    if known and _same(known, metadata):
+        return known
     if not re.fullmatch(NAME_PATTERN, metadata["name"]):
         raise Unparseable(f"metadata.name: expected {NAME_EXPECTED}; seen: {metadata['name']!r}")
     try:
@@ -78,18 +84,28 @@ def parse_deployment(obj: Mapping[str, Any]) -> ModelDeployment:
     )
 
 
-def parse_rollout(obj: Mapping[str, Any]) -> ModelRollout:
+def parse_rollout(obj: Mapping[str, Any], known: ModelRollout | None = None) -> ModelRollout:
     """Parse a ModelRollout; raise Unparseable with the fields named.
+
+    Where `known` is this very version of it, there is nothing to parse.
 
     Its status holds evidence and decisions that exist nowhere else, so one that cannot be read
     is refused rather than forgotten.
     """
+    metadata = _metadata(obj)
+    if known and _same(known, metadata):
+        return known
     return ModelRollout(
-        **_metadata(obj),
+        **metadata,
         spec=_validated(ModelRolloutSpec, obj, "spec"),
         status=_validated(ModelRolloutStatus, obj, "status"),
         raw=obj,
     )
+
+
+def _same(known: Metadata, metadata: Mapping[str, Any]) -> bool:
+    version = known.uid, known.resource_version
+    return all(version) and version == (metadata["uid"], metadata["resource_version"])
 
 
 def _metadata(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -192,7 +192,8 @@ def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     interval_s = course.obs.defaults.checkpoint_interval_s
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
         return []
-    wrote = WriteRollout(course.rollout.name, status)
+    evidence = to_text(judged.state) if judged.state else ""
+    wrote = WriteRollout(course.rollout.name, status.model_copy(update={"evidence": evidence}))
     if status.phase not in _FAILED or status.reason in UNWANTED:
         return [wrote]
     found = Verdict(Reason(status.reason), course.rollout.name, status.message)
@@ -205,8 +206,7 @@ def _checks(judged: Judged, now_s: float) -> dict[str, object]:
     found = tuple(
         CheckStatus(name=r.name, state=r.state.value, message=r.message) for r in judged.results
     )
-    evidence = to_text(judged.state) if judged.state else ""
-    return {"checks": found, "checked_at": to_wire(now_s), "evidence": evidence}
+    return {"checks": found, "checked_at": to_wire(now_s)}
 
 
 def _news(course: Course, outcome: Outcome) -> list[Action]:

@@ -32,21 +32,16 @@ def status_is_news(old: ModelDeploymentStatus, new: ModelDeploymentStatus) -> bo
     return _outline(old) != _outline(new)
 
 
-def _essence(status: ModelRolloutStatus) -> dict[str, object]:
-    seen = status.model_dump(exclude={"evidence", "checked_at", "checks", "message"})
-    seen["states"] = [(check.name, check.state) for check in status.checks]
-    if status.reason not in _COUNTING:
-        seen["message"] = status.message
-    return seen
+def _essence(status: ModelRolloutStatus) -> tuple[object, ...]:
+    counting = status.reason in _COUNTING
+    bare = {"evidence": "", "checked_at": "", "checks": ()} | ({"message": ""} if counting else {})
+    states = tuple((check.name, check.state) for check in status.checks)
+    return status.model_copy(update=bare), states
 
 
-def _outline(status: ModelDeploymentStatus) -> dict[str, object]:
-    seen = status.model_dump(exclude={"conditions"})
-    seen["conditions"] = [
-        c.model_dump(exclude={"last_transition_time", "message"}) for c in status.conditions
-    ]
-    if status.reason in _COUNTING:
-        del seen["message"]
-    else:
-        seen["messages"] = [c.message for c in status.conditions]
-    return seen
+def _outline(status: ModelDeploymentStatus) -> tuple[object, ...]:
+    counting = status.reason in _COUNTING
+    bare = {"conditions": ()} | ({"message": ""} if counting else {})
+    told = {"last_transition_time": ""} | ({"message": ""} if counting else {})
+    conditions = tuple(c.model_copy(update=told) for c in status.conditions)
+    return status.model_copy(update=bare), conditions

@@ -1,6 +1,6 @@
 """Carry out actions in their order; what is done already is done (B29)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rampway.api import labels
@@ -48,7 +48,7 @@ class Executor:
 
     async def execute(
         self, actions: tuple[Action, ...], obs: Observation, memory: Memory
-    ) -> list[Obj]:
+    ) -> list[ModelDeployment | ModelRollout]:
         """Carry out the actions; the first that fails ends the pass, and the next pass goes on.
 
         Returns:
@@ -57,7 +57,7 @@ class Executor:
         Raises:
             KubeError: of the action that failed.
         """
-        written: list[Obj] = []
+        written = list[ModelDeployment | ModelRollout]()
         for action in actions:
             self.fence.check()
             if isinstance(action, WriteRollout | WriteStatus):
@@ -110,12 +110,18 @@ class Executor:
         except NotFound:
             await self.api.create(SERVICE, self.fence.stamped(wanted))
 
-    async def _record(self, action: WriteRollout | WriteStatus, obs: Observation) -> list[Obj]:
+    async def _record(
+        self, action: WriteRollout | WriteStatus, obs: Observation
+    ) -> list[ModelDeployment | ModelRollout]:
         """Write a status over the very version that was read: a stale decision is refused."""
         if isinstance(action, WriteStatus):
-            return [await self._write_status(MODEL_DEPLOYMENT, obs.deployment, _dump(action))]
+            raw = await self._write_status(MODEL_DEPLOYMENT, obs.deployment, _dump(action))
+            return [replace(obs.deployment, **_now(raw), status=action.status)]
         read = next((r for r in obs.rollouts if r.name == action.name), None)
-        return [await self._write_status(MODEL_ROLLOUT, read, _dump(action))] if read else []
+        if read is None:
+            return []
+        raw = await self._write_status(MODEL_ROLLOUT, read, _dump(action))
+        return [replace(read, **_now(raw), status=action.status)]
 
     async def _write_status(
         self, kind: Kind, read: ModelDeployment | ModelRollout, status: dict[str, Any]
@@ -139,6 +145,10 @@ class Executor:
             await self.api.delete(kind, namespace, name, uid=uid or meta["uid"], version=version)
         except NotFound:
             return
+
+
+def _now(raw: Obj) -> dict[str, Any]:
+    return {"resource_version": raw["metadata"]["resourceVersion"], "raw": raw}
 
 
 def _dump(action: WriteRollout | WriteStatus) -> dict[str, Any]:

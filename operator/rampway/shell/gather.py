@@ -84,7 +84,9 @@ class Gatherer:
         for obj in (*deployments, *services, *rollouts):
             self.fence.check(obj)
         route = await self.router.observe(deployment)
-        attempts = tuple(sorted(map(_understood, rollouts), key=lambda r: r.spec.attempt))
+        known = {r.uid: r for r in memory.last.rollouts} if memory.last else {}
+        attempts = [_understood(o, known.get(o["metadata"]["uid"])) for o in rollouts]
+        attempts.sort(key=lambda r: r.spec.attempt)
         return Observation(
             now_s=now_s,
             deployment=deployment,
@@ -96,7 +98,7 @@ class Gatherer:
                     for found in [await self._revision(deployment, d, pods, services, pins)]
                 ]
             ),
-            rollouts=attempts,
+            rollouts=tuple(attempts),
             route=route,
             service=reading.stable_service(services, slices, deployment.name),
             look=look,
@@ -149,17 +151,17 @@ class Gatherer:
         return conflicting(mine, [o for o in others if o is not None])
 
 
-def _understood(obj: Obj) -> ModelRollout:
+def _understood(obj: Obj, known: ModelRollout | None) -> ModelRollout:
     """Return a rollout whose phase we know: on one of a newer operator nobody acts by guessing."""
-    found = parse_rollout(obj)
+    found = parse_rollout(obj, known)
     if found.status.phase and found.status.phase not in set(RolloutPhase):
-        known = ", ".join(RolloutPhase)
-        seen = f"expected one of {known}; seen: {found.status.phase!r}"
+        phases = ", ".join(RolloutPhase)
+        seen = f"expected one of {phases}; seen: {found.status.phase!r}"
         raise Unparseable(f"ModelRollout {found.name}: status.phase: {seen}")
     return found
 
 
-def _evidence(memory: Memory, rollouts: tuple[ModelRollout, ...]) -> EvidenceState | None:
+def _evidence(memory: Memory, rollouts: list[ModelRollout]) -> EvidenceState | None:
     """Return what is known of the active rollout: from memory, else its checkpoint (B32).
 
     Beginning anew would also begin the budget of false rollbacks anew (B19).

@@ -20,6 +20,7 @@ class Memory:
         refusals: The API server's words about pod templates, by revision hash.
         emitted: Keys of Events already recorded.
         seen: What was read last, with what was written since; None once something changed.
+        last: The same, changed or not: what is still the same version need not be parsed again.
         echoes: Versions that our own writes of statuses made, by kind and name.
     """
 
@@ -29,6 +30,7 @@ class Memory:
     refusals: dict[str, str] = field(default_factory=dict)
     emitted: set[str] = field(default_factory=set)
     seen: Observation | None = None
+    last: Observation | None = None
     echoes: dict[str, str] = field(default_factory=dict)
 
     def refusal_of(self, revision_hash: str) -> str:

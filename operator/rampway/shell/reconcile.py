@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from rampway.api.conditions import RolloutPhase
-from rampway.api.parse import ModelRollout, Unparseable, parse_deployment, parse_rollout
+from rampway.api.parse import ModelDeployment, ModelRollout, Unparseable, parse_deployment
 from rampway.core.actions import Emit, SetWeights, WriteRollout, WriteStatus
 from rampway.core.decide import decide
 from rampway.core.observation import Observation
 from rampway.core.passes import Decision
 from rampway.core.queries import fill
-from rampway.kube.base import KubeApi, Obj
+from rampway.kube.base import KubeApi
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 from rampway.metrics.direct import Target
@@ -111,7 +111,8 @@ class Reconciler:
         except NotFound:
             self._forget(key)
             return None
-        deployment = parse_deployment(raw)
+        last = self._memories[key][1].last if key in self._memories else None
+        deployment = parse_deployment(raw, last.deployment if last else None)
         memory = self._memory(key, deployment.uid)
         memory.seen = None
         look = self.looks.latest(key)
@@ -133,14 +134,14 @@ class Reconciler:
     ) -> None:
         """Do what was decided; what was read stays good if only statuses were written."""
         read_s = memory.seen.now_s if memory.seen else obs.now_s
-        memory.seen = None
+        memory.seen, memory.last = None, obs
         self._remember(key, memory, obs, decision)
         try:
             written = await self.executor.execute(decision.actions, obs, memory)
         except Conflict:
             self.fence.drop(obs.deployment)
             raise
-        after = _rewritten(obs, memory, written)
+        memory.last = after = _rewritten(obs, memory, written)
         if obs.look and any(isinstance(action, SetWeights) for action in decision.actions):
             telemetry.DECISION.observe(max(0.0, self.clock() - obs.look.at_s))
         if all(isinstance(action, QUIET) for action in decision.actions):
@@ -167,16 +168,16 @@ class Reconciler:
         self.looks.want(key, _interest(obs, active, decision) if active else None)
 
 
-def _rewritten(obs: Observation, memory: Memory, written: Sequence[Obj]) -> Observation:
+def _rewritten(
+    obs: Observation, memory: Memory, written: Sequence[ModelDeployment | ModelRollout]
+) -> Observation:
     """Return what was read with the statuses that were written since."""
     for obj in written:
-        meta = obj["metadata"]
-        memory.echoes[f"{obj['kind']}/{meta['name']}"] = meta["resourceVersion"]
-        if obj["kind"] == MODEL_DEPLOYMENT.kind:
-            obs = replace(obs, deployment=parse_deployment(obj))
+        memory.echoes[f"{type(obj).__name__}/{obj.name}"] = obj.resource_version
+        if isinstance(obj, ModelDeployment):
+            obs = replace(obs, deployment=obj)
         else:
-            new = parse_rollout(obj)
-            kept = tuple(new if r.name == new.name else r for r in obs.rollouts)
+            kept = tuple(obj if r.name == obj.name else r for r in obs.rollouts)
             obs = replace(obs, rollouts=kept)
     return obs
 
