@@ -2,6 +2,7 @@
 
 MAX_WORDS = 512
 """Characters of the server's own words that an error's message carries."""
+BUSY = 429
 SERVER_FAULT = 500
 """HTTP statuses from here on are the server's own trouble."""
 
@@ -38,12 +39,15 @@ class Transient(KubeError):  # noqa: N818 - as above
     """It may work soon (429, 5xx, time out, no connection, expired token or page): try again.
 
     `retry_after_s` is the server's wish in seconds, or None when it had none. A write may have
-    taken effect all the same.
+    taken effect all the same. `passing`: the very same call may work a moment later.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, *, passing: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.passing = passing and not retry_after_s
 
 
 def message_of(verb: str, target: str, status: int | str, words: str) -> str:
@@ -67,8 +71,8 @@ def error_for(
             return AlreadyExists(message) if reason == "AlreadyExists" else Conflict(message)
         case 403:
             return Forbidden(message)
-        case 401 | 408 | 410 | 429:  # 410: a list's next page expired
+        case 401 | 408 | 410:  # 410: a list's next page expired
             return Transient(message, retry_after_s)
-        case _ if status >= SERVER_FAULT:
-            return Transient(message, retry_after_s)
+        case _ if status == BUSY or status >= SERVER_FAULT:
+            return Transient(message, retry_after_s, passing=True)
     return Invalid(message)

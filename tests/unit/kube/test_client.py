@@ -167,6 +167,40 @@ async def test_trouble_of_the_server_is_transient(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_b30_a_read_survives_two_passing_faults(
+    server: Server, api: KubeClient, status: int
+) -> None:
+    """B30: a fault in ten does not fail a whole pass, whose ten reads would all be repeated."""
+    answers = [status, status, 200]
+
+    async def handler(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"metadata": {}}, status=answers.pop(0))
+
+    server.handler = handler
+    await get(api)
+    assert (len(server.requests), answers) == (3, [])
+
+
+@pytest.mark.parametrize(("status", "sent"), [(500, 3), (408, 1), (410, 1), (404, 1), (403, 1)])
+async def test_b30_what_does_not_pass_is_read_once(
+    server: Server, api: KubeClient, status: int, sent: int
+) -> None:
+    """B30: a server that keeps failing is asked three times, one that means it is asked once."""
+    server.says(status)
+    with pytest.raises(KubeError):
+        await get(api)
+    assert len(server.requests) == sent
+
+
+async def test_b30_a_write_is_never_sent_twice(server: Server, api: KubeClient) -> None:
+    """B30: what a write did before its answer was lost is found out by reading."""
+    server.says(503)
+    with pytest.raises(Transient):
+        await api.patch(CONFIG_MAP, "ml", "one", {"data": {}})
+    assert len(server.requests) == 1
+
+
 async def test_retry_after_in_the_body(server: Server, api: KubeClient) -> None:
     """The wish is read from the status object too; a date or nonsense is none."""
     server.says(429, {"Retry-After": "tomorrow"}, details={"retryAfterSeconds": 3})
@@ -398,6 +432,6 @@ async def test_every_call_is_told(server: Server, config: Path, tmp_path: Path) 
     assert heard == [
         ("get", "ConfigMap", "200"),
         ("patch", "Pod", "409"),
-        ("get", "ConfigMap", "no answer"),
+        *[("get", "ConfigMap", "no answer")] * 3,
     ]
     assert all(0 <= seconds < 2 for seconds in took_s)
