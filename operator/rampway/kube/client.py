@@ -32,6 +32,8 @@ RELOGIN_EVERY_S = 5.0
 
 READ_WAITS_S = (0.1, 0.4)
 """A read that met a passing fault is made again after so many seconds, before a whole pass is."""
+READ_SHARE = 0.3
+"""The first tries of a read may each take this share of the deadline; the last has the rest."""
 
 
 class KubeClient:
@@ -139,12 +141,14 @@ class KubeClient:
     async def _send(self, request: Request, until_s: float | None = None) -> Obj:
         """Return the answer's object; the deadline counts from now unless told otherwise.
 
-        A pass reads about ten objects: one fault in ten would fail two passes of three.
+        A pass reads about ten objects: one fault in ten would fail two passes of three, and one
+        answer in ten that never comes would take each pass's whole deadline.
         """
         until_s = until_s or self._until_s()
         for wait_s in READ_WAITS_S if request.method == "GET" else ():
+            soon_s = self._until_s() - self._deadline_s * (1 - READ_SHARE)
             try:
-                return await self._call(request, until_s)
+                return await self._call(request, min(soon_s, until_s))
             except Transient as error:
                 if not error.passing:
                     raise
@@ -174,7 +178,8 @@ class KubeClient:
                 return await self._authorised(request)
         except TimeoutError as err:
             words = f"no answer within {self._deadline_s:g} s"
-            raise Transient(message_of(request.verb, request.target, "timeout", words)) from err
+            message = message_of(request.verb, request.target, "timeout", words)
+            raise Transient(message, passing=True) from err
         except (aiohttp.ClientError, OSError, ConfigException) as err:
             words = f"{type(err).__name__}: {err}"
             message = message_of(request.verb, request.target, "no answer", words)

@@ -307,6 +307,24 @@ async def test_silence_ends_at_the_deadline(
     await api.close()
 
 
+async def test_b30_one_answer_that_never_comes_is_asked_for_again(
+    server: Server, config: Path
+) -> None:
+    """B30: a lost answer costs a read a third of its deadline, not all of it."""
+
+    async def handler(_request: web.Request) -> web.StreamResponse:
+        if len(server.requests) == 1:
+            await asyncio.sleep(30)
+        return web.json_response({"metadata": {}})
+
+    server.handler = handler
+    api = await connect(str(config), deadline_s=0.6)
+    async with asyncio.timeout(3):
+        await get(api)
+    assert len(server.requests) == 2
+    await api.close()
+
+
 async def test_the_deadline_of_a_list_is_for_all_pages(server: Server, config: Path) -> None:
     """B30: pages that each come in time do not make a list endless."""
 
