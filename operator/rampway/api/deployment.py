@@ -283,5 +283,7 @@ class ModelDeploymentStatus(StatusModel):
     """The step, counted from 1, of how many: 2/4."""
     weight_pct: int = 0
     """Percent of the requests that the candidate is given now, as it was last decided."""
+    address: Message = ""
+    """Gateways, hosts and path that it was given; nobody else gets them until it gives them up."""
     conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=listed(16, "type"))] = ()
     """Wait for these: `kubectl wait --for=condition=Promoted modeldeployment/NAME`."""

@@ -1,10 +1,14 @@
 """Who has a host and path at a Gateway: who serves there, else the older one (B15)."""
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rampway.api.conditions import ConditionType, Reason
 from rampway.api.parse import ModelDeployment
+
+LONGEST = 1000
+"""Characters of an address; of a longer one the rest becomes a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,7 @@ class Claim:
         parents: (namespace, name, section) of each Gateway; an empty section means all listeners.
         hosts: Host names; none means all.
         granted: Whether this very claim was granted, refused (False), or not judged yet (None).
+            An edit that leaves host and path alone leaves what was granted.
     """
 
     namespace: str
@@ -29,7 +34,7 @@ class Claim:
     def of(cls, deployment: ModelDeployment) -> "Claim":
         """Return the claim of a ModelDeployment."""
         route = deployment.spec.traffic.owned_route
-        return cls(
+        claim = cls(
             deployment.namespace,
             deployment.name,
             deployment.created_at,
@@ -39,11 +44,23 @@ class Claim:
             ),
             frozenset(route.hostnames),
             route.path_prefix,
-            _judged(deployment),
         )
+        return replace(claim, granted=_judged(deployment, claim))
+
+    @property
+    def address(self) -> str:
+        """Return it in words: gateways, hosts, path."""
+        gateways = (f"{space}/{name}" + f"#{at}" * bool(at) for space, name, at in self.parents)
+        hosts = ",".join(sorted(self.hosts)) or "*"
+        words = f"{','.join(sorted(gateways))} {hosts} {self.path_prefix}"
+        if len(words) <= LONGEST:
+            return words
+        return f"{words[:LONGEST]}… {hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
 
-def _judged(deployment: ModelDeployment) -> bool | None:
+def _judged(deployment: ModelDeployment, claim: Claim) -> bool | None:
+    if deployment.status.address == claim.address:
+        return True
     found = {c.type: c for c in deployment.status.conditions}.get(ConditionType.ACCEPTED)
     if found is None or found.observed_generation != deployment.generation:
         return None

@@ -6,6 +6,7 @@ from rampway.api.conditions import Condition, ConditionType, Phase, Reason, Roll
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
 from rampway.core import steps
+from rampway.core.conflicts import Claim
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
@@ -174,6 +175,7 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         rollout=standing.rollout,
         step=standing.step,
         weight_pct=standing.weight_pct,
+        address="" if standing.conflict else Claim.of(obs.deployment).address,
         conditions=_conditions(obs, standing),
     )
 

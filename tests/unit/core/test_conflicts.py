@@ -83,10 +83,14 @@ def test_b15_of_new_ones_exactly_one_has_it(made: list[tuple[int, str]]) -> None
     assert sum(not conflicting(claim, claims) for claim in claims) == 1
 
 
-def status(reason: str, accepted: str, generation: int = 3) -> dict[str, Any]:
+def status(reason: str, accepted: str, generation: int = 3, address: str = "") -> dict[str, Any]:
     """Return a status with this condition Accepted."""
     known = {"type": "Accepted", "status": accepted, "reason": reason}
-    return {"conditions": [known | {"observedGeneration": generation}]}
+    conditions = [known | {"observedGeneration": generation}]
+    return {"conditions": conditions} | ({"address": address} if address else {})
+
+
+HERE = "gw/in#s,ml/eg a.b /"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,8 @@ def status(reason: str, accepted: str, generation: int = 3) -> dict[str, Any]:
         (None, None),
         (status("Valid", "True"), True),
         (status("Valid", "True", 2), None),
+        (status("Valid", "True", 2, HERE), True),
+        (status("Valid", "True", 2, "ml/eg c.d /"), None),
         (status("BadQuery", "False"), True),
         (status("RouteConflict", "False"), False),
     ],
@@ -105,6 +111,16 @@ def test_b15_what_a_status_says_of_a_claim(found: dict[str, Any], granted: bool 
     one = deployment(status=found, traffic={"ownedRoute": route | {"hostnames": ["a.b"]}})
     claim = Claim.of(one)
     assert claim.granted is granted
+    assert claim.address == HERE
     assert claim.parents == {("ml", "eg", ""), ("gw", "in", "s")}
     assert claim.hosts == {"a.b"}
     assert claim.path_prefix == "/"
+
+
+def test_b15_a_long_address_is_told_from_another() -> None:
+    """B15: hundreds of hosts are cut to a bounded text that still names just these."""
+    many = [f"host-{number}.example" for number in range(300)]
+    one, two = (replace(OLD, hosts=frozenset(many[:count])) for count in (300, 299))
+    assert one.address != two.address
+    assert len(one.address) < 1100
+    assert replace(OLD, hosts=frozenset()).address == "ml/eg * /"
