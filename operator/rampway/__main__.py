@@ -16,10 +16,12 @@ import kopf
 import structlog
 
 from rampway import __version__, handlers
-from rampway.api.labels import SERVER_PORT
+from rampway.api import labels
 from rampway.core.observation import Defaults
 from rampway.kube.base import KubeApi
 from rampway.kube.client import connect
+from rampway.kube.kinds import MODEL_DEPLOYMENT
+from rampway.kube.together import Together
 from rampway.metrics.base import MetricSource
 from rampway.metrics.direct import HttpPodReader
 from rampway.metrics.prometheus import PrometheusSource
@@ -94,6 +96,11 @@ class Operator:
         if self.news(key, kind, name, version):
             self.add(key)
 
+    def found(self, key: Key, version: str) -> None:
+        """Have a ModelDeployment looked at that a list holds: its last event may be lost."""
+        self.news(key, MODEL_DEPLOYMENT.kind, key[1], version)
+        self.add(key)
+
     def fail(self, why: str) -> None:
         """End the process with an error: a restart beats going on like this."""
         self.failed = True
@@ -154,7 +161,7 @@ async def _lead(
     """Wait for the Lease, then work for as long as it is ours; ends only with the process."""
     term = await elector.campaign()
     fence = Fence(api, term, elector.leads)
-    reader = HttpPodReader(session, SERVER_PORT, time.time, told=telemetry.pod_read)
+    reader = HttpPodReader(session, labels.SERVER_PORT, time.time, told=telemetry.pod_read)
     looks = Looks(source, reader, time.time, operator.add)
     reconciler = _reconciler(api, session, looks, fence, operator.settings)
 
@@ -184,14 +191,14 @@ async def _lead(
 async def _take_over(operator: Operator, api: KubeApi) -> None:
     """List everything once more: what happened while nobody led was not put into the queue."""
     while True:
-        if await resync(api, operator.add):
+        if await resync(api, operator.found):
             return
         await asyncio.sleep(RETRY_S)
 
 
 async def _resync(operator: Operator, api: KubeApi) -> None:
     every_s = operator.settings.resync_interval_s
-    await keep_resyncing(api, operator.add, every_s, operator.listed)
+    await keep_resyncing(api, operator.found, every_s, operator.listed)
 
 
 def _reconciler(
@@ -202,7 +209,7 @@ def _reconciler(
     recorder = Recorder(api, time.time, _identity())
     return Reconciler(
         api,
-        Gatherer(api, router, defaults, DigestProbe(session), fence),
+        Gatherer(Together(api, labels.DEPLOYMENT), router, defaults, DigestProbe(session), fence),
         Executor(api, router, recorder, fence),
         looks,
         fence,

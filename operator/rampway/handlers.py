@@ -63,7 +63,10 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 Changed = Callable[[Key, str, str, str], None]
-"""Told of every change: key of the ModelDeployment; kind, name and version of the object."""
+"""Told of every change: key of the ModelDeployment; kind, name and version of the object.
+
+What is gone has no version.
+"""
 
 
 def registry(changed: Changed) -> kopf.OperatorRegistry:
@@ -73,8 +76,8 @@ def registry(changed: Changed) -> kopf.OperatorRegistry:
     kopf.on.login(retries=3, registry=handlers)(login)
 
     @kopf.on.event(**_selector(MODEL_DEPLOYMENT), registry=handlers)
-    def on_deployment(*, namespace: str | None, name: str, meta: kopf.Meta, **_: Any) -> None:
-        changed((namespace or "", name), MODEL_DEPLOYMENT.kind, name, _version(meta))
+    def on_deployment(*, namespace: str | None, name: str, event: kopf.RawEvent, **_: Any) -> None:
+        changed((namespace or "", name), MODEL_DEPLOYMENT.kind, name, _version(event))
 
     for kind in OWN_KINDS:
         tell = kopf.on.event(**_selector(kind), id=f"on-{kind.plural}", registry=handlers)
@@ -87,16 +90,22 @@ def _owned(kind: Kind, changed: Changed) -> Callable[..., None]:
     """Return the handler of a kind whose objects name their ModelDeployment."""
 
     def tell(
-        *, namespace: str | None, name: str, labels: Mapping[str, str], meta: kopf.Meta, **_: Any
+        *,
+        namespace: str | None,
+        name: str,
+        labels: Mapping[str, str],
+        event: kopf.RawEvent,
+        **_: Any,
     ) -> None:
         if OWNER in labels:
-            changed((namespace or "", labels[OWNER]), kind.kind, name, _version(meta))
+            changed((namespace or "", labels[OWNER]), kind.kind, name, _version(event))
 
     return tell
 
 
-def _version(meta: kopf.Meta) -> str:
-    return str(meta.get("resourceVersion", ""))
+def _version(event: kopf.RawEvent) -> str:
+    gone = event["type"] == "DELETED"
+    return "" if gone else str(event["object"]["metadata"].get("resourceVersion", ""))
 
 
 def settings() -> kopf.OperatorSettings:

@@ -132,7 +132,7 @@ class TestObjects:
         await place.put("two", app="digits", tier="b")
         await place.put("three", app="other", tier="a")
 
-        async def names(**labels: str) -> list[str]:
+        async def names(**labels: str | tuple[str, ...]) -> list[str]:
             found = await place.api.list(CONFIG_MAP, place.namespace, labels)
             assert {(one["apiVersion"], one["kind"]) for one in found} <= {("v1", "ConfigMap")}
             return [one["metadata"]["name"] for one in found]
@@ -140,6 +140,8 @@ class TestObjects:
         assert await names(app="digits") == ["one", "two"]
         assert await names(app="digits", tier="b") == ["two"]
         assert await names(app="nobody") == []
+        assert await names(app=("other", "digits"), tier="a") == ["one", "three"]
+        assert await names(app=("nobody",)) == []
         everything = await place.api.list(CONFIG_MAP, place.namespace)
         assert {"one", "two", "three"} <= {one["metadata"]["name"] for one in everything}
 

@@ -7,6 +7,8 @@ from rampway.kube.kinds import Kind
 
 Obj = dict[str, Any]
 """An object as the API server's JSON gives it."""
+Labels = Mapping[str, str | tuple[str, ...]]
+"""A value that an object's label must have, or several of which it must have one."""
 JsonPatch = list[dict[str, Any]]
 """RFC 6902 operations."""
 
@@ -16,23 +18,11 @@ PAGE = 500
 """Objects per page of a list."""
 
 
-class KubeApi(Protocol):
-    """The verbs the operator uses; each either does its work or raises a `KubeError`.
-
-    Every call ends within a total deadline (`DEADLINE_S` unless told otherwise) and may raise
-    `Transient`, `Forbidden` or `Invalid`. Nothing is retried but a 401, once, after a new login.
-    """
-
-    async def get(self, kind: Kind, namespace: str | None, name: str) -> Obj:
-        """Return one object.
-
-        Raises:
-            NotFound: there is none of that name.
-        """
-        ...
+class Lister(Protocol):
+    """What lists objects."""
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
     ) -> list[Obj]:
         """Return all objects with these labels, of all namespaces when none is given.
 
@@ -40,6 +30,23 @@ class KubeApi(Protocol):
 
         Raises:
             NotFound: the server does not serve this kind.
+        """
+        ...
+
+
+class KubeApi(Lister, Protocol):
+    """The verbs the operator uses; each either does its work or raises a `KubeError`.
+
+    Every call ends within a total deadline (`DEADLINE_S` unless told otherwise) and may raise
+    `Transient`, `Forbidden` or `Invalid`. A read may be sent again within it, a write is not,
+    except after a 401, once, with a new login.
+    """
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Obj:
+        """Return one object.
+
+        Raises:
+            NotFound: there is none of that name.
         """
         ...
 

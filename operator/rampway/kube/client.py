@@ -8,7 +8,7 @@ inside the commands that need a cluster.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -16,7 +16,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.config.config_exception import ConfigException
 
 from rampway import __version__
-from rampway.kube.base import DEADLINE_S, PAGE, JsonPatch, Obj
+from rampway.kube.base import DEADLINE_S, PAGE, JsonPatch, Labels, Obj
 from rampway.kube.errors import KubeError, Transient, message_of
 from rampway.kube.kinds import Kind
 from rampway.kube.login import Login, current_namespace
@@ -62,12 +62,12 @@ class KubeClient:
         return await self._send(Request("get", target, "GET", kind.path(namespace, name)))
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
     ) -> list[Obj]:
         """Return all objects with these labels."""
         query = {"limit": str(PAGE)}
         if labels:
-            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+            query["labelSelector"] = ",".join(map(_selector, labels.items()))
         target = describe(kind, namespace, "")
         until_s = self._until_s()
         found: list[Obj] = []
@@ -251,6 +251,11 @@ async def connect(
     """
     login = Login(kubeconfig, context)
     return KubeClient(login, _client(await login.configuration()), field_manager, deadline_s, told)
+
+
+def _selector(wanted: tuple[str, str | tuple[str, ...]]) -> str:
+    key, value = wanted
+    return f"{key}={value}" if isinstance(value, str) else f"{key} in ({','.join(value)})"
 
 
 def _client(configuration: Any) -> ApiClient:

@@ -22,7 +22,7 @@ from rampway.core.conflicts import Claim, conflicting
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Defaults, Look, Observation, Revision, has_ended
 from rampway.core.revision import revision_hash
-from rampway.kube.base import KubeApi, Obj
+from rampway.kube.base import Lister, Obj
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -46,10 +46,11 @@ class Gatherer:
     """Gathers observations.
 
     Attributes:
+        lister: What lists; it may join what passes at the same time ask for.
         probe_digest: How a pod is asked which bytes it loaded (B3).
     """
 
-    api: KubeApi
+    lister: Lister
     router: Router
     defaults: Defaults
     probe_digest: ProbeDigest
@@ -71,18 +72,20 @@ class Gatherer:
         ours = {labels.DEPLOYMENT: deployment.name}
         space = deployment.namespace
         objects = await asyncio.gather(
-            self.api.list(DEPLOYMENT, space, ours),
-            self.api.list(POD, space, ours),
-            self.api.list(SERVICE, space, ours),
-            self.api.list(ENDPOINT_SLICE, space, ours),
-            self.api.list(CONFIG_MAP, space, ours),
-            self.api.list(MODEL_ROLLOUT, space, ours),
+            self.lister.list(DEPLOYMENT, space, ours),
+            self.lister.list(POD, space, ours),
+            self.lister.list(SERVICE, space, ours),
+            self.lister.list(ENDPOINT_SLICE, space, ours),
+            self.lister.list(CONFIG_MAP, space, ours),
+            self.lister.list(MODEL_ROLLOUT, space, ours),
         )
         deployments, pods, services, slices, pins, rollouts = (
             [o for o in found if _is_ours(o, deployment)] for found in objects
         )
         for obj in (*deployments, *services, *rollouts):
             self.fence.check(obj)
+        memory.versions.clear()
+        memory.note((deployment.raw, *deployments, *pods, *services, *slices, *rollouts))
         route = await self.router.observe(deployment)
         known = {r.uid: r for r in memory.last.rollouts} if memory.last else {}
         attempts = [_understood(o, known.get(o["metadata"]["uid"])) for o in rollouts]
@@ -144,7 +147,7 @@ class Gatherer:
         )
         if settled and deployment.status.observed_generation == deployment.generation:
             return ""
-        others = [claim_of(obj) for obj in await self.api.list(MODEL_DEPLOYMENT)]
+        others = [claim_of(obj) for obj in await self.lister.list(MODEL_DEPLOYMENT)]
         mine = claim_of(deployment.raw)
         if mine is None:
             return ""

@@ -3,7 +3,9 @@
 Evidence is rebuilt from its checkpoint and the metrics, a refusal by asking again.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Observation
@@ -19,9 +21,11 @@ class Memory:
         evidence: Evidence of that rollout, newer than its checkpoint.
         refusals: The API server's words about pod templates, by revision hash.
         emitted: Keys of Events already recorded.
-        seen: What was read last, with what was written since; None once something changed.
-        last: The same, changed or not: what is still the same version need not be parsed again.
-        echoes: Versions that our own writes of statuses made, by kind and name.
+        seen: What was read last, with what was written since; None while it cannot be decided upon.
+        last: The same in any case: what is still the same version need not be parsed again.
+        versions: Of every object that was read or whose status we wrote, by kind and name: an
+            event that tells of just these is no news.
+        idle_until_s: Nothing is to be done before, unless something changes; 0 if there may be.
     """
 
     rollout: str = ""
@@ -31,8 +35,15 @@ class Memory:
     emitted: set[str] = field(default_factory=set)
     seen: Observation | None = None
     last: Observation | None = None
-    echoes: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    idle_until_s: float = 0.0
 
     def refusal_of(self, revision_hash: str) -> str:
         """Return why the API server refused this revision's template, empty if it did not."""
         return self.refusals.get(revision_hash, "")
+
+    def note(self, objects: Iterable[Mapping[str, Any]]) -> None:
+        """Note that these were read."""
+        for obj in objects:
+            meta = obj["metadata"]
+            self.versions[f"{obj['kind']}/{meta['name']}"] = meta["resourceVersion"]

@@ -28,9 +28,12 @@ QUIET = (WriteRollout, WriteStatus, Emit)
 """What changes nothing that is acted upon, and is bound to what was read."""
 UNDER_TRAFFIC = frozenset({RolloutPhase.STEPPING, RolloutPhase.PROMOTING})
 FRESH_S = 10.0
+"""What was read of a rollout under way stays good for so long, where no event says otherwise."""
+REST_S = 50.0
+"""The same of what is at rest: shorter than the time between two resyncs."""
 CALLS_A_PASS = 9
 READS_PER_S = 10.0
-""""Nothing new?" costs all active rollouts together so many calls a second."""
+""""Nothing new?" costs all ModelDeployments together so many calls a second."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class Reconciler:
     fence: Fence
     clock: Callable[[], float]
     _memories: dict[Key, tuple[str, Memory]] = field(default_factory=dict)
+    _changed: set[Key] = field(default_factory=set)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass; return after how many seconds to come again, None for on events only.
@@ -70,12 +74,9 @@ class Reconciler:
     def touch(self, key: Key, kind: str, name: str, version: str) -> bool:
         """Note that an object of a ModelDeployment changed; return whether that is news to us."""
         known = self._memories.get(key)
-        if known is None:
-            return True
-        memory = known[1]
-        if memory.echoes.get(f"{kind}/{name}") == version:
+        if known and known[1].versions.get(f"{kind}/{name}") == version:
             return False
-        memory.seen = None
+        self._changed.add(key)
         return True
 
     async def _glance(self, key: Key) -> Decision | None:
@@ -87,7 +88,11 @@ class Reconciler:
         """
         memory = self._memories.get(key, ("", Memory()))[1]
         now_s = self.clock()
-        if memory.seen is None or now_s - memory.seen.now_s >= self._fresh_s():
+        if key in self._changed:
+            return None
+        if now_s < memory.idle_until_s:
+            return Decision((), memory.idle_until_s - now_s)
+        if memory.seen is None or now_s - memory.seen.now_s >= self._fresh_s(FRESH_S):
             return None
         look = self.looks.latest(key)
         obs = replace(memory.seen, now_s=now_s, look=look, evidence=memory.evidence)
@@ -97,15 +102,16 @@ class Reconciler:
         await self._carry_out(key, memory, obs, decision)
         return decision
 
-    def _fresh_s(self) -> float:
+    def _fresh_s(self, least_s: float) -> float:
         """Return how long a read stays good where no event tells of a change: a lost one costs it.
 
-        All active rollouts together read in bounds.
+        All ModelDeployments together read in bounds.
         """
-        return max(FRESH_S, self.looks.rollouts * CALLS_A_PASS / READS_PER_S)
+        return max(least_s, len(self._memories) * CALLS_A_PASS / READS_PER_S)
 
     async def _pass(self, key: Key) -> float | None:
         namespace, name = key
+        self._changed.discard(key)  # what changes from here on may be too late for this pass
         try:
             raw = await self.api.get(MODEL_DEPLOYMENT, namespace, name)
         except NotFound:
@@ -114,7 +120,7 @@ class Reconciler:
         last = self._memories[key][1].last if key in self._memories else None
         deployment = parse_deployment(raw, last.deployment if last else None)
         memory = self._memory(key, deployment.uid)
-        memory.seen = None
+        memory.seen, memory.idle_until_s = None, 0.0
         look = self.looks.latest(key)
         obs = await self.gatherer.observe(
             deployment, memory, look, self.clock(), self.looks.rollouts
@@ -144,8 +150,18 @@ class Reconciler:
         memory.last = after = _rewritten(obs, memory, written)
         if obs.look and any(isinstance(action, SetWeights) for action in decision.actions):
             telemetry.DECISION.observe(max(0.0, self.clock() - obs.look.at_s))
-        if all(isinstance(action, QUIET) for action in decision.actions):
+        if not decision.active:
+            memory.last = None
+            if not decision.actions:
+                memory.idle_until_s = self._idle_until_s(decision)
+        elif all(isinstance(action, QUIET) for action in decision.actions):
             memory.seen = replace(after, now_s=read_s)
+
+    def _idle_until_s(self, decision: Decision) -> float:
+        """Return until when nothing is to be done for what is at rest."""
+        rest_s = self._fresh_s(REST_S)
+        due_s = decision.requeue_after_s
+        return self.clock() + (rest_s if due_s is None else min(rest_s, due_s))
 
     def _memory(self, key: Key, uid: str) -> Memory:
         known = self._memories.get(key)
@@ -173,7 +189,7 @@ def _rewritten(
 ) -> Observation:
     """Return what was read with the statuses that were written since."""
     for obj in written:
-        memory.echoes[f"{type(obj).__name__}/{obj.name}"] = obj.resource_version
+        memory.note((obj.raw,))
         if isinstance(obj, ModelDeployment):
             obs = replace(obs, deployment=obj)
         else:

@@ -14,19 +14,24 @@ log = structlog.get_logger("rampway.resync")
 RETRY_S = 2.0
 
 
-async def resync(api: KubeApi, enqueue: Callable[[Key], None]) -> bool:
-    """Put every ModelDeployment into the queue, the endangered ones first (B31).
+Found = Callable[[Key, str], None]
+"""Told of every ModelDeployment that is there: its key and its version."""
+
+
+async def resync(api: KubeApi, found: Found) -> bool:
+    """Tell of every ModelDeployment, the endangered ones first (B31).
 
     Returns:
         Whether they could be listed; if not, why is in the log.
     """
     try:
-        found = await api.list(MODEL_DEPLOYMENT)
+        listed = await api.list(MODEL_DEPLOYMENT)
     except KubeError as error:
         log.warning("resync failed, trying again", why=str(error), retry_s=RETRY_S)
         return False
-    for obj in sorted(found, key=_safety):
-        enqueue((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+    for obj in sorted(listed, key=_safety):
+        meta = obj["metadata"]
+        found((meta["namespace"], meta["name"]), meta["resourceVersion"])
     return True
 
 
@@ -40,13 +45,13 @@ def _safety(obj: Obj) -> int:
 
 async def keep_resyncing(
     api: KubeApi,
-    enqueue: Callable[[Key], None],
+    found: Found,
     interval_s: float,
     done: Callable[[], None],
 ) -> None:
     """Resync again and again until cancelled; `done` is called after each one that worked."""
     while True:
-        if not await resync(api, enqueue):
+        if not await resync(api, found):
             await asyncio.sleep(RETRY_S)
             continue
         done()

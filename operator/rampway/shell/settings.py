@@ -37,7 +37,7 @@ class Settings:
     checkpoint_interval_s: float = 30.0
     resync_interval_s: float = 60.0
     http_port: int = 8081
-    workers: int = 8
+    workers: int = 32
     namespace: str = "rampway-system"
     pod: str = ""
     log_level: str = "info"

@@ -13,7 +13,7 @@ from typing import Literal, cast
 import orjson
 
 from rampway.kube import kinds
-from rampway.kube.base import JsonPatch, Obj
+from rampway.kube.base import JsonPatch, Labels, Obj
 from rampway.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, message_of
 from rampway.kube.kinds import Kind
 from rampway.kube.objects import describe, has_test, named
@@ -25,6 +25,14 @@ from rampway.sim.api_rules import RULES, Check, Refused, Rules, check_metadata
 Clock = Callable[[], datetime]
 """The present instant, aware of its zone."""
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
+
+
+def _has(obj: Obj, wanted: Labels) -> bool:
+    have = obj["metadata"].get("labels") or {}
+    return all(
+        have.get(key) == value if isinstance(value, str) else have.get(key) in value
+        for key, value in wanted.items()
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -83,17 +91,15 @@ class Store:
         return self._copy(kind, (namespace or "", name))
 
     def list(
-        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
     ) -> list[Obj]:
         """Return copies of all objects with these labels, in order of namespace and name."""
         _require_path(kind, namespace)
-        wanted = (labels or {}).items()
         held = self._served("list", kind, describe(kind, namespace, ""))
         found = [
             key
             for key, obj in held.items()
-            if namespace in {None, key[0]}
-            and wanted <= (obj["metadata"].get("labels") or {}).items()
+            if namespace in {None, key[0]} and _has(obj, labels or {})
         ]
         return [self._copy(kind, key) for key in sorted(found)]
 

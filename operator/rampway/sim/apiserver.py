@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
-from rampway.kube.base import JsonPatch, Obj
+from rampway.kube.base import JsonPatch, Labels, Obj
 from rampway.kube.errors import KubeError
 from rampway.kube.kinds import Kind
 from rampway.sim.api_faults import Call, Fault, Faults, Killed, Predicate, When
@@ -73,7 +73,7 @@ class MemoryApi:
         return await self._do(call, lambda: self.store.get(kind, namespace, name))
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
     ) -> list[Obj]:
         """Return all objects with these labels."""
         call = Call("list", kind, namespace, "", body=dict(labels or {}))

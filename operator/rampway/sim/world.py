@@ -31,6 +31,15 @@ from rampway.sim.cluster_behaviour import Behaviour, Surroundings
 
 SPACE = "default"
 RESYNC_S = 60.0
+WATCHED = (
+    kinds.MODEL_DEPLOYMENT,
+    kinds.MODEL_ROLLOUT,
+    kinds.DEPLOYMENT,
+    kinds.POD,
+    kinds.SERVICE,
+    kinds.ENDPOINT_SLICE,
+    kinds.HTTP_ROUTE,
+)
 RETRY_S = 1.0
 PASSES = 60
 """A ModelDeployment that wants another pass at once more often than this is in a loop."""
@@ -117,8 +126,11 @@ class World:
         self._back_s = self.clock() + back_s
 
     def listen_again(self) -> None:
-        """Mend the watch: as after every gap in it, everything is listed."""
+        """Mend the watch: as after every gap in it, all that is there is told."""
         self.deaf, self._resynced_s = False, 0.0
+        for kind in WATCHED:
+            for obj in self.store.view(kind).values():
+                self._tell(kind, obj, obj["metadata"]["resourceVersion"])
 
     def wake(self, key: Key) -> None:
         """Have a ModelDeployment looked at now."""
@@ -150,8 +162,9 @@ class World:
         self._hear()
         if now_s - self._resynced_s >= RESYNC_S:
             self._resynced_s = now_s
-            for obj in self.store.list(kinds.MODEL_DEPLOYMENT):
-                self.wake((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+            for key, obj in self.store.view(kinds.MODEL_DEPLOYMENT).items():
+                self._tell(kinds.MODEL_DEPLOYMENT, obj, obj["metadata"]["resourceVersion"])
+                self.wake(key)
         if now_s - self._looked_s >= self.look_interval_s:
             self._looked_s = now_s
             await self.looks.look()
@@ -184,15 +197,21 @@ class World:
         changes = self.store.seen_since(self._heard, lag_s=self.watch_lag_s)
         self._heard += len(changes)
         for change in changes:
-            meta = change.obj["metadata"]
-            name = meta["name"]
-            if change.kind is not kinds.MODEL_DEPLOYMENT:
-                name = (meta.get("labels") or {}).get(labels.DEPLOYMENT, "")
-            if not name or change.kind is kinds.EVENT:
-                continue
-            key = (meta["namespace"], name)
-            if self.reconciler.touch(key, change.kind.kind, meta["name"], meta["resourceVersion"]):
-                self.wake(key)
+            gone = change.type == "DELETED"
+            version = "" if gone else change.obj["metadata"]["resourceVersion"]
+            self._tell(change.kind, change.obj, version)
+
+    def _tell(self, kind: kinds.Kind, obj: Obj, version: str) -> None:
+        """Tell of an object as the watch does; one that is gone has no version."""
+        if kind not in WATCHED:
+            return
+        meta = obj["metadata"]
+        name = meta["name"]
+        if kind is not kinds.MODEL_DEPLOYMENT:
+            name = (meta.get("labels") or {}).get(labels.DEPLOYMENT, "")
+        key = (meta["namespace"], name)
+        if name and self.reconciler.touch(key, kind.kind, meta["name"], version):
+            self.wake(key)
 
     # What people do.
 

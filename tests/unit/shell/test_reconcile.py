@@ -10,10 +10,10 @@ from rampway.api.deployment import ModelDeploymentStatus
 from rampway.core.deltas import start_ledger
 from rampway.core.judged import EvidenceState
 from rampway.kube.errors import Conflict, Ending
-from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT
+from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE
 from rampway.metrics.memory import MemorySource
-from rampway.shell.looks import Interest, Looks
-from rampway.shell.reconcile import FRESH_S, Reconciler
+from rampway.shell.looks import Looks
+from rampway.shell.reconcile import FRESH_S, REST_S, Reconciler
 
 KEY = (SPACE, NAME)
 HOVER = {"status": {"phase": "Hovering"}}
@@ -229,10 +229,70 @@ async def test_b31_a_status_is_written_over_what_was_read_only() -> None:
     assert memory.seen is None
 
 
-def test_many_rollouts_read_seldom() -> None:
-    """All active rollouts together ask "nothing new?" at most ten times a second."""
-    one = reconciler(Place())
-    assert one._fresh_s() == FRESH_S
-    for number in range(1000):
-        one.looks.want(("ml", str(number)), Interest("ml", (), None, {}))
-    assert one._fresh_s() == pytest.approx(900)
+async def test_what_is_read_already_is_no_news() -> None:
+    """An event of a version that a pass has read is no news; that something is gone always is."""
+    place = Place()
+    one = await settled(place)
+    for kind in (MODEL_DEPLOYMENT, DEPLOYMENT, SERVICE):
+        for obj in place.store.list(kind, SPACE):
+            meta = obj["metadata"]
+            assert not one.touch(KEY, kind.kind, meta["name"], meta["resourceVersion"])
+            assert one.touch(KEY, kind.kind, meta["name"], "")
+
+
+async def test_b30_a_change_in_the_middle_of_a_pass_is_read_by_the_next() -> None:
+    """B30: what was read before an event does not stand for what is after it."""
+    place = Place()
+    one = await settled(place)
+    one.touch(KEY, "Pod", "digits-x", "1")
+
+    def meanwhile(_: object) -> None:
+        one.touch(KEY, "Pod", "digits-x", "2")
+
+    place.api.listeners.append(meanwhile)
+    await one.reconcile(KEY)
+    place.api.listeners.clear()
+    before = reads(place)
+    await one.reconcile(KEY)
+    assert reads(place) > before
+
+
+async def at_rest(place: Place) -> Reconciler:
+    """Return a reconciler whose one ModelDeployment has nothing to do."""
+    one = reconciler(place)
+    for _ in range(6):
+        await one.reconcile(KEY)
+    return one
+
+
+async def test_what_is_at_rest_is_not_read() -> None:
+    """A resync alone costs no read; an event does, and time does."""
+    place = Place()
+    one = await at_rest(place)
+    before = reads(place)
+    await one.reconcile(KEY)
+    assert reads(place) == before
+    assert one.touch(KEY, "Pod", "digits-x", "1")
+    await one.reconcile(KEY)
+    assert reads(place) > before
+    before = reads(place)
+    one.clock = lambda: NOW_S + REST_S
+    await one.reconcile(KEY)
+    assert reads(place) > before
+
+
+async def test_what_is_at_rest_takes_no_memory() -> None:
+    """Of thousands that are at rest no objects are kept."""
+    place = Place()
+    one = await at_rest(place)
+    memory = one._memories[KEY][1]
+    assert (memory.seen, memory.last) == (None, None)
+
+
+async def test_many_read_seldom() -> None:
+    """All ModelDeployments together ask "nothing new?" at most ten times a second."""
+    one = await at_rest(Place())
+    assert one._fresh_s(FRESH_S) == FRESH_S
+    for number in range(999):
+        one._memories["ml", str(number)] = one._memories[KEY]
+    assert one._fresh_s(FRESH_S) == pytest.approx(900)

@@ -30,8 +30,16 @@ def api(*names: str) -> MemoryApi:
 async def test_b30_every_one_is_enqueued() -> None:
     """B30: all ModelDeployments of all namespaces come into the queue."""
     seen: list[Key] = []
-    assert await resync(api("a", "b"), seen.append)
+    assert await resync(api("a", "b"), lambda key, _: seen.append(key))
     assert set(seen) == {("default", "a"), ("default", "b"), ("ml", "a"), ("ml", "b")}
+
+
+async def test_b30_the_version_is_told() -> None:
+    """B30: with the version a lost event is found out without a read of each."""
+    server, seen = api("a"), dict[Key, str]()
+    await resync(server, seen.__setitem__)
+    stored = server.store.get(MODEL_DEPLOYMENT, "ml", "a")
+    assert seen["ml", "a"] == stored["metadata"]["resourceVersion"]
 
 
 async def test_b31_the_endangered_ones_come_first() -> None:
@@ -41,7 +49,7 @@ async def test_b31_the_endangered_ones_come_first() -> None:
     risky = {"status": {"candidate": {"revision": "x"}, "weightPct": 5}}
     server.store.patch(MODEL_DEPLOYMENT, "ml", "b", busy, subresource="status")
     server.store.patch(MODEL_DEPLOYMENT, "ml", "c", risky, subresource="status")
-    await resync(server, seen.append)
+    await resync(server, lambda key, _: seen.append(key))
     assert seen[:2] == [("ml", "c"), ("ml", "b")]
     assert len(seen) == 6
 
@@ -58,7 +66,7 @@ async def test_b30_a_list_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPa
         if len(done) == 2:
             twice.set()
 
-    task = asyncio.create_task(keep_resyncing(server, seen.append, 0.01, note))
+    task = asyncio.create_task(keep_resyncing(server, lambda key, _: seen.append(key), 0.01, note))
     await asyncio.wait_for(twice.wait(), 10)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
