@@ -39,7 +39,7 @@ class Between:
         return [one for one in found if one["at_s"] >= since_s]
 
     def met(self, fault: str, since_s: float = 0.0) -> list[Obj]:
-        """Return the requests that met a fault and have been answered."""
+        """Return the requests that met a fault and were answered, or never will be."""
         return [one for one in self.seen(since_s) if one.get("fault") == fault]
 
 

@@ -78,8 +78,9 @@ class Interposer:
                 return fault
             return ""
         if fault == "refuse":
-            token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-            known = hashlib.sha256(token.encode()).hexdigest()
+            # The scheme may be written in small letters.
+            _, _, token = request.headers.get("Authorization", "").partition(" ")
+            known = hashlib.sha256(token.strip().encode()).hexdigest()
             return fault if known in plan["tokens"] else ""
         if fault and self.chance.random() >= float(plan.get("share", 1.0)):
             return ""
@@ -93,6 +94,7 @@ class Interposer:
         if fault == "refuse":
             return _status(401, None)
         if fault == "hang":
+            self._note({"at_s": time.time(), "path": request.path, "fault": fault})
             await asyncio.sleep(LONG_S)
         if fault == "slow":
             await asyncio.sleep(float(plan["slow_s"]))
