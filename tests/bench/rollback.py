@@ -85,12 +85,8 @@ class Watch:
         self._process.wait(10)
 
     def _read(self) -> None:
-        text = ""
         for line in self._process.stdout or ():
-            text += line
-            if line.rstrip("\n") == "}":
-                self.changes.append((time.time(), share(json.loads(text)["object"])))
-                text = ""
+            self.changes.append((time.time(), share(json.loads(line)["object"])))
 
 
 @contextmanager
