@@ -10,31 +10,51 @@ REFERENCES = {
     "argo_rollouts_1.10_10s": {"last_failed_s": 10.9, "failed": 108},
     "argo_rollouts_1.10_2s": {"last_failed_s": 3.5, "failed": 33},
     "flagger_1.44": {"last_failed_s": 15.4, "failed": 155},
+    "argo_rollouts_1.10_crashloop": {"last_failed_s": 0.2},
+    "flagger_1.44_crashloop": {"last_failed_s": [67, 605]},
+    "argo_rollouts_1.10_away10s": {"last_failed_s": 29},
+    "flagger_1.44_away10s": {"last_failed_s": 31},
+    "argo_rollouts_1.10_stableunready": {"last_failed_s": None},
 }
-"""Full failure, scrapes of 1 s, the same kind of machine; quoted, not measured here."""
+"""Full failure, scrapes of 1 s, the same kind of machine; quoted, not measured here.
+
+None: it left the bad candidate under traffic for as long as stable's pod was unready.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is tried: how often the candidate fails, is scraped, and whether it is looked at."""
+    """What is tried: how often the candidate fails, is scraped, and whether it is looked at.
+
+    Attributes:
+        trouble: What else goes wrong (`bench.troubles`), if anything does.
+    """
 
     failing: float
     scrape_s: int
     direct: bool
+    trouble: str = ""
 
     @property
     def name(self) -> str:
         """Name for tables and JSON."""
+        if self.trouble:
+            return self.trouble
         how = "direct" if self.direct else "scraped"
         return f"fail{round(100 * self.failing)}_scrape{self.scrape_s}s_{how}"
 
 
-CASES = tuple(
-    Case(failing, scrape_s, direct)
-    for scrape_s in (1, 15)
-    for failing in (1.0, 0.5, 0.05)
-    for direct in (True, False)
+CASES = (
+    *(Case(1.0, 1, direct=True, trouble=t) for t in ("stableunready", "away10s", "takeover")),
+    Case(0.0, 1, direct=True, trouble="crashloop"),
+    *(
+        Case(failing, scrape_s, direct)
+        for scrape_s in (1, 15)
+        for failing in (1.0, 0.5, 0.05)
+        for direct in (True, False)
+    ),
 )
+"""Those of one scrape interval one after the other: Prometheus restarts in between."""
 
 
 def figures(

@@ -21,9 +21,10 @@ from typing import Any
 
 import skops.io
 from bench.figures import CASES, REFERENCES, Case, figures, summary, table
+from bench.troubles import TROUBLES
 from cluster import models
 from cluster.bench import SYSTEM, WORK, Bench, Model, set_up
-from cluster.subject import Subject, share
+from cluster.subject import SHARED_PROCESSES, Subject, share
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
@@ -110,7 +111,12 @@ def client(subject: Subject, out: Path) -> Iterator["subprocess.Popen[str]"]:
 def one(subject: Subject, case: Case, number: int) -> dict[str, Any]:
     """Do one run."""
     metrics = {"directLook": {"enabled": case.direct}}
-    marked = {"podTemplatePatch": {"metadata": {"annotations": {"bench": token_hex(4)}}}}
+    marked = {
+        "podTemplatePatch": {
+            "metadata": {"annotations": {"bench": token_hex(4)}},
+            "spec": {"shareProcessNamespace": True},
+        }
+    }
     subject.apply("fragile", POLICY, 2, marked, metrics=metrics)
     subject.in_force(20, 120)
     out = RESULTS.with_name("answers.jsonl")
@@ -119,17 +125,18 @@ def one(subject: Subject, case: Case, number: int) -> dict[str, Any]:
         with client(subject, out) as asking:
             time.sleep(CALM_S)
             begun_s = time.time()
-            tell(asking, case.failing)
-            until_s = begun_s + LONGEST_S
-            while watch.off_since(begun_s) is None and time.time() < until_s:
-                time.sleep(0.1)
-            time.sleep(AFTER_S)
+            with TROUBLES[case.trouble](subject):
+                tell(asking, case.failing)
+                until_s = time.time() + LONGEST_S
+                while watch.off_since(begun_s) is None and time.time() < until_s:
+                    time.sleep(0.1)
+                time.sleep(AFTER_S)
     finally:
         watch.close()
     answers = [json.loads(line) for line in out.read_text().splitlines()]
     recent = [a for a in answers if a["sent_s"] >= begun_s]
     found = figures(recent, watch.off_since(begun_s), decided(subject, begun_s))
-    subject.apply("steady", POLICY, 2, metrics=metrics)
+    subject.apply("steady", POLICY, 2, SHARED_PROCESSES, metrics=metrics)
     subject.promoted(120)
     return {"case": case.name, "run": number, **found}
 
@@ -223,7 +230,7 @@ def run_all(missing: list[tuple[Case, int]]) -> None:
     subject = Subject(bench, space, "digits")
     interval_s = 0
     try:
-        subject.start("steady", POLICY, 2)
+        subject.start("steady", POLICY, 2, SHARED_PROCESSES)
         for index, (case, number) in enumerate(missing):
             if case.scrape_s != interval_s:
                 interval_s = case.scrape_s

@@ -1,6 +1,7 @@
 """The figures of `make bench-rollback`, from answers that are known."""
 
 from bench.figures import CASES, figures, summary, table
+from bench.troubles import TROUBLES
 
 ANSWERS = [
     {"sent_s": 9.9, "answered_s": 10.0, "status": 200},
@@ -38,5 +39,8 @@ def test_the_table_has_a_line_for_each_case() -> None:
 
 
 def test_all_cases_are_there() -> None:
-    """Three kinds of failure, two scrape intervals, with and without the direct look."""
-    assert len({case.name for case in CASES}) == 12
+    """Three kinds of failure, two scrape intervals, the direct look or not; and four troubles."""
+    assert len({case.name for case in CASES}) == 16
+    assert {case.trouble for case in CASES} == set(TROUBLES)
+    intervals = [case.scrape_s for case in CASES]
+    assert intervals == sorted(intervals)
