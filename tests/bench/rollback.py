@@ -3,7 +3,8 @@
 A candidate has 20 % of 50 requests a second; from some moment on all its answers fail, or half of
 them, or 5 %. Measured by the client: from the first failed answer to the route's weight 0, to the
 last failed answer, and how many failed. Runs that are done are kept in build/bench/rollback.jsonl,
-so that it can be interrupted and goes on; delete that file to begin anew.
+so that it can be interrupted and goes on; delete that file to begin anew. Four cases more:
+the candidate crash-loops, a pod of stable is unready, the operator is away, another takes over.
 """
 
 import argparse
@@ -111,12 +112,9 @@ def client(subject: Subject, out: Path) -> Iterator["subprocess.Popen[str]"]:
 def one(subject: Subject, case: Case, number: int) -> dict[str, Any]:
     """Do one run."""
     metrics = {"directLook": {"enabled": case.direct}}
-    marked = {
-        "podTemplatePatch": {
-            "metadata": {"annotations": {"bench": token_hex(4)}},
-            "spec": {"shareProcessNamespace": True},
-        }
-    }
+    patch = SHARED_PROCESSES["podTemplatePatch"]
+    new = {"metadata": {"annotations": {"bench": token_hex(4)}}}
+    marked = {"podTemplatePatch": {**patch, **new}}
     subject.apply("fragile", POLICY, 2, marked, metrics=metrics)
     subject.in_force(20, 120)
     out = RESULTS.with_name("answers.jsonl")
