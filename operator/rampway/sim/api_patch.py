@@ -64,7 +64,7 @@ def _as_applied(obj: Obj, operation: Mapping[str, Any]) -> Mapping[str, Any]:
 def merged(target: Any, patch: Any) -> Any:
     """Return `target` after a JSON merge patch (RFC 7386, section 2)."""
     if not isinstance(patch, dict):
-        return copied(patch)
+        return copied(patch) if isinstance(patch, list) else patch
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
