@@ -18,8 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import structlog
@@ -58,10 +58,11 @@ class Sample:
     def _mine(self, run: Run, point: Point, event: Event) -> bool:
         dice = self._dice(run, point, event)
         chosen = point.kind == "boundary" or dice < self.singles
-        return chosen and int(dice * 1e6) % self.workers == self.worker
+        return chosen and int(dice * 2**48) % self.workers == self.worker
 
     def _dice(self, run: Run, point: Point, event: Event) -> float:
-        return Random(f"{self.seed} {run.story()} {point} {event.name}").random()  # noqa: S311
+        words = f"{self.seed} {run.story()} {point} {event.name}"
+        return int.from_bytes(blake2b(words.encode(), digest_size=6).digest()) / 2**48
 
 
 def quiet() -> None:

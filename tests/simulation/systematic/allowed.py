@@ -64,8 +64,9 @@ def chances(run: Run) -> tuple[bool, bool]:
 def gives_way(run: Run) -> bool:
     """Whether a new stable was struck before the Service pointed to it: its predecessor serves."""
     return any(
-        "committed" in str(point) and (event.effect is Effect.HARMS or event.name in UNREADY)
-        for point, event in run.history
+        run.late[event.name] == "committed"
+        and (event.effect is Effect.HARMS or event.name in UNREADY)
+        for _, event in run.history
     )
 
 
