@@ -83,11 +83,16 @@ def operator_away(subject: Subject) -> Iterator[None]:
 
 @contextmanager
 def taken_over(subject: Subject) -> Iterator[None]:
-    """Take the leader's pod away without a word: the other one has to notice."""
-    subject.bench.replace_operator()
-    yield
-    subject.bench.await_operator()
-    subject.bench.await_leader()
+    """Freeze the leader: the other one has to notice."""
+    bench = subject.bench
+    leader = bench.await_leader()
+    bench.signal_operator(leader, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        bench.signal_operator(leader, signal.SIGCONT)
+    bench.await_operator()
+    bench.await_leader()
 
 
 TROUBLES: Mapping[str, Callable[[Subject], AbstractContextManager[None]]] = {

@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from rampway.core.instants import to_wire
+from rampway.core.instants import from_wire, to_wire
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import AlreadyExists, KubeError, NotFound
-from rampway.kube.kinds import LEASE
+from rampway.kube.kinds import LEASE, POD
 
 DURATION_S = 10.0
 """A Lease that was not renewed for so long may be taken."""
 DEADLINE_S = 7.0
 """A leader that could not renew for so long stops acting: well before anybody can take over."""
 RETRY_S = 1.0
+SILENT_S = 2.0
+"""After so long without a renewal the holder's pod is asked for: without a pod no holder."""
+POD_NOTE = "rampway.dev/pod"
+"""Annotation of the Lease: the pod of its holder."""
 EPOCH_S = 1_577_836_800
 """2020-01-01: seconds since then are the least number of a term, within the field's 32 bits."""
 
@@ -106,14 +110,32 @@ class Elector:
         found = self._note(lease)
         expired = self.clock() - self._seen_since_s >= DURATION_S
         former_self = bool(self.pod) and found[0].startswith(self.pod)
-        if found[0] and not former_self and not expired:
+        if found[0] and not former_self and not expired and not await self._gone(lease):
             return False
         term = max(found[2] + 1, self._by_time())
         now = to_wire(self.wall())
         spec = {"holderIdentity": self.identity, "acquireTime": now, "leaseTransitions": term}
-        await self._write(lease, spec)
+        await self._write(lease, spec, {POD_NOTE: self.pod or None})
         self.term = term
         return True
+
+    async def _gone(self, lease: Obj) -> bool:
+        """Whether the pod of a holder that has fallen silent is no more.
+
+        A pod that was deleted by force may still run for a while: the terms keep it from writing.
+        By what clock it fell silent decides only whether to ask.
+        """
+        pod = (lease["metadata"].get("annotations") or {}).get(POD_NOTE)
+        renewed_s = from_wire(lease["spec"].get("renewTime") or "")
+        if not pod or (renewed_s is not None and self.wall() - renewed_s < SILENT_S):
+            return False
+        try:
+            await self.api.get(POD, self.namespace, pod)
+        except NotFound:
+            return True
+        except KubeError:
+            return False  # then the Lease has to expire
+        return False
 
     async def _make(self) -> bool:
         now = to_wire(self.wall())
@@ -125,7 +147,9 @@ class Elector:
             "renewTime": now,
             "leaseTransitions": term,
         }
-        meta = {"name": self.name, "namespace": self.namespace}
+        meta: Obj = {"name": self.name, "namespace": self.namespace}
+        if self.pod:
+            meta["annotations"] = {POD_NOTE: self.pod}
         try:
             await self.api.create(LEASE, {"metadata": meta, "spec": spec})
         except AlreadyExists:
@@ -150,11 +174,13 @@ class Elector:
             log.info("the Lease is released", term=self.term)
         return True
 
-    async def _write(self, lease: Obj, spec: Obj) -> None:
+    async def _write(self, lease: Obj, spec: Obj, notes: Obj | None = None) -> None:
         """Write over the very Lease that was read: of two that try, one gets a conflict."""
         known = {"leaseDurationSeconds": int(DURATION_S), "renewTime": to_wire(self.wall())}
-        version = {"resourceVersion": lease["metadata"]["resourceVersion"]}
-        patch = {"metadata": version, "spec": known | spec}
+        meta: Obj = {"resourceVersion": lease["metadata"]["resourceVersion"]}
+        if notes:
+            meta["annotations"] = notes
+        patch = {"metadata": meta, "spec": known | spec}
         await self.api.patch(LEASE, self.namespace, self.name, patch)
 
     def _note(self, lease: Obj) -> tuple[str, str, int]:

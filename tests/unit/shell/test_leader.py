@@ -7,8 +7,16 @@ from datetime import UTC, datetime
 import pytest
 
 from rampway.kube.errors import Conflict, KubeError, Transient
-from rampway.kube.kinds import LEASE
-from rampway.shell.leader import DEADLINE_S, DURATION_S, EPOCH_S, RETRY_S, Elector
+from rampway.kube.kinds import LEASE, POD
+from rampway.shell.leader import (
+    DEADLINE_S,
+    DURATION_S,
+    EPOCH_S,
+    POD_NOTE,
+    RETRY_S,
+    SILENT_S,
+    Elector,
+)
 from rampway.sim.apiserver import MemoryApi, Store
 
 SPACE, NAME = "rampway-system", "rampway-operator"
@@ -189,12 +197,51 @@ async def test_b31_a_release_lets_the_next_lead_at_once() -> None:
 async def test_b31_a_process_succeeds_its_former_self_at_once() -> None:
     """B31: in one pod the former process has ended, so a crash costs no 10 s; the term rises."""
     stage = Stage()
+    pod(stage, "operator-1")
     await stage.elector("operator-1-aa", pod="operator-1").campaign()
     began_s = stage.now_s
     assert await stage.elector("operator-1-bb", pod="operator-1").campaign() == 2
     assert stage.now_s == began_s
     await stage.elector("host-cc").campaign()
     assert stage.now_s - began_s >= DURATION_S
+
+
+def pod(stage: Stage, name: str) -> None:
+    """Let a pod be there."""
+    container = {"name": "operator", "image": "x"}
+    made = {"metadata": {"name": name, "namespace": SPACE}, "spec": {"containers": [container]}}
+    stage.store.create(POD, made)
+
+
+async def test_b31_a_holder_whose_pod_is_gone_is_succeeded_soon() -> None:
+    """B31: a new pod need not wait for the Lease of one that the API server no longer has."""
+    stage = Stage()
+    pod(stage, "operator-1")
+    await stage.elector("operator-1-aa", pod="operator-1").campaign()
+    stage.store.delete(POD, SPACE, "operator-1")
+    began_s = stage.now_s
+    assert await stage.elector("operator-2-bb", pod="operator-2").campaign() == 2
+    assert SILENT_S <= stage.now_s - began_s <= SILENT_S + RETRY_S
+
+
+async def test_b31_a_silent_holder_whose_pod_is_there_has_its_time() -> None:
+    """B31: its node may be slow, so the Lease has to expire."""
+    stage = Stage()
+    pod(stage, "operator-1")
+    await stage.elector("operator-1-aa", pod="operator-1").campaign()
+    began_s = stage.now_s
+    await stage.elector("operator-2-bb", pod="operator-2").campaign()
+    assert stage.now_s - began_s >= DURATION_S
+
+
+async def test_b31_the_lease_names_its_holders_pod() -> None:
+    """B31: each holder writes its own pod, and one without a pod takes the former's away."""
+    stage = Stage()
+    await stage.elector("operator-1-aa", pod="operator-1").campaign()
+    for identity, name in (("operator-2-bb", "operator-2"), ("host-cc", "")):
+        await stage.elector(identity, pod=name).campaign()
+        notes = stage.store.get(LEASE, SPACE, NAME)["metadata"].get("annotations") or {}
+        assert notes.get(POD_NOTE, "") == name
 
 
 async def test_b30_a_server_that_hangs_does_not_hang_the_elector() -> None:
