@@ -22,20 +22,28 @@ IMAGES = {
 
 @dataclass(frozen=True)
 class Catalog:
-    """All parts of one layout: compiled ones, downloaded ones, and the images made of them."""
+    """All parts of one layout: compiled ones, downloaded ones, and the images made of them.
+
+    ``extras`` belong to no cluster: they are built by name, when something asks for them.
+    """
 
     layout: Layout
     compiled: dict[str, Part]
     downloaded: dict[str, Part]
     images: dict[str, Part]
+    extras: dict[str, Part]
 
     def everything(self) -> list[Part]:
-        """Return all parts, in building order."""
+        """Return all parts of the cluster, in building order."""
         return [*self.compiled.values(), *self.downloaded.values(), *self.images.values()]
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a compiled or downloaded part."""
-        return (self.compiled | self.downloaded)[name].folder(self.layout)
+        """Return the folder of a compiled or downloaded part, or of an extra one."""
+        return self.single(name).folder(self.layout)
+
+    def single(self, name: str) -> Part:
+        """Return a part that can be built alone: everything but the images."""
+        return (self.compiled | self.downloaded | self.extras)[name]
 
     def keys(self) -> dict[str, str]:
         """Return every part's version and recipe, to see whether a running cluster is outdated."""
@@ -57,7 +65,8 @@ def catalog(layout: Layout) -> Catalog:
         name: systemimages.part(image, programs[name], downloaded["base"], layout)
         for name, image in IMAGES.items()
     }
-    return Catalog(layout, {part.name: part for part in compiled}, downloaded, images)
+    extras = {"kwok": golang.module_program("kwok", versions.KWOK, 150)}
+    return Catalog(layout, {part.name: part for part in compiled}, downloaded, images, extras)
 
 
 def build_all(built: Catalog) -> None:
@@ -88,8 +97,7 @@ def build_all(built: Catalog) -> None:
 def build_one(built: Catalog, name: str) -> Path:
     """Build a single part, as when only kubectl is wanted; return its folder."""
     built.layout.parts.mkdir(parents=True, exist_ok=True)
-    part = (built.compiled | built.downloaded)[name]
-    return parts.build(part, built.layout, Progress(total=1))
+    return parts.build(built.single(name), built.layout, Progress(total=1))
 
 
 def install_for_base(layout: Layout) -> None:

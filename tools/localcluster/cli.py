@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.localcluster import cluster, current, images, local
+from tools.localcluster import catalog, cluster, current, images, local
 from tools.localcluster.commands import become
 from tools.localcluster.errors import StepError
+from tools.localcluster.locking import locked
 from tools.localcluster.paths import layout
 
 INTERRUPTED = 130
@@ -22,6 +23,7 @@ verbs:
   load-image F  load an image archive into the node
   kubectl …     kubectl against the cluster
   enter …       run a command inside the cluster's network namespace
+  build PART    build a program that belongs to no cluster: kwok, for `make bench-scale`
   env           print shell lines that set PATH and KUBECONFIG: eval "$(… env)"
 
 environment:
@@ -74,6 +76,7 @@ def _verbs() -> dict[str, Callable[[list[str]], int]]:
         "load-image": _load_image,
         "kubectl": _kubectl,
         "enter": lambda words: current.enter() if uses_current() else local.enter(layout(), words),
+        "build": _build,
         "env": lambda _: _env(),
     }
 
@@ -82,6 +85,17 @@ def _load_image(rest: list[str]) -> int:
     if len(rest) != 1:
         raise StepError(f"load-image got {len(rest)} arguments, expected one file", "name a file")
     cluster.load_image(layout(), Path(rest[0]).resolve())
+    return 0
+
+
+def _build(rest: list[str]) -> int:
+    folders = layout()
+    built = catalog.catalog(folders)
+    if len(rest) != 1 or rest[0] not in built.extras:
+        known = ", ".join(built.extras)
+        raise StepError(f"build got {rest}, expected one of: {known}", f"`build {known}`")
+    with locked(folders):
+        print(catalog.build_one(built, rest[0]))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Builds the Go programs: Kubernetes in one binary, Envoy Gateway, CoreDNS, Prometheus, pause."""
+"""Builds the Go programs: Kubernetes in one binary, and others in their own modules."""
 
 import json
 import re
