@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLUSTER_TOOL := $(PYTHON) -m tools.localcluster
 CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
 
-.PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback cluster-up cluster-down images crds lock venv clean
+.PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback bench-scale cluster-up cluster-down images crds lock venv clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,8 @@ help: ## List the targets
 demo: venv cluster-up images ## Roll out a good model and roll back two bad ones, on a real cluster (4 min once it is up)
 	@$(BIN)/python -m demo.run
 
-test: check unit simulation cluster-test ## Everything: gates, unit, contract and simulation tests, and the cluster's
+test: check unit simulation ## Everything: gates, unit, contract, simulation and cluster tests, 10 000 simulated rollouts
+	@$(MAKE) --no-print-directory -j 2 cluster-test simulate  # the cluster's tests mostly wait
 
 check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
@@ -31,7 +32,7 @@ simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
 simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (5 min)
-	@$(call step,simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
+	@$(call step,simulated rollouts,PYTHONPATH=tests nice $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
 
 simulate-all: venv ## The same with every pair of events: about 90 000 rollouts
 	@$(call step,all simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic --all,replay one as make simulate says)
@@ -47,6 +48,9 @@ cluster-test: venv cluster-up images ## The tests on the real cluster
 
 bench-rollback: venv cluster-up images ## How fast a bad candidate is off, 60 runs (45 min; goes on where it was interrupted)
 	@eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tests:. $(BIN)/python -m bench.rollback $(BENCH)
+
+bench-scale: venv cluster-up images ## The control plane with up to 1 000 rollouts, and 5 000 models (hours; goes on where it was interrupted)
+	@$(CLUSTER_TOOL) build kwok && eval "$$($(CLUSTER_TOOL) env)" && $(CLUSTER_TOOL) enter env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tests:. $(BIN)/python -m bench.scale $(BENCH)
 
 cluster-up: ## Bring the local cluster up (first time: about 15 min of building)
 	@$(CLUSTER_TOOL) up
