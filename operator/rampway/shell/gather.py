@@ -5,7 +5,7 @@ A cache lags behind what we wrote ourselves; a live read is what makes a pass sa
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rampway.api import labels
@@ -55,6 +55,7 @@ class Gatherer:
     defaults: Defaults
     probe_digest: ProbeDigest
     fence: Fence
+    _claims: dict[str, tuple[str, Claim | None]] = field(default_factory=dict)
 
     async def observe(
         self,
@@ -147,11 +148,23 @@ class Gatherer:
         )
         if settled and deployment.status.observed_generation == deployment.generation:
             return ""
-        others = [claim_of(obj) for obj in await self.lister.list(MODEL_DEPLOYMENT)]
+        listed = await self.lister.list(MODEL_DEPLOYMENT)
+        others = [self._claim(obj) for obj in listed]
+        for gone in self._claims.keys() - {obj["metadata"]["uid"] for obj in listed}:
+            del self._claims[gone]
         mine = claim_of(deployment.raw)
         if mine is None:
             return ""
         return conflicting(mine, [o for o in others if o is not None])
+
+    def _claim(self, obj: Obj) -> Claim | None:
+        """Return what one claims, read once per version: each new one asks all the others."""
+        meta = obj["metadata"]
+        version, claim = self._claims.get(meta["uid"], ("", None))
+        if version != meta["resourceVersion"]:
+            claim = claim_of(obj)
+            self._claims[meta["uid"]] = (meta["resourceVersion"], claim)
+        return claim
 
 
 def _understood(obj: Obj, known: ModelRollout | None) -> ModelRollout:

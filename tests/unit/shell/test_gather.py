@@ -7,9 +7,11 @@ from unit.shell.place import NAME, NOW_S, SPACE, Place
 
 from rampway.core import revision
 from rampway.core.checkpoint import to_text
+from rampway.core.conflicts import Claim
 from rampway.core.deltas import start_ledger
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Look
+from rampway.kube.base import Obj
 from rampway.kube.errors import Transient
 from rampway.kube.kinds import (
     CONFIG_MAP,
@@ -18,6 +20,7 @@ from rampway.kube.kinds import (
     MODEL_ROLLOUT,
     POD,
 )
+from rampway.shell import gather
 from rampway.shell.gather import claim_of
 
 SEEN = EvidenceState(NOW_S, start_ledger(NOW_S), step_requests=7)
@@ -136,6 +139,27 @@ async def test_b15_the_host_is_asked_for_until_it_is_granted() -> None:
     listed = place.api.counts["list", "ModelDeployment"]
     assert (await place.observe()).conflict == ""
     assert place.api.counts["list", "ModelDeployment"] == listed
+
+
+async def test_a_claim_is_read_once_per_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands that come up together each asks all others: none is parsed again for it."""
+    place, read = Place(), list[str]()
+
+    def counted(obj: Obj) -> Claim | None:
+        read.append(obj["metadata"]["name"])
+        return claim_of(obj)
+
+    monkeypatch.setattr(gather, "claim_of", counted)
+    place.put("other")
+    for _ in range(3):
+        await place.observe()
+    assert read.count("other") == 1
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, "other", {"spec": {"paused": True}})
+    await place.observe()
+    assert read.count("other") == 2
+    place.store.delete(MODEL_DEPLOYMENT, SPACE, "other")
+    await place.observe()
+    assert len(place.gatherer._claims) == 1
 
 
 def accepted() -> dict[str, Any]:
