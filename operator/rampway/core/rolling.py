@@ -50,22 +50,25 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
 def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Decision | None:
     """Make the predecessor stable again if the new one fails before everything points to it (B25).
 
-    The route still sends all requests to the new one's own Service, and the old pods are warm.
+    The route still sends all requests to the new one's own Service, and the old pods are warm. One
+    that lost its last ready pod by no fault of its own is a candidate again: it is promoted once
+    its pods are back.
     """
     before = obs.revision(active.spec.stable.revision)
     since_s = from_wire(active.status.traffic_since)
     if before is None or not before.ready or since_s is None:
         return None
+    stable_again = Annotate(before.name, {labels.PROMOTED_AT: to_wire(obs.now_s)})
     found = health.danger(health.UnderTraffic(stable, before, since_s, active.status.crashes))
     if found is None:
-        return None
+        return None if stable.ready else Decision((stable_again,), requeue_after_s=0)
     left = Outcome(active.status.model_copy(update={"return_at_once": True}), 100)
     left = say(left, found.reason, found.message)
     left = record(left, obs.now_s, "RollingBack", found.reason, found.message)
     left = enter(left, RolloutPhase.ROLLING_BACK, obs.now_s)
     refused = Verdict(found.reason, active.name, found.message).written()
     actions: list[Action] = [
-        Annotate(before.name, {labels.PROMOTED_AT: to_wire(obs.now_s)}),
+        stable_again,
         Annotate(stable.name, {labels.VERDICT: refused}),
         WriteRollout(active.name, left.status),
     ]

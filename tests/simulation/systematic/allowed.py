@@ -65,7 +65,7 @@ def gives_way(run: Run) -> bool:
     """Whether a new stable was struck before the Service pointed to it: its predecessor serves."""
     return any(
         run.late[event.name] == "committed"
-        and (event.effect is Effect.HARMS or event.name in UNREADY)
+        and (event.effect in {Effect.HARMS, Effect.STOPS} or event.name in UNREADY)
         for _, event in run.history
     )
 

@@ -358,6 +358,19 @@ def test_b25_a_new_stable_that_fails_gives_way_to_its_predecessor() -> None:
         assert "rollout RollingBack" not in kinds(kept)
 
 
+def test_b25_a_new_stable_that_was_drained_is_a_candidate_again() -> None:
+    """B25: it lost its pods by no fault of its own: the predecessor serves, nobody is blamed."""
+    gone = revision(V2, 0, promoted_at_s=NOW_S - 1, pods=())
+    begun = rollout(status={"phase": "Promoting", "trafficSince": ago(300)})
+    scene: dict[str, Any] = {"service": StableService(V1), "rollouts": (begun,)}
+    found = decide(promoted(revisions=(gone, stable()), **scene))
+    assert kinds(found) == ["annotate promoted-at"]
+    assert [a.revision for a in found.actions if isinstance(a, Annotate)] == [f"digits-{V1}"]
+    assert found.requeue_after_s == 0
+    neither = decide(promoted(revisions=(gone, stable(0, pods=pods(0, 4))), **scene))
+    assert "annotate promoted-at" not in kinds(neither)
+
+
 def test_a_commit_marks_the_candidate_as_stable() -> None:
     """The annotation comes after the status, and the next pass at once."""
     all_up = (stable(), revision(V2, 4))
