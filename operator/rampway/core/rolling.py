@@ -58,7 +58,7 @@ def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Deci
     since_s = from_wire(active.status.traffic_since)
     if before is None or not before.ready or since_s is None:
         return None
-    stable_again = Annotate(before.name, {labels.PROMOTED_AT: to_wire(obs.now_s)})
+    stable_again = Annotate(before.name, {labels.PROMOTED_AT: _promoted_at(obs)})
     found = health.danger(health.UnderTraffic(stable, before, since_s, active.status.crashes))
     if found is None:
         return None if stable.ready else Decision((stable_again,), requeue_after_s=0)
@@ -74,6 +74,12 @@ def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Deci
     ]
     actions += [_emitted(active, stable, made) for made in left.news]
     return Decision(tuple(actions), requeue_after_s=0)
+
+
+def _promoted_at(obs: Observation) -> str:
+    """Return a moment after all earlier promotions, whatever the clock says: the latest counts."""
+    latest_s = max((known.promoted_at_s or 0.0 for known in obs.revisions), default=0.0)
+    return to_wire(max(obs.now_s, latest_s + 0.001))
 
 
 def recall(obs: Observation, active: ModelRollout) -> Decision | None:
@@ -104,7 +110,7 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
     wrote = _write_rollout(course, outcome)
     ordered = [*moves, *wrote, *actions] if lower else [*wrote, *actions, *moves]
     if outcome.commit:
-        promoted = {labels.PROMOTED_AT: to_wire(obs.now_s), labels.VERDICT: "Promoted"}
+        promoted = {labels.PROMOTED_AT: _promoted_at(obs), labels.VERDICT: "Promoted"}
         ordered.append(Annotate(candidate.name, promoted))
     ordered += [
         *kept,
