@@ -233,7 +233,7 @@ class PrometheusPlace:
 
 
 @contextmanager
-def running_prometheus(folder: Path) -> Iterator[Prometheus]:
+def running_prometheus(folder: Path, *options: str) -> Iterator[Prometheus]:
     """Run a Prometheus on loopback, its data in a folder."""
     exporter = Exporter()
     port = free_port()
@@ -246,6 +246,7 @@ def running_prometheus(folder: Path) -> Iterator[Prometheus]:
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
+                *options,
             ],
             stdout=log,
             stderr=log,

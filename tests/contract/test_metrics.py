@@ -220,17 +220,32 @@ async def test_b17_unreachable_is_no_verdict(place: Place) -> None:
     key = RevisionKey(place.namespace, "digits-1")
     with pytest.raises(MetricsUnavailable, match=r"Prometheus at .*[Cc]onnect"):
         await place.unreachable.scrapes([key], BORN_S, BORN_S + 60)
-    answer = await place.unreachable.query("1 + 1", BORN_S)
-    assert (answer.kind, answer.value) == (AnswerKind.UNAVAILABLE, None)
-    assert "Prometheus at" in answer.message
+    for answer in (await place.unreachable.queries(list(ANSWERS), BORN_S)).values():
+        assert (answer.kind, answer.value) == (AnswerKind.UNAVAILABLE, None)
+        assert "Prometheus at" in answer.message
 
 
 @pytest.mark.parametrize(("query", "expected"), ANSWERS.items(), ids=list(ANSWERS))
 async def test_b21_what_a_query_may_give(place: Place, query: str, expected: Answer) -> None:
     """B17, B21: one number is a value; all else is told apart, and has none."""
-    answer = await place.source.query(query, await place.scraped())
+    answer = (await place.source.queries([query], await place.scraped()))[query]
     assert answer.kind is expected.kind
     assert answer.value == expected.value
+
+
+async def test_b21_together_each_is_answered_as_alone(place: Place) -> None:
+    """B21: of many queries each gets the very answer that it gets alone, look after look."""
+    at_s = await place.scraped()
+    alone = {
+        query: answer
+        for query in ANSWERS
+        for answer in (await place.source.queries([query], at_s)).values()
+    }
+    for _ in range(3):
+        assert await place.source.queries(list(ANSWERS), at_s) == alone
+    assert {query: answer.kind for query, answer in alone.items()} == {
+        query: answer.kind for query, answer in ANSWERS.items()
+    }
 
 
 async def test_close_may_come_twice(place: Place) -> None:

@@ -1,6 +1,6 @@
 """The Protocol of a metric source; every source passes tests/contract/test_metrics.py."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,8 +37,12 @@ class MetricSource(Protocol):
         """
         ...
 
-    async def query(self, query: str, at_s: float) -> Answer:
-        """Answer one instant query at a time; every failure is an Answer, never an exception."""
+    async def queries(self, queries: Collection[str], at_s: float) -> Mapping[str, Answer]:
+        """Answer instant queries, by their texts: each as if it had been asked alone.
+
+        Every failure is an Answer, never an exception, and of that query only. All of a look
+        come in one call: what a source learns of a text it may forget once it is not asked.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """A Prometheus in memory for the simulation: it keeps scrapes, and can be down, slow or wrong."""
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -56,8 +56,11 @@ class MemorySource:
         end = bisect_right(self._kept, until_s, key=_time)
         return tuple(s for s in self._kept[first:end] if (s.namespace, s.revision) in wanted)
 
-    async def query(self, query: str, at_s: float) -> Answer:
-        """Answer one instant query of a user."""
+    async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
+        """Answer instant queries of users."""
+        return {query: self._answer(query, at_s) for query in queries}
+
+    def _answer(self, query: str, at_s: float) -> Answer:
         if self.mode in _PROBLEMS:
             return Answer(AnswerKind.UNAVAILABLE, message=_PROBLEMS[self.mode], at_s=at_s)
         if self.mode is Mode.NAN:

@@ -8,23 +8,24 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from rampway.core.answers import Answer, AnswerKind
+from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY, Profile
+from rampway.metrics.questions import Questions
 from rampway.metrics.reading import (
     BadQuery,
     Series,
     assemble,
     data_of,
     read_matrix,
-    read_value,
     understood,
 )
 
@@ -72,6 +73,7 @@ class PrometheusSource:
         self._told = told or (lambda *_: None)
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
+        self._questions = Questions(self._where, self._ask, deadline_s, time.monotonic)
 
     async def scrapes(
         self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
@@ -90,16 +92,9 @@ class PrometheusSource:
                 ]
         return tuple(sorted(found, key=lambda s: s.at_s))
 
-    async def query(self, query: str, at_s: float) -> Answer:
-        """Answer one instant query of a user; every failure is an Answer."""
-        try:
-            data = await self._ask(query, at_s)
-            with understood(self._where):
-                return read_value(query, data, at_s)
-        except BadQuery as error:
-            return Answer(AnswerKind.BAD_QUERY, message=f"query {query!r}: {error}", at_s=at_s)
-        except MetricsUnavailable as error:
-            return Answer(AnswerKind.UNAVAILABLE, message=str(error), at_s=at_s)
+    async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
+        """Answer users' instant queries, many in one request; every failure is an Answer."""
+        return await self._questions.answers(queries, at_s)
 
     async def close(self) -> None:
         """Give back connections."""
@@ -123,25 +118,25 @@ class PrometheusSource:
 
     async def _samples(self, query: str, until_s: float) -> list[Series]:
         try:
-            data = await self._ask(query, until_s)
+            data = await self._ask(query, until_s, self._deadline_s)
         except BadQuery as error:
             raise MetricsUnavailable(f"{self._where} refused {query!r}: {error}") from error
         with understood(self._where):
             return read_matrix(data)
 
-    async def _ask(self, query: str, at_s: float) -> dict[str, Any]:
+    async def _ask(self, query: str, at_s: float, within_s: float) -> dict[str, Any]:
         # In whole milliseconds: Prometheus takes 4500ms, but not 4.5s.
-        timeout = f"{math.ceil(SERVERS_SHARE * self._deadline_s * 1000)}ms"
+        timeout = f"{math.ceil(SERVERS_SHARE * within_s * 1000)}ms"
         form = {"query": query, "time": f"{at_s:.3f}", "timeout": timeout}
         time_s = asyncio.get_running_loop().time
         began_s, result, body = time_s(), "no answer", b""
         try:
-            async with asyncio.timeout(self._deadline_s), self._limit:
+            async with asyncio.timeout(within_s), self._limit:
                 status, body = await self._post(form)
             result = str(status)
         except TimeoutError as error:
             result = "timeout"
-            text = f"{self._where} did not answer within {self._deadline_s:g} s"
+            text = f"{self._where} did not answer within {within_s:g} s"
             raise MetricsUnavailable(text) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise MetricsUnavailable(f"{self._where}: {error}") from error

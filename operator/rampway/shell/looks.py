@@ -1,7 +1,7 @@
 """One look at the metrics for all active rollouts at a time (design: "One look for all")."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rampway.core.answers import Answer
@@ -21,7 +21,6 @@ SHARED_S = 15.0
 """Windows begin at multiples of this, so that rollouts share their queries."""
 LONGEST_WINDOW_S = 600.0
 """After a long absence evidence is caught up in pieces of this length."""
-QUERIES_AT_ONCE = 8
 PODS_PER_S = 100.0
 """So many pods are read directly in a second; of more each has its turn less often."""
 
@@ -85,11 +84,15 @@ class Looks:
     async def look(self) -> None:
         """Look once, for all that want it."""
         now_s = self.clock()
-        windows: dict[tuple[float, float], list[Key]] = {}
-        for key, interest in self._interests.items():
-            windows.setdefault(_window(interest, now_s), []).append(key)
-        for (since_s, until_s), keys in windows.items():
-            await self._look_at(keys, since_s, until_s)
+        asked = dict(self._interests)  # rollouts begin and end while others are looked at
+        windows: dict[tuple[float, float], dict[Key, Interest]] = {}
+        for key, interest in asked.items():
+            windows.setdefault(_window(interest, now_s), {})[key] = interest
+        # What several rollouts ask is one question; all of them are asked in one go.
+        texts = {query for interest in asked.values() for query in interest.queries.values()}
+        answers = await self.source.queries(sorted(texts), now_s) if texts else {}
+        for (since_s, until_s), interests in windows.items():
+            await self._look_at(interests, since_s, until_s, answers)
 
     async def run(self, interval_s: float) -> None:
         """Look again and again, until cancelled."""
@@ -106,11 +109,12 @@ class Looks:
         interests = {key: found for key, found in self._interests.items() if found.pods}
         now_s = self.clock()
         scrapes = await self.pods.scrapes([pod for one in interests.values() for pod in one.pods])
+        of = _by_revision(scrapes)
         for key, interest in interests.items():
             latest = self._latest.get(key)
             if latest is None or not interest.same_questions(self._interests.get(key)):
                 continue  # evidence begins with Prometheus; or its rollout ended meanwhile
-            mine = tuple(s for s in scrapes if _is_of(s, interest))
+            mine = _scrapes_of(interest, of)
             if mine:
                 ledger = tuple(s for s in latest.scrapes if not s.direct)
                 at_s = max(now_s, latest.at_s)
@@ -126,9 +130,13 @@ class Looks:
             wait_s = max(interval_s, pods / PODS_PER_S)
             await asyncio.sleep(max(0.05, wait_s - (self.clock() - began_s)))
 
-    async def _look_at(self, keys: list[Key], since_s: float, until_s: float) -> None:
-        # Rollouts end while others are looked at.
-        interests = {key: self._interests[key] for key in keys if key in self._interests}
+    async def _look_at(
+        self,
+        interests: Mapping[Key, Interest],
+        since_s: float,
+        until_s: float,
+        answers: Mapping[str, Answer],
+    ) -> None:
         wanted = {
             RevisionKey(interest.namespace, revision)
             for interest in interests.values()
@@ -141,31 +149,33 @@ class Looks:
             scrapes = await self.source.scrapes(order, since_s, until_s)
         except MetricsUnavailable as error:
             problem = str(error)
-        limit = asyncio.Semaphore(QUERIES_AT_ONCE)
+        of = _by_revision(scrapes)
         for key, interest in interests.items():
-            answers = await self._answers(interest, limit)
             if not interest.same_questions(self._interests.get(key)):
                 continue  # its rollout ended while we looked, or another one began
-            mine = tuple(s for s in scrapes if _is_of(s, interest))
+            mine = _scrapes_of(interest, of)
             before = self._latest.get(key)
             heard = not problem or (before is not None and before.heard)
-            self._latest[key] = Look(until_s, mine, problem, answers, heard)
+            found = {name: answers[query] for name, query in interest.queries.items()}
+            self._latest[key] = Look(until_s, mine, problem, found, heard)
             self.notify(key)
 
-    async def _answers(self, interest: Interest, limit: asyncio.Semaphore) -> dict[str, Answer]:
-        now_s = self.clock()
 
-        async def ask(query: str) -> Answer:
-            async with limit:
-                return await self.source.query(query, now_s)
-
-        names = list(interest.queries)
-        found = await asyncio.gather(*(ask(interest.queries[name]) for name in names))
-        return dict(zip(names, found, strict=True))
+def _by_revision(scrapes: Sequence[Scrape]) -> dict[RevisionKey, list[Scrape]]:
+    """Sort scrapes once: each of a thousand rollouts would look through those of all others."""
+    found: dict[RevisionKey, list[Scrape]] = {}
+    for scrape in scrapes:
+        found.setdefault(RevisionKey(scrape.namespace, scrape.revision), []).append(scrape)
+    return found
 
 
-def _is_of(scrape: Scrape, interest: Interest) -> bool:
-    return scrape.namespace == interest.namespace and scrape.revision in interest.revisions
+def _scrapes_of(
+    interest: Interest, found: Mapping[RevisionKey, Sequence[Scrape]]
+) -> tuple[Scrape, ...]:
+    """Return the scrapes of an interest's revisions, by time."""
+    keys = [RevisionKey(interest.namespace, revision) for revision in interest.revisions]
+    mine = [scrape for key in keys for scrape in found.get(key, ())]
+    return tuple(sorted(mine, key=lambda scrape: scrape.at_s))
 
 
 def _window(interest: Interest, now_s: float) -> tuple[float, float]:

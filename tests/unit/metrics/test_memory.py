@@ -11,6 +11,11 @@ T0_S = 1_760_000_000.0
 KEY = RevisionKey("space", "digits-1")
 
 
+async def ask(source: MemorySource, query: str, at_s: float) -> Answer:
+    """Ask one query."""
+    return (await source.queries([query], at_s))[query]
+
+
 def scrape(after_s: float) -> Scrape:
     """Return a scrape so many seconds after T0."""
     return Scrape("space", "digits-1", "a", T0_S + after_s, T0_S - 9, {"ok": 1})
@@ -28,26 +33,26 @@ async def test_b17_what_is_left_after_an_outage(mode: Mode, kept: list[int]) -> 
     source.record(scrape(2))
     with pytest.raises(MetricsUnavailable):
         await source.scrapes([KEY], T0_S, T0_S + 9)
-    assert (await source.query("up", T0_S)).kind is AnswerKind.UNAVAILABLE
+    assert (await ask(source, "up", T0_S)).kind is AnswerKind.UNAVAILABLE
     source.mode = Mode.UP
     source.record(scrape(3))
     found = await source.scrapes([KEY], T0_S, T0_S + 9)
     assert [s.at_s - T0_S for s in found] == kept
-    assert (await source.query("up", T0_S)).value == 1.0
+    assert (await ask(source, "up", T0_S)).value == 1.0
 
 
 async def test_b17_nan_is_for_queries_only() -> None:
     """B17: in this mode every query gives NaN, while counters are read as ever."""
     source = MemorySource({"up": Answer(AnswerKind.VALUE, 1.0)}, Mode.NAN)
     source.record(scrape(1))
-    assert (await source.query("up", T0_S)).kind is AnswerKind.NOT_A_NUMBER
+    assert (await ask(source, "up", T0_S)).kind is AnswerKind.NOT_A_NUMBER
     assert len(await source.scrapes([KEY], T0_S, T0_S + 9)) == 1
 
 
 async def test_answers_may_depend_on_the_time() -> None:
     """A simulation may compute what a query gives."""
     source = MemorySource(lambda query, at_s: Answer(AnswerKind.VALUE, at_s, query))
-    assert await source.query("up", 7.0) == Answer(AnswerKind.VALUE, 7.0, "up")
+    assert await ask(source, "up", 7.0) == Answer(AnswerKind.VALUE, 7.0, "up")
 
 
 async def test_scrape_recorded_late_comes_in_its_order() -> None:

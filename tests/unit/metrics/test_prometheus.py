@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from rampway.core.answers import AnswerKind
+from rampway.core.answers import Answer, AnswerKind
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY
 from rampway.metrics.prometheus import AT_ONCE, PrometheusSource, portions
+from rampway.metrics.questions import ALONE_AT_ONCE
 
 NOW_S = 1_760_000_000.0
 KEY = RevisionKey("space", "digits-1")
@@ -70,6 +71,11 @@ async def source(server: Server) -> AsyncIterator[PrometheusSource]:
     await found.close()
 
 
+async def ask(source: PrometheusSource, query: str, at_s: float) -> Answer:
+    """Ask one query."""
+    return (await source.queries([query], at_s))[query]
+
+
 def success(kind: str, result: object) -> dict[str, object]:
     """Return an answer of Prometheus."""
     return {"status": "success", "data": {"resultType": kind, "result": result}}
@@ -116,7 +122,7 @@ async def test_b17_what_is_no_whole_answer_is_unavailable(
 ) -> None:
     """B17: errors, partial answers and garbage are no verdict: queries say so, scrapes raise."""
     server.answers(body, status)
-    answer = await source.query("up", NOW_S)
+    answer = await ask(source, "up", NOW_S)
     assert (answer.kind, answer.value) == (AnswerKind.UNAVAILABLE, None)
     assert words in answer.message
     assert f"Prometheus at {server.url}" in answer.message
@@ -160,7 +166,7 @@ async def test_b21_answers_are_told_apart(
     """B21: one number is a value; for all else the message says what came, of which query."""
     body, kind, value, words = told
     server.answers(body)
-    answer = await source.query("up", NOW_S)
+    answer = await ask(source, "up", NOW_S)
     assert (answer.kind, answer.value, answer.at_s) == (kind, value, NOW_S)
     assert words in answer.message
 
@@ -168,7 +174,7 @@ async def test_b21_answers_are_told_apart(
 async def test_b21_bad_query_in_prometheus_words(server: Server, source: PrometheusSource) -> None:
     """B21: a query that cannot be parsed is the user's, and told in Prometheus's words."""
     server.answers(failure("bad_data", "parse error: ("), 400)
-    answer = await source.query("sum(", NOW_S)
+    answer = await ask(source, "sum(", NOW_S)
     assert answer.kind is AnswerKind.BAD_QUERY
     assert answer.message == "query 'sum(': bad_data: parse error: ("
     with pytest.raises(MetricsUnavailable, match=r"refused .*bad_data: parse error"):
@@ -195,7 +201,7 @@ async def test_b17_silent_server_is_left_at_the_deadline(
     for respond in (silent, trickle):
         server.respond = respond
         began_s = asyncio.get_running_loop().time()
-        answer = await source.query("up", NOW_S)
+        answer = await ask(source, "up", NOW_S)
         assert asyncio.get_running_loop().time() - began_s < 2
         assert answer.kind is AnswerKind.UNAVAILABLE
         assert "did not answer within 0.5 s" in answer.message
@@ -211,13 +217,13 @@ async def test_small_answer_that_unpacks_to_a_huge_one_is_given_up(
         return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
 
     server.respond = respond
-    assert "longer than 10000 bytes" in (await source.query("up", NOW_S)).message
+    assert "longer than 10000 bytes" in (await ask(source, "up", NOW_S)).message
 
 
 async def test_what_is_asked(server: Server, source: PrometheusSource) -> None:
     """Time and the server's own deadline, a little before ours, go along in milliseconds."""
     server.answers(success("scalar", [NOW_S, "1"]))
-    await source.query("up", NOW_S + 0.1234)
+    await ask(source, "up", NOW_S + 0.1234)
     assert server.forms == [{"query": "up", "time": "1760000000.123", "timeout": "450ms"}]
     assert server.tokens == [""]
 
@@ -229,10 +235,10 @@ async def test_token_is_read_anew_each_time(server: Server, tmp_path: Path) -> N
     source = PrometheusSource(server.url, token_file=token)
     for text in ("first\n", "second\n"):
         token.write_text(text)
-        await source.query("up", NOW_S)
+        await ask(source, "up", NOW_S)
     assert server.tokens == ["Bearer first", "Bearer second"]
     token.unlink()
-    answer = await source.query("up", NOW_S)
+    answer = await ask(source, "up", NOW_S)
     assert answer.kind is AnswerKind.UNAVAILABLE
     assert f"No such file or directory: '{token}'" in answer.message
     await source.close()
@@ -248,28 +254,30 @@ async def test_token_follows_no_redirection(server: Server, tmp_path: Path) -> N
     token = tmp_path / "token"
     token.write_text("first")
     source = PrometheusSource(server.url, token_file=token)
-    assert "status 307" in (await source.query("up", NOW_S)).message
+    assert "status 307" in (await ask(source, "up", NOW_S)).message
     assert server.tokens == ["Bearer first"]
     await source.close()
 
 
-async def test_so_many_queries_at_once_and_no_more(
+async def test_so_many_requests_at_once_and_no_more(
     server: Server, source: PrometheusSource
 ) -> None:
-    """However many rollouts ask, Prometheus has so many queries to work on at a time."""
+    """However many are asked, Prometheus has so many of users' and so many in all at a time."""
     present, most = 0, 0
 
     async def respond(_: web.Request) -> web.StreamResponse:
         nonlocal present, most
         present += 1
         most = max(most, present)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.03)
         present -= 1
-        return web.json_response(success("scalar", [NOW_S, "1"]))
+        return web.json_response(success("matrix", []))
 
     server.respond = respond
-    answers = await asyncio.gather(*(source.query("up", NOW_S) for _ in range(3 * AT_ONCE)))
-    assert {a.kind for a in answers} == {AnswerKind.VALUE}
+    answers = await source.queries([f"up{n}" for n in range(3 * ALONE_AT_ONCE)], NOW_S)
+    assert {a.kind for a in answers.values()} == {AnswerKind.WRONG_TYPE}
+    assert most == ALONE_AT_ONCE
+    await asyncio.gather(*(source.scrapes([KEY], NOW_S - 9, NOW_S) for _ in range(3 * AT_ONCE)))
     assert most == AT_ONCE
 
 
@@ -378,16 +386,16 @@ async def test_every_query_is_told(server: Server) -> None:
 
     found = PrometheusSource(server.url, deadline_s=0.3, told=told)
     server.answers(success("scalar", [1, "5"]))
-    await found.query("x", 1.0)
+    await ask(found, "x", 1.0)
     server.answers("oops", 503)
-    await found.query("x", 1.0)
+    await ask(found, "x", 1.0)
 
     async def silent(_: web.Request) -> web.StreamResponse:
         await asyncio.sleep(5)
         return web.Response()
 
     server.respond = silent
-    await found.query("x", 1.0)
+    await ask(found, "x", 1.0)
     await found.close()
     assert [result for result, _ in heard] == ["200", "503", "timeout"]
     assert heard[0][1] > 0

@@ -1,7 +1,7 @@
 """Looks at the metrics: windows, shared queries, and rollouts that end meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -16,7 +16,6 @@ from rampway.shell.looks import (
     LONGEST_WINDOW_S,
     OVERLAP_S,
     PODS_PER_S,
-    QUERIES_AT_ONCE,
     Interest,
     Key,
     Looks,
@@ -45,9 +44,7 @@ class Source:
     down: bool = False
     meanwhile: Callable[[], None] = lambda: None
     windows: list[tuple[list[str], float, float]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
+    asked: list[list[str]] = field(default_factory=list)
 
     async def scrapes(
         self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
@@ -59,14 +56,10 @@ class Source:
             raise MetricsUnavailable("Prometheus is down")
         return self.scraped
 
-    async def query(self, query: str, at_s: float) -> Answer:
-        """Answer with the query."""
-        self.asked.append(query)
-        self.at_once += 1
-        self.most_at_once = max(self.at_once, self.most_at_once)
-        await asyncio.sleep(0)
-        self.at_once -= 1
-        return Answer(AnswerKind.VALUE, 1.0, query, at_s)
+    async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
+        """Answer each with itself."""
+        self.asked.append(list(queries))
+        return {query: Answer(AnswerKind.VALUE, 1.0, query, at_s) for query in queries}
 
     async def close(self) -> None:
         """Do nothing."""
@@ -133,13 +126,28 @@ async def test_b17_without_metrics_the_look_says_so() -> None:
     assert told == [A]
 
 
-async def test_queries_are_bounded() -> None:
-    """A rollout's queries run at the same time, but not all of them."""
-    source, many = Source(), {f"q{n}": f"x{n}" for n in range(20)}
-    looks, _ = looking(source, a=replace(interest(), queries=many))
+async def test_all_queries_of_a_look_are_asked_in_one_go() -> None:
+    """Rollouts of different windows ask together, equal texts once; each gets its own answers."""
+    source = Source()
+    of_b = interest("b", NOW_S - 60, revenue="sum(x)", cost="sum(z)")
+    looks, _ = looking(source, a=interest("a", revenue="sum(x)", sold="sum(y)"), b=of_b)
     await looks.look()
-    assert source.most_at_once == QUERIES_AT_ONCE
-    assert len(source.asked) == 20
+    assert len(source.windows) == 2
+    assert source.asked == [["sum(x)", "sum(y)", "sum(z)"]]
+    answers = [found.answers for key in (A, B) if (found := looks.latest(key))]
+    told = [{name: one.message for name, one in of.items()} for of in answers]
+    assert told == [
+        {"revenue": "sum(x)", "sold": "sum(y)"},
+        {"revenue": "sum(x)", "cost": "sum(z)"},
+    ]
+
+
+async def test_without_questions_nothing_is_asked() -> None:
+    """Rollouts without queries of their own cost none."""
+    source = Source()
+    looks, _ = looking(source, a=interest("a"))
+    await looks.look()
+    assert source.asked == []
 
 
 async def test_a_rollout_that_ends_while_others_are_looked_at() -> None:
