@@ -21,6 +21,8 @@ TERM = f"{GROUP}/term"
 """Annotation: term of the operator that may write this object (B31)."""
 
 SERVER_CONTAINER = "server"
+SHA256_VARIABLE = "RAMPWAY_MODEL_SHA256"
+"""Environment variable by which a pod is told which bytes alone it may load."""
 SERVER_PORT = 8080
 DIGEST_KEY = "sha256"
 

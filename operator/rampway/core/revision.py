@@ -212,7 +212,7 @@ def _environment(deployment: ModelDeployment, name: str) -> list[dict[str, str]]
     values = {
         "RAMPWAY_MODEL_NAME": deployment.name,
         "RAMPWAY_MODEL_URI": model.uri,
-        "RAMPWAY_MODEL_SHA256": model.sha256 or "",
+        labels.SHA256_VARIABLE: model.sha256 or "",
         "RAMPWAY_MODEL_SHA256_FILE": f"/etc/rampway/{labels.DIGEST_KEY}",
         "RAMPWAY_MODEL_VERSION": deployment.spec.info.version or "",
         "RAMPWAY_REVISION": name,

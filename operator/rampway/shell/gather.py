@@ -119,13 +119,13 @@ class Gatherer:
         services: list[Obj],
         pins: list[Obj],
     ) -> Revision:
-        name = obj["metadata"]["name"]
         digest = obj["metadata"]["labels"][labels.REVISION]
         mine = [p for p in pods if p["metadata"]["labels"].get(labels.REVISION) == digest]
         digests = {
             p["metadata"]["name"]: p.get("data", {}).get(labels.DIGEST_KEY, "") for p in pins
         }
-        reported = "" if digests.get(name) else await self._reported(deployment, mine)
+        known = reading.known_sha256(obj, digests)
+        reported = "" if known else await self._reported(deployment, mine)
         return reading.revision(
             obj,
             mine,

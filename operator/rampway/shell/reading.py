@@ -127,9 +127,25 @@ def revision(
         pods=tuple(pod(p) for p in pods),
         failure=_replica_failure(obj),
         has_service=meta["name"] in services,
-        recorded_sha256=digests.get(meta["name"], ""),
+        recorded_sha256=known_sha256(obj, digests),
         reported_sha256=reported_sha256,
     )
+
+
+def known_sha256(obj: Mapping[str, Any], digests: Mapping[str, str]) -> str:
+    """Return the digest that a revision's pods must load, empty if nobody has said any yet (B3).
+
+    The user's, by which every pod checks what it loads, else what was recorded of the first pod.
+    """
+    template = obj["spec"].get("template") or {}
+    given = [
+        variable.get("value", "")
+        for container in (template.get("spec") or {}).get("containers") or []
+        if container["name"] == labels.SERVER_CONTAINER
+        for variable in container.get("env") or []
+        if variable["name"] == labels.SHA256_VARIABLE
+    ]
+    return next(filter(None, given), "") or digests.get(obj["metadata"]["name"], "")
 
 
 def _replica_failure(obj: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from bench.scale.objects import (
 )
 from bench.scale.place import LABELS, Place, remove_namespaces, say
 
-from rampway.kube.kinds import CONFIG_MAP, MODEL_DEPLOYMENT, MODEL_ROLLOUT, NAMESPACE
+from rampway.kube.kinds import MODEL_DEPLOYMENT, MODEL_ROLLOUT, NAMESPACE
 
 PER_NAMESPACE = 50
 """As many teams have, so that no list of a namespace is long."""
@@ -164,10 +164,7 @@ class Fleet:
 
         async def make(key: Key) -> None:
             obj = manifest(key, f"{self.place.prefix}-gateway", replicas)
-            member = Member.of(await self.api.create(MODEL_DEPLOYMENT, obj))
-            for pin in member.pins if replicas == REPLICAS else member.pins[:1]:
-                await self.api.create(CONFIG_MAP, pin)
-            made.append(member)
+            made.append(Member.of(await self.api.create(MODEL_DEPLOYMENT, obj)))
 
         await each(keys, make)
         return sorted(made, key=lambda one: one.key)

@@ -1,6 +1,6 @@
 """A ModelDeployment of the bench: its manifest, its two revisions, what of its status is read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bench.scale.api import Obj
 from bench.scale.gateway import NAME as GATEWAY_NAME
@@ -8,8 +8,8 @@ from bench.scale.gateway import Key
 from bench.scale.place import pod_template
 
 from rampway.api.labels import revision_name
-from rampway.api.parse import ModelDeployment, parse_deployment
-from rampway.core.revision import digest_record, revision_hash
+from rampway.api.parse import parse_deployment
+from rampway.core.revision import revision_hash
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 
 REPLICAS = 2
@@ -71,34 +71,19 @@ def changed() -> Obj:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One ModelDeployment, with the names of its two revisions.
-
-    Attributes:
-        pins: What says which bytes its two revisions loaded.
-    """
+    """One ModelDeployment, with the names of its two revisions."""
 
     key: Key
     stable: str
     candidate: str
-    pins: tuple[Obj, ...] = field(compare=False)
 
     @classmethod
     def of(cls, raw: Obj) -> "Member":
         """Return what is known of a ModelDeployment that was just made."""
         first = parse_deployment(raw)
         second = parse_deployment({**raw, "spec": {**raw["spec"], **changed()["spec"]}})
-        both = [(found, revision_hash(found.spec)) for found in (first, second)]
-        names = [revision_name(found.name, digest) for found, digest in both]
-        pins = tuple(_pin(found, digest) for found, digest in both)
-        return cls((first.namespace, first.name), names[0], names[1], pins)
-
-
-def _pin(deployment: ModelDeployment, digest: str) -> Obj:
-    """Return the record that the operator makes when the first pod says what it loaded.
-
-    These pods say nothing; without it each pass would ask each of them in vain.
-    """
-    return digest_record(deployment, digest, deployment.spec.model.sha256 or "")
+        names = [revision_name(one.name, revision_hash(one.spec)) for one in (first, second)]
+        return cls((first.namespace, first.name), names[0], names[1])
 
 
 def kept_deployment(obj: Obj) -> Obj:

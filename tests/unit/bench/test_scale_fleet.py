@@ -21,7 +21,7 @@ def fleet() -> Fleet:
     nobody: Any = None
     made = Fleet(Place(Plan(), Api(nobody, ""), nobody, Exporter(lambda: 0.0), "scale", ""))
     for number, key in enumerate(KEYS):
-        made.members[key] = Member(key, f"{key[1]}-s", f"{key[1]}-c", ())
+        made.members[key] = Member(key, f"{key[1]}-s", f"{key[1]}-c")
         made.exporter.add(*key, f"{key[1]}-s", 2)
         made.exporter.add(*key, f"{key[1]}-c", 1)
         made.rollouts.objects[key[0], f"{key[1]}-c-1"] = {

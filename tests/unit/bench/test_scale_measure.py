@@ -91,7 +91,7 @@ class FakeFleet:
     def active(self) -> list[Member]:
         """Return those that were not made to go bad."""
         found = [
-            Member(("team", f"m{n}"), f"m{n}-s", f"m{n}-c", ({"a": {}},))
+            Member(("team", f"m{n}"), f"m{n}-s", f"m{n}-c")
             for n in range(self.running)
         ]
         return [member for member in found if member.key not in self.bad]

@@ -91,6 +91,8 @@ class Server:
 
 
 def _series(data: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    if data["resultType"] == "string":
+        raise BadQuery("expected a vector, got a string")
     if data["resultType"] == "scalar":
         return [{"metric": {}, "value": data["result"]}]
     found: list[dict[str, Any]] = data["result"]

@@ -93,6 +93,20 @@ async def test_b03_a_ready_pod_is_asked_until_the_digest_is_pinned() -> None:
     assert len(place.asked) == 1
 
 
+async def test_b03_no_pod_is_asked_where_the_digest_is_given() -> None:
+    """B3: a digest that the user gives is the one that counts, and nothing has to be recorded."""
+    place = Place()
+    deployment = place.workload()
+    server = {"name": "server", "env": [{"name": "RAMPWAY_MODEL_SHA256", "value": "ab" * 32}]}
+    template = {"spec": {"containers": [{"name": "other"}, server]}}
+    place.store.patch(
+        DEPLOYMENT, SPACE, deployment["metadata"]["name"], {"spec": {"template": template}}
+    )
+    pod(place, "up", ready=True)
+    found = (await place.observe()).revisions[0]
+    assert (found.recorded_sha256, found.reported_sha256, place.asked) == ("ab" * 32, "", [])
+
+
 def checkpoint(place: Place, name: str, phase: str = "Stepping") -> None:
     """Write the evidence into a rollout's status."""
     found = {"phase": phase, "evidence": to_text(SEEN)}
