@@ -90,10 +90,7 @@ class FakeFleet:
 
     def active(self) -> list[Member]:
         """Return those that were not made to go bad."""
-        found = [
-            Member(("team", f"m{n}"), f"m{n}-s", f"m{n}-c")
-            for n in range(self.running)
-        ]
+        found = [Member(("team", f"m{n}"), f"m{n}-s", f"m{n}-c") for n in range(self.running)]
         return [member for member in found if member.key not in self.bad]
 
     async def grow(self, size: int) -> None:
