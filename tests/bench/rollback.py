@@ -156,7 +156,7 @@ def decided(subject: Subject, begun_s: float) -> float | None:
     for line in lines:
         said = json.loads(line) if line.startswith("{") else {}
         acts = said.get("event") == "acting" and said.get("name") == subject.name
-        if acts and "SetWeights" in said["actions"]:
+        if acts and "SetSplit" in said["actions"]:
             at_s = _instant(said["timestamp"])
             if at_s > begun_s:
                 return at_s

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rampway.core.observation import Route
+from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.errors import Conflict
 
 PLACES = {"memory": in_memory, "gateway api": over_gateway_api}
@@ -29,58 +30,58 @@ async def test_before_the_first_write_there_is_nothing(place: RouterPlace) -> No
 async def test_b14_at_rest_there_is_one_backend(place: RouterPlace) -> None:
     """B14: a weight of 0 leaves stable's Service alone, at first and after a rollout."""
     for weight_pct in (0, 30, 0):
-        await place.router.set_weights(place.deployment, "digits-2", weight_pct)
+        await place.router.set_split(place.deployment, Split("digits-2", weight_pct))
     found = await place.router.observe(place.deployment)
     assert (found.exists, found.in_shape, found.at_rest) == (True, True, True)
-    assert (found.candidate, found.candidate_weight_pct) == ("", 0)
+    assert found.split == STABLE_ONLY
 
 
 @pytest.mark.parametrize("weight_pct", [1, 50, 99, 100])
 async def test_a_weight_is_seen_as_it_was_set(place: RouterPlace, weight_pct: int) -> None:
     """The candidate and its share are what was written, from nothing and from any other."""
     for before in (weight_pct, 7, weight_pct):
-        await place.router.set_weights(place.deployment, "digits-2", before)
+        await place.router.set_split(place.deployment, Split("digits-2", before))
     found = await place.router.observe(place.deployment)
-    assert (found.candidate, found.candidate_weight_pct) == ("digits-2", weight_pct)
+    assert (found.split.candidate, found.split.weight_pct) == ("digits-2", weight_pct)
     assert not found.at_rest
 
 
 async def test_a_candidate_takes_the_place_of_another(place: RouterPlace) -> None:
     """B7: there is never more than one candidate on the route."""
-    await place.router.set_weights(place.deployment, "digits-2", 30)
-    await place.router.set_weights(place.deployment, "digits-3", 10)
+    await place.router.set_split(place.deployment, Split("digits-2", 30))
+    await place.router.set_split(place.deployment, Split("digits-3", 10))
     found = await place.router.observe(place.deployment)
-    assert (found.candidate, found.candidate_weight_pct) == ("digits-3", 10)
+    assert (found.split.candidate, found.split.weight_pct) == ("digits-3", 10)
 
 
 async def test_setting_what_is_set_changes_nothing(place: RouterPlace) -> None:
     """Idempotent: the same weight again is no change, and stays accepted."""
-    await place.router.set_weights(place.deployment, "digits-2", 30)
+    await place.router.set_split(place.deployment, Split("digits-2", 30))
     place.answer("")
     before = place.writes()
-    await place.router.set_weights(place.deployment, "digits-2", 30)
+    await place.router.set_split(place.deployment, Split("digits-2", 30))
     assert place.writes() == before
     assert (await place.router.observe(place.deployment)).accepted
 
 
 async def test_b14_of_two_writes_at_once_one_is_a_conflict(place: RouterPlace) -> None:
     """B14, B31: a write is bound to what was read, so the slower one fails and loses nothing."""
-    await place.router.set_weights(place.deployment, "", 0)
+    await place.router.set_split(place.deployment, STABLE_ONLY)
     weights = (30, 10)
     results = await asyncio.gather(
-        *(place.router.set_weights(place.deployment, "digits-2", w) for w in weights),
+        *(place.router.set_split(place.deployment, Split("digits-2", w)) for w in weights),
         return_exceptions=True,
     )
     assert [r for r in results if r is not None and not isinstance(r, Conflict)] == []
     (won,) = [w for w, r in zip(weights, results, strict=True) if r is None]
     found = await place.router.observe(place.deployment)
-    assert found.candidate_weight_pct == won
+    assert found.split.weight_pct == won
 
 
 async def test_b13_a_weight_counts_once_it_was_accepted(place: RouterPlace) -> None:
     """B13: each change has to be accepted anew; objections come in the gateway's words."""
     for weight_pct in (10, 20):
-        await place.router.set_weights(place.deployment, "digits-2", weight_pct)
+        await place.router.set_split(place.deployment, Split("digits-2", weight_pct))
         pending = await place.router.observe(place.deployment)
         assert not pending.accepted
         assert pending.message
@@ -95,11 +96,11 @@ async def test_b13_a_weight_counts_once_it_was_accepted(place: RouterPlace) -> N
 
 async def test_deployments_do_not_touch_each_other(place: RouterPlace) -> None:
     """One ModelDeployment's split is its own."""
-    await place.router.set_weights(place.deployment, "digits-2", 30)
+    await place.router.set_split(place.deployment, Split("digits-2", 30))
     other = deployment("iris")
     assert not (await place.router.observe(other)).exists
-    await place.router.set_weights(other, "", 0)
-    assert (await place.router.observe(place.deployment)).candidate_weight_pct == 30
+    await place.router.set_split(other, STABLE_ONLY)
+    assert (await place.router.observe(place.deployment)).split.weight_pct == 30
 
 
 WRITES = st.lists(st.tuples(st.sampled_from(["digits-2", "digits-3"]), st.integers(0, 100)))
@@ -114,8 +115,8 @@ async def test_the_last_write_is_what_is_seen(
     """Whatever was set before, observing gives what was set last."""
     place = make()
     for candidate, weight_pct in writes:
-        await place.router.set_weights(place.deployment, candidate, weight_pct)
+        await place.router.set_split(place.deployment, Split(candidate, weight_pct))
         found = await place.router.observe(place.deployment)
-        seen = (found.candidate, found.candidate_weight_pct)
+        seen = (found.split.candidate, found.split.weight_pct)
         assert seen == ((candidate, weight_pct) if weight_pct else ("", 0))
         assert found.at_rest == (weight_pct == 0)

@@ -20,11 +20,12 @@ from simulation.systematic.explore import outcome, replayed
 from simulation.systematic.invariants import Violation
 from simulation.systematic.run import Case, Point, Run
 
-from rampway.core import capacity, decide, keeping, passes, rolling, rollout, steps
+from rampway.core import capacity, decide, keeping, passes, reactions, rolling, rollout, steps
 from rampway.core.actions import Scale
 from rampway.core.judged import Judged
 from rampway.core.observation import Observation
-from rampway.routers import gateway_api
+from rampway.core.split import Split
+from rampway.routers import rules
 
 SEED = int(os.environ.get("SIMULATION_SEED", "1"))
 """Of the sample and of the random orders; printed with each failure."""
@@ -111,16 +112,18 @@ def no_capacity(patch: pytest.MonkeyPatch) -> None:
 
 def weights_beyond_100(patch: pytest.MonkeyPatch) -> None:
     """Write weights that do not sum to 100."""
-    one = gateway_api._backend
-    patch.setattr(
-        gateway_api, "backend_refs",
-        lambda stable, candidate, pct: [one(stable, 100), one(candidate, pct)][: 1 + bool(pct)],
-    )  # fmt: skip
+    one = rules._backend
+
+    def wrong(stable: str, split: Split) -> list[rules.Rule]:
+        both = [one(stable, 100), one(split.candidate, split.weight_pct)]
+        return both[: 1 + bool(split.weight_pct)]
+
+    patch.setattr(rules, "backends", wrong)
 
 
 def harm_unheard(patch: pytest.MonkeyPatch) -> None:
     """Do not act on checks that fail, and wait for none (B18, B24)."""
-    patch.setattr(Judged, "failed", property(lambda _self: None))
+    patch.setattr(reactions, "failed", lambda _policy, _judged, _does: None)
     patch.setattr(Judged, "waiting", property(lambda _self: ""))
 
 
@@ -164,7 +167,7 @@ def stable_made_small(patch: pytest.MonkeyPatch) -> None:
 
 def no_deadline(patch: pytest.MonkeyPatch) -> None:
     """Wait for ever for a candidate that never becomes ready (B25)."""
-    patch.setattr(rollout, "_deadline", lambda _course: None)
+    patch.setattr(rollout, "deadline", lambda _course: None)
 
 
 def evidence_not_needed(patch: pytest.MonkeyPatch) -> None:

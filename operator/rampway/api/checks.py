@@ -164,6 +164,14 @@ class ThresholdCheck(ApiModel):
         return seconds(self.sustained)
 
 
+class OnFailure(StrEnum):
+    """What a failed check does."""
+
+    ROLLBACK = "Rollback"
+    PAUSE = "Pause"
+    NOTIFY = "Notify"
+
+
 class Check(ApiModel):
     """One question put to the evidence: exactly one of errorRate, latency, threshold."""
 
@@ -180,6 +188,11 @@ class Check(ApiModel):
     )
 
     name: Label = Field(description="Name of the check, unique in the policy.")
+    on_failure: OnFailure = Field(
+        default=OnFailure.ROLLBACK,
+        description="Rollback: put traffic back. Pause: stop where it is and ask; approve the step "
+        "to go on, or abort. Notify: only tell.",
+    )
     error_rate: ErrorRateCheck | None = Field(
         default=None, description="Compare the share of failed requests."
     )

@@ -21,8 +21,9 @@ class Phase(StrEnum):
     PENDING = "Pending"  # first revision, not serving yet
     HEALTHY = "Healthy"  # the spec's revision is stable and serves
     PROGRESSING = "Progressing"  # a rollout is under way
+    WATCHING = "Watching"  # the spec's revision is stable; the old one stays warm
     PAUSED = "Paused"  # spec.paused holds a rollout back
-    HOLDING = "Holding"  # a rollout waits for evidence it cannot get
+    HOLDING = "Holding"  # a rollout waits for evidence it cannot get, or for a person
     ROLLING_BACK = "RollingBack"  # traffic is on its way back
     ROLLED_BACK = "RolledBack"  # the spec's revision was refused by evidence
     DEGRADED = "Degraded"  # stable has no ready pod
@@ -35,6 +36,7 @@ class RolloutPhase(StrEnum):
     STARTING = "Starting"  # the candidate is being brought up for the first step
     STEPPING = "Stepping"  # a step runs
     PROMOTING = "Promoting"  # all steps passed; the candidate takes everything
+    WATCHING = "Watching"  # promoted; the old revision stays warm, and is compared
     ROLLING_BACK = "RollingBack"  # traffic returns to stable as stable can carry it
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
@@ -80,6 +82,9 @@ class Reason(StrEnum):
     PROMOTING = "Promoting"
     PAUSED = "Paused"
     STABLE_CRASHES_TOO = "StableCrashesToo"
+    APPROVAL = "WaitingForApproval"
+    STOPPED_BY_CHECK = "StoppedByCheck"  # a failed check that asks
+    WATCHING = "Watching"
     # ends
     PROMOTED = "Promoted"
     CHECK_FAILED = "CheckFailed"
@@ -88,6 +93,8 @@ class Reason(StrEnum):
     CANDIDATE_OOM = "CandidateOutOfMemory"
     DEADLINE = "ProgressDeadlineExceeded"
     UNKNOWN_TOO_LONG = "EvidenceUnknownTooLong"
+    ABORTED = "AbortedByPerson"
+    UNDONE = "Undone"  # back to the old revision within the watch
     NEW_REVISION = "NewRevision"
     BACK_TO_STABLE = "BackToStable"
 

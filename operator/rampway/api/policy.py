@@ -1,7 +1,6 @@
 """The policy of a rollout: steps, checks, and what to do when they fail or cannot tell."""
 
 from enum import StrEnum
-from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field
@@ -10,7 +9,6 @@ from rampway.api.base import (
     PERCENT_PATTERN,
     ApiModel,
     Duration,
-    Label,
     Percent,
     fraction,
     seconds,
@@ -24,6 +22,7 @@ from rampway.api.checks import (
     ThresholdCheck,
 )
 from rampway.api.rules import Form, Rule, UniqueItems, matches
+from rampway.api.steps import Step, Steps, percent
 
 __all__ = [
     "AfterUnknown",
@@ -35,17 +34,15 @@ __all__ = [
     "PairedCheck",
     "Policy",
     "Rollback",
+    "RollbackMode",
     "Step",
     "Strategy",
     "ThresholdCheck",
+    "Watch",
 ]
 
-WEIGHT_PATTERN = r"^([1-9][0-9]?|100)%$"
 MAX_FALSE_ROLLBACK_RATE = 0.5
 
-Weight = Annotated[
-    str, Field(max_length=4), Form(WEIGHT_PATTERN, "a whole percentage from 1% to 100%")
-]
 FalseRollbackRate = Annotated[
     Percent,
     Rule(
@@ -56,11 +53,16 @@ FalseRollbackRate = Annotated[
     ),
 ]
 
+Holdback = Annotated[
+    str, Field(max_length=3), Form(r"^([0-9]|[1-4][0-9]|50)%$", "a whole percentage, 0% to 50%")
+]
+
 
 class Strategy(StrEnum):
     """How traffic moves."""
 
     CANARY = "Canary"
+    BLUE_GREEN = "BlueGreen"
 
 
 class AfterUnknown(StrEnum):
@@ -68,35 +70,6 @@ class AfterUnknown(StrEnum):
 
     PAUSE = "Pause"
     ROLLBACK = "Rollback"
-
-
-class Step(ApiModel):
-    """One stage of a rollout: a share of the traffic, held for a time."""
-
-    name: Label = Field(description="Name of the step, unique in the policy.")
-    weight: Weight = Field(description="Share of all requests that the candidate gets, 1% to 100%.")
-    hold: Duration = Field(
-        default="1m",
-        description="The step lasts at least this long; time without evidence does not count.",
-    )
-    min_requests: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000_000,
-        strict=True,
-        description="The step lasts until the candidate answered this many requests in it "
-        "(first attempts).",
-    )
-
-    @property
-    def weight_pct(self) -> int:
-        """The candidate's share in percent, 1 to 100."""
-        return int(self.weight[:-1])
-
-    @property
-    def hold_s(self) -> float:
-        """Shortest duration in seconds."""
-        return seconds(self.hold)
 
 
 class OnUnknown(ApiModel):
@@ -115,9 +88,30 @@ class OnUnknown(ApiModel):
         return seconds(self.after)
 
 
-class Rollback(ApiModel):
-    """What is kept after a rollback."""
+class RollbackMode(StrEnum):
+    """Who puts traffic back when a check fails."""
 
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+    OFF = "Off"
+
+
+class Rollback(ApiModel):
+    """What happens when a check fails, and what is kept after a rollback."""
+
+    mode: RollbackMode = Field(
+        default=RollbackMode.AUTOMATIC,
+        description="Automatic: a failed check puts traffic back. Manual: it stops the rollout "
+        "where it is and asks; approve the step to go on, or abort. Off: it is only told. A "
+        "candidate that crashes or loses its pods is rolled back in any case.",
+    )
+    max_retries: int = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        strict=True,
+        description="How many times a person may have the same revision tried again.",
+    )
     keep_candidate: Duration = Field(
         default="10m", description="How long the candidate's pods are kept, without traffic."
     )
@@ -126,23 +120,6 @@ class Rollback(ApiModel):
     def keep_candidate_s(self) -> float:
         """The same in seconds."""
         return seconds(self.keep_candidate)
-
-
-Steps = Annotated[
-    tuple[Step, ...],
-    Rule(
-        cel="self.all(step, self.exists_one(other, other.name == step.name))",
-        message="expected a name of its own for each step",
-        holds=lambda steps: len({step.name for step in steps}) == len(steps),
-    ),
-    Rule(
-        cel=f"self.exists(step, !{matches('step.weight', WEIGHT_PATTERN)}) || "
-        "self.map(step, int(step.weight.replace('%', ''))).isSorted()",
-        message="expected weights that never fall from one step to the next",
-        holds=lambda steps: all(a.weight_pct <= b.weight_pct for a, b in pairwise(steps)),
-    ),
-]
-"""Their order is their meaning, hence no keyed list: a merge by name could mix two orders."""
 
 
 def _default_steps() -> tuple[Step, ...]:
@@ -160,10 +137,47 @@ def _default_checks() -> tuple[Check, ...]:
     )
 
 
+class Watch(ApiModel):
+    """What goes on after promotion."""
+
+    hold: Duration = Field(description="How long the old revision is kept with all its pods.")
+    holdback: Holdback = Field(
+        default="0%",
+        description="Share of the requests that stays on the old revision, so that the checks go "
+        "on comparing; their failure returns to it. With 0% only pods and thresholds are watched.",
+    )
+
+    @property
+    def hold_s(self) -> float:
+        """The same in seconds."""
+        return seconds(self.hold)
+
+    @property
+    def holdback_pct(self) -> int:
+        """The old revision's share in percent, 0 to 50."""
+        return percent(self.holdback)
+
+
 class Policy(ApiModel):
     """How a rollout proceeds and what it is judged by."""
 
-    strategy: Strategy = Field(default=Strategy.CANARY, description="How traffic moves.")
+    rules = (
+        Rule(
+            cel="!has(self.strategy) || self.strategy != 'BlueGreen' || "
+            "!self.steps.exists(step, has(step.weight) || has(step.ramp))",
+            message="BlueGreen switches once: expected steps with match, mirror or approval only",
+            holds=lambda policy: (
+                policy.strategy is not Strategy.BLUE_GREEN
+                or all(step.weights_pct is None for step in policy.steps)
+            ),
+        ),
+    )
+
+    strategy: Strategy = Field(
+        default=Strategy.CANARY,
+        description="Canary: the candidate grows with its share. BlueGreen: it runs at full size "
+        "from the first step and gets no share before the one switch at the end.",
+    )
     false_rollback_rate: FalseRollbackRate = Field(
         default="1%",
         description="Bound on the chance that the comparisons with stable roll back a candidate "
@@ -173,8 +187,8 @@ class Policy(ApiModel):
         default_factory=_default_steps,
         min_length=1,
         max_length=20,
-        description="Steps in order, weights never falling. After the last one the candidate is "
-        "promoted.",
+        description="Steps in order: first those with mirror or match, then weights, which never "
+        "fall; approvals anywhere. After the last one the candidate is promoted.",
     )
     checks: Annotated[tuple[Check, ...], UniqueItems("name")] = Field(
         default_factory=_default_checks,
@@ -185,7 +199,11 @@ class Policy(ApiModel):
         default_factory=OnUnknown, description="What to do when checks cannot tell."
     )
     rollback: Rollback = Field(
-        default_factory=Rollback, description="What is kept after a rollback."
+        default_factory=Rollback, description="What happens when a check fails, and is kept then."
+    )
+    watch: Watch | None = Field(
+        default=None,
+        description="After promotion: for how long the old revision stays warm, and is compared.",
     )
 
     @property

@@ -7,14 +7,16 @@ from pydantic import Field, computed_field
 from rampway.api.base import (
     NAME_LENGTH,
     ApiModel,
+    Label,
     Message,
     StatusModel,
     Timestamp,
     Token,
     listed,
 )
-from rampway.api.deployment import Info, Model, Server
+from rampway.api.deployment import Info, Model, Server, ShortText
 from rampway.api.policy import Policy
+from rampway.api.rules import Rule, UniqueItems
 
 _MAX_EVIDENCE = 1024 * 1024
 
@@ -30,8 +32,56 @@ class Contender(ApiModel):
     info: Info = Field(default_factory=Info, description="Version and lineage.")
 
 
+class Request(ApiModel):
+    """What a person asks for."""
+
+    by: ShortText = Field(
+        default="",
+        description="Who asks. Stamped by the API server where the admission policy that comes "
+        "with the operator is installed; else whatever was written.",
+    )
+    message: str = Field(default="", max_length=1024, description="Why; goes on record.")
+
+
+class StepApproval(Request):
+    """Consent to one step."""
+
+    step: Label = Field(description="Name of the step.")
+
+
+class Requests(ApiModel):
+    """What people ask of this attempt; nothing else of its spec may change."""
+
+    approve: Annotated[tuple[StepApproval, ...], UniqueItems("step")] = Field(
+        default=(),
+        max_length=32,
+        description="Steps that may go on: those with `approval`, or stopped by a failed check.",
+    )
+    promote: Request | None = Field(
+        default=None, description="Skip the remaining steps. A failing check still rolls back."
+    )
+    abort: Request | None = Field(
+        default=None, description="Put traffic back; not tried again until the spec changes."
+    )
+    retry: Request | None = Field(
+        default=None, description="After a rollback: try the same revision again, from step one."
+    )
+
+
+_FIXED = ("deployment", "attempt", "candidate", "stable", "policy", "progressDeadline")
+
+
 class ModelRolloutSpec(ApiModel):
-    """What is attempted; never changed."""
+    """What is attempted, which never changes, and what people ask of it."""
+
+    rules = (
+        Rule(
+            cel=" && ".join(f"self.{name} == oldSelf.{name}" for name in _FIXED),
+            message="nothing but requests can be changed: this is what was attempted; "
+            "edit the ModelDeployment instead",
+            holds=lambda _: True,  # about two versions: the API server's to judge
+        ),
+    )
 
     deployment: str = Field(max_length=NAME_LENGTH, description="Name of the ModelDeployment.")
     attempt: int = Field(
@@ -41,6 +91,9 @@ class ModelRolloutSpec(ApiModel):
     stable: Contender = Field(description="The revision it would replace.")
     policy: Policy = Field(description="The policy as it was when the rollout began.")
     progress_deadline: str = Field(max_length=32, description="As it was.")
+    requests: Requests = Field(
+        default_factory=Requests, description="What people ask of this attempt."
+    )
 
 
 class CheckStatus(StatusModel):
@@ -98,8 +151,9 @@ class ModelRolloutStatus(StatusModel):
     """Course and state of the attempt."""
 
     phase: Token = ""
-    """Where it stands: Starting, Stepping, Promoting, RollingBack; or how it ended: Promoted,
-    RolledBack, Superseded (by a newer revision), Aborted (the spec went back to stable)."""
+    """Where it stands: Starting, Stepping, Promoting, Watching (promoted, the old revision still
+    warm), RollingBack; or how it ended: Promoted, RolledBack, Superseded (by a newer revision),
+    Aborted (the spec went back to stable)."""
     reason: Token = ""
     """Why, in one word."""
     message: Message = ""
@@ -112,6 +166,12 @@ class ModelRolloutStatus(StatusModel):
     """Where it is."""
     weight_pct: int = 0
     """Percent of the requests that the candidate is given now, as it was last decided."""
+    mirror_pct: int = 0
+    """Percent of the requests that it is given a copy of, likewise."""
+    matched: bool = False
+    """Whether requests chosen by what they bear go to it, likewise."""
+    watched_since: Timestamp = ""
+    """When the watch after promotion began; empty before."""
     traffic_since: Timestamp = ""
     """When the candidate got its first share of the requests."""
     unready_since: Timestamp = ""

@@ -159,8 +159,8 @@ def _set_pct(revision: str, role: Role, running: ModelRollout | None) -> int:
 
 def _observed_pct(route: Route | None, name: str, role: Role) -> int | None:
     """Return the share of a revision's own backend, or for the main one that of `<name>`."""
-    if route is None or not (route.at_rest or route.candidate):
+    if route is None or not (route.at_rest or route.split.candidate):
         return None
-    if route.candidate == name:
-        return route.candidate_weight_pct
-    return 100 - route.candidate_weight_pct if role in _MAIN else 0
+    if route.split.candidate == name:
+        return route.split.weight_pct
+    return 100 - route.split.weight_pct if role in _MAIN else 0

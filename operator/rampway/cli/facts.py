@@ -7,9 +7,10 @@ from typing import Any
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.api.policy import Step
+from rampway.core import stages
 from rampway.core.instants import from_wire
 from rampway.core.observation import Route
+from rampway.core.stages import Stage
 
 _IN_A_STEP = frozenset({RolloutPhase.STEPPING, RolloutPhase.ROLLING_BACK})
 
@@ -59,7 +60,7 @@ class Progress:
 
     number: int
     total: int
-    step: Step
+    step: Stage
     held_s: float | None
     requests: int | None
 
@@ -131,7 +132,7 @@ class Facts:
         rollout = self.running
         if rollout is None or not rollout.status.step.total:
             return None
-        at, steps = rollout.status.step, rollout.spec.policy.steps
+        at, steps = rollout.status.step, stages.of(rollout.spec.policy)
         if at.index >= len(steps) or rollout.status.phase not in _IN_A_STEP:
             return None
         held_s = held(rollout, now_s)

@@ -139,11 +139,15 @@ def _rollout(facts: Facts, rollout: ModelRollout, now_s: float) -> Iterable[Rend
 
 
 def _step(at: Progress) -> Text:
-    parts = [f"step {at.number}/{at.total} {at.step.name}: weight {at.step.weight}"]
+    kind = "weight " if at.step.weight_pct and at.step.approval is None else ""
+    parts = [f"step {at.number}/{at.total} {at.step.name}: {kind}{at.step.shown}"]
+    hold = words.duration(at.step.hold_s)
+    if at.step.approval is not None:
+        return Text(", ".join([*parts, f"asks for a person's consent: {at.step.approval or '-'}"]))
     if at.held_s is None or at.left_s is None:
-        parts.append(f"not in force yet, then held {at.step.hold}")
+        parts.append(f"not in force yet, then held {hold}")
     else:
-        left = f"{brief(at.left_s)} of {at.step.hold} left" if at.left_s else f"{at.step.hold} over"
+        left = f"{brief(at.left_s)} of {hold} left" if at.left_s else f"{hold} over"
         parts.append(f"in force {brief(at.held_s)} (hold: {left})")
     if at.requests is not None:
         least = f" of at least {at.step.min_requests}" if at.step.min_requests else ""

@@ -116,3 +116,10 @@ def missing(facts: Facts) -> str:
         f"the spec is at generation {deployment.generation}, this status is about "
         f"{deployment.status.observed_generation}: the operator has not looked at the change yet"
     )
+
+
+def duration(length_s: float) -> str:
+    """Return a duration as a policy has it, such as 1h30m or 20s."""
+    whole = round(length_s)
+    parts = [(whole // 3600, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
+    return "".join(f"{n}{unit}" for n, unit in parts if n) or "0s"

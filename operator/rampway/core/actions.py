@@ -6,6 +6,7 @@ from typing import Any
 
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.rollout import ModelRolloutStatus
+from rampway.core.split import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,10 @@ class PointService:
 
 
 @dataclass(frozen=True, slots=True)
-class SetWeights:
-    """Split traffic; a weight of 0 leaves stable's Service as the only backend (B14)."""
+class SetSplit:
+    """Split traffic; at rest stable's Service is the only backend (B14)."""
 
-    candidate: str
-    weight_pct: int
+    split: Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,5 @@ class Emit:
 
 
 Action = (
-    Create
-    | Scale
-    | Annotate
-    | PointService
-    | SetWeights
-    | WriteRollout
-    | WriteStatus
-    | Delete
-    | Emit
+    Create | Scale | Annotate | PointService | SetSplit | WriteRollout | WriteStatus | Delete | Emit
 )

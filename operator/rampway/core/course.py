@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
-from rampway.api.rollout import Decision, ModelRolloutStatus
-from rampway.core import capacity
+from rampway.api.rollout import Decision, ModelRolloutStatus, Requests, StepApproval
+from rampway.core import capacity, stages
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.judged import Judged
 from rampway.core.observation import Observation, Revision
+from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.stages import Stage
 
 MAX_DECISIONS = 40
 ACTOR = "rampway"
@@ -47,6 +49,26 @@ class Course:
         return self.rollout.spec.policy
 
     @property
+    def phase(self) -> RolloutPhase:
+        """The rollout's phase; one that was never written is the first."""
+        return RolloutPhase(self.status.phase or RolloutPhase.STARTING)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What its steps come to."""
+        return stages.of(self.policy)
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that runs, or is to run first."""
+        return self.stages[self.status.step.index]
+
+    @property
+    def requests(self) -> Requests:
+        """What people ask of this attempt."""
+        return self.rollout.spec.requests
+
+    @property
     def replicas(self) -> int:
         """Pods of a revision that carries everything."""
         return self.obs.deployment.spec.replicas
@@ -57,10 +79,15 @@ class Course:
         return self.obs.deployment.spec.paused
 
     @property
+    def split(self) -> Split:
+        """What the route gives the candidate now."""
+        found = self.obs.route.split
+        return found if found.candidate == self.candidate.name else STABLE_ONLY
+
+    @property
     def weight_pct(self) -> int:
         """The candidate's share on the route now."""
-        carried = self.obs.route.candidate == self.candidate.name
-        return self.obs.route.candidate_weight_pct if carried else 0
+        return self.split.weight_pct
 
     @property
     def may_raise(self) -> bool:
@@ -71,21 +98,34 @@ class Course:
         look = self.obs.look
         return not self.policy.checks or (look is not None and look.heard)
 
-    def raised(self, weight_pct: int) -> int:
-        """Return the weight as far as it may rise to it now.
+    def approval(self, step: str) -> StepApproval | None:
+        """Return a person's consent to a step, None if there is none (B11)."""
+        return next((given for given in self.requests.approve if given.step == step), None)
 
-        Under a pause no further than was decided before it (B10), so that what a foreign write
-        took away still comes back (B14).
+    def raised(self, wanted: Split) -> Split:
+        """Return the split as far as it may rise to it now; under a pause it does not (B10)."""
+        return wanted if self.may_raise and not self.paused else self.kept(wanted)
+
+    def kept(self, wanted: Split) -> Split:
+        """Return the split as far as it was decided before: nothing rises.
+
+        What a foreign write took away comes back (B14), if evidence has been heard.
         """
         if not self.may_raise:
-            return min(weight_pct, self.weight_pct)
-        if self.paused and self.obs.active is not None:
-            return min(weight_pct, max(self.weight_pct, self.obs.active.status.weight_pct))
-        return weight_pct
+            return _within(wanted, self.split)
+        decided = self.obs.active.status if self.obs.active else self.status
+        now = self.split
+        before = Split(
+            self.candidate.name,
+            max(now.weight_pct, decided.weight_pct),
+            max(now.mirror_pct, decided.mirror_pct),
+            now.headers or (wanted.headers if decided.matched else ()),
+        )
+        return _within(wanted, before)
 
-    def pods_for(self, weight_pct: int) -> int:
+    def pods_for(self, stage: Stage) -> int:
         """Return the pods that the candidate must have; what it has already it keeps (B4)."""
-        need = capacity.replicas_for(weight_pct, self.replicas)
+        need = capacity.replicas_for(stage.size_pct, self.replicas)
         return min(self.replicas, max(need, self.candidate.replicas))
 
     def since_s(self, instant: str) -> float:
@@ -100,16 +140,21 @@ class Outcome:
 
     Attributes:
         status: The rollout's status from now on.
-        weight_pct: Share that the route must give the candidate.
+        split: What the route must give the candidate.
         replicas: Pods that the candidate must have; None leaves them.
         commit: The candidate becomes stable now.
     """
 
     status: ModelRolloutStatus
-    weight_pct: int
+    split: Split = STABLE_ONLY
     replicas: int | None = None
     commit: bool = False
     news: tuple[Decision, ...] = field(default=())
+
+    @property
+    def weight_pct(self) -> int:
+        """The candidate's share of all requests."""
+        return self.split.weight_pct
 
 
 def say(outcome: Outcome, reason: Reason, message: str) -> Outcome:
@@ -123,6 +168,19 @@ def record(outcome: Outcome, now_s: float, action: str, reason: Reason, message:
     decision = Decision(
         at=to_wire(now_s), actor=ACTOR, action=action, reason=reason.value, message=message
     )
+    return _recorded(outcome, decision)
+
+
+def by(outcome: Outcome, actor: str) -> Outcome:
+    """Return the outcome with its latest decision put down to a person (B11)."""
+    if not outcome.news:
+        return outcome
+    decision = outcome.news[-1].model_copy(update={"actor": actor})
+    status = outcome.status.model_copy(update={"decisions": outcome.status.decisions[:-1]})
+    return _recorded(replace(outcome, status=status, news=outcome.news[:-1]), decision)
+
+
+def _recorded(outcome: Outcome, decision: Decision) -> Outcome:
     kept = (*outcome.status.decisions, decision)[-MAX_DECISIONS:]
     status = outcome.status.model_copy(update={"decisions": kept})
     return replace(outcome, status=status, news=(*outcome.news, decision))
@@ -134,3 +192,14 @@ def enter(outcome: Outcome, phase: RolloutPhase, now_s: float) -> Outcome:
     if phase.ended:
         update["ended_at"] = to_wire(now_s)
     return replace(outcome, status=outcome.status.model_copy(update=update))
+
+
+def _within(wanted: Split, bound: Split) -> Split:
+    """Return what is in both; nothing at all is at rest."""
+    both = Split(
+        wanted.candidate,
+        min(wanted.weight_pct, bound.weight_pct),
+        min(wanted.mirror_pct, bound.mirror_pct),
+        wanted.headers if bound.headers else (),
+    )
+    return both.or_rest()

@@ -4,19 +4,20 @@ from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
-from rampway.core import keeping, passes, revision, rolling, verdict
+from rampway.core import keeping, passes, revision, rolling, verdict, watching
 from rampway.core.actions import (
     Action,
     Annotate,
     Create,
     Emit,
     PointService,
-    SetWeights,
+    SetSplit,
     WriteRollout,
 )
 from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
+from rampway.core.split import STABLE_ONLY
 from rampway.core.standing import Standing
 from rampway.core.verdict import Verdict
 
@@ -35,7 +36,9 @@ def decide(obs: Observation) -> Decision:
     if stable is None:
         return _without_stable(obs, desired)
     if active is not None and active.spec.candidate.revision == stable.hash:
-        return rolling.finish(obs, active, stable)
+        watched = active.status.phase == RolloutPhase.WATCHING
+        follow = watching.watch if watched else rolling.finish
+        return follow(obs, active, stable)
     if active is not None:
         return rolling.roll(obs, active, stable, desired)
     if desired == stable.hash:
@@ -53,8 +56,8 @@ def _refuse(obs: Observation) -> Decision:
         "give this one another hostname, pathPrefix or Gateway"
     )
     standing = Standing.refused(Reason.ROUTE_CONFLICT, text)
-    exposed = obs.route.candidate and obs.stable is not None and obs.stable.ready
-    moves = (SetWeights("", 0),) if exposed else ()
+    exposed = not obs.route.split.at_rest and obs.stable is not None and obs.stable.ready
+    moves = (SetSplit(STABLE_ONLY),) if exposed else ()
     return Decision((*moves, *passes.write_status(obs, standing)), requeue_after_s=30.0)
 
 
@@ -89,7 +92,7 @@ def _first(obs: Observation) -> Decision:
     if obs.service.selects != desired:
         actions.append(PointService(desired))
     if not (obs.route.at_rest and obs.route.in_shape):
-        actions.append(SetWeights("", 0))
+        actions.append(SetSplit(STABLE_ONLY))
     if mine is not None and mine.ready:
         actions.append(Annotate(mine.name, {labels.PROMOTED_AT: to_wire(obs.now_s)}))
         news = f"first revision {mine.name} serves; no checks were made, there was no stable"
@@ -131,7 +134,19 @@ def _refusal(obs: Observation, desired: str) -> Verdict | None:
     refused = last.status.phase == RolloutPhase.ROLLED_BACK and not last.status.moved_on
     if not refused or last.spec.candidate.revision != desired:
         return None
-    return Verdict(Reason(last.status.reason), last.name, last.status.message)
+    message = last.status.message
+    if last.spec.requests.retry is not None:
+        most = last.spec.policy.rollback.max_retries
+        if _retries(obs, desired) <= most:
+            return None
+        message = f"{message}; retried {most} times, which is all that maxRetries allows"
+    return Verdict(Reason(last.status.reason), last.name, message)
+
+
+def _retries(obs: Observation, desired: str) -> int:
+    """Return how often a person has asked to try this revision again."""
+    tried = (r for r in obs.rollouts if r.spec.candidate.revision == desired)
+    return sum(r.spec.requests.retry is not None for r in tried)
 
 
 def _manifest(obs: Observation, stable: Revision, desired: str, attempt: int) -> dict[str, object]:
@@ -161,11 +176,11 @@ def _rest(obs: Observation, stable: Revision) -> Decision:
 def _maintain(obs: Observation, stable: Revision, standing: Standing) -> Decision:
     """Keep stable whole, the route at rest and the past in bounds."""
     actions: list[Action] = passes.ensure_stable(obs, stable)
-    if not (obs.route.at_rest and obs.route.in_shape):
-        actions.append(SetWeights("", 0))
+    actions += passes.rest(obs, stable)
     kept, next_s = keeping.tidy(obs, stable, active=None)
     actions += [*kept, *_moved_on(obs), *passes.write_status(obs, standing)]
-    return Decision(tuple(actions), requeue_after_s=next_s)
+    unsettled = not obs.route.split.at_rest
+    return Decision(tuple(actions), requeue_after_s=1.0 if unsettled else next_s)
 
 
 def _moved_on(obs: Observation) -> list[Action]:

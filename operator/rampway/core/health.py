@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rampway.api.conditions import Reason
+from rampway.core.judged import CheckResult
 from rampway.core.observation import Crash, Revision
 
 TOO_MANY = 2
@@ -23,6 +24,11 @@ class Danger:
     reason: Reason
     message: str
     at_once: bool
+
+
+def of_check(failed: CheckResult) -> Danger:
+    """Return a failed check as a danger."""
+    return Danger(Reason.CHECK_FAILED, f"check {failed.name}: {failed.message}", failed.at_once)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,6 @@ class Judged:
     results: tuple[CheckResult, ...]
 
     @property
-    def failed(self) -> CheckResult | None:
-        """The first check that failed."""
-        return next((r for r in self.results if r.state is CheckState.FAIL), None)
-
-    @property
     def unknown(self) -> str:
         """Why a check cannot tell, the first one's sentence; empty if all can."""
         return self._first(CheckState.UNKNOWN)

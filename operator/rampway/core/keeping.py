@@ -41,7 +41,9 @@ def tidy(
     obs: Observation, stable: Revision, active: ModelRollout | None
 ) -> tuple[list[Action], float | None]:
     """Return what has to go, and in how many seconds the next thing will have to."""
-    busy = {stable.hash, active.spec.candidate.revision if active else ""}
+    busy = {stable.hash}
+    if active is not None:  # a watch keeps the old revision too, warm (B9)
+        busy |= {active.spec.candidate.revision, active.spec.stable.revision}
     actions: list[Action] = []
     waits_s: list[float] = []
     idle: list[Revision] = []

@@ -8,6 +8,7 @@ from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
 from rampway.core.judged import EvidenceState
+from rampway.core.split import STABLE_ONLY, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,7 @@ class Route:
         exists: There is a route.
         in_shape: Everything but the backends is as the spec wants it.
         at_rest: Its only backend is the Service of stable.
-        candidate: Service of the candidate that it names, else empty.
-        candidate_weight_pct: That backend's share in percent.
+        split: Who gets which requests.
         accepted: Every parent reports Accepted and ResolvedRefs at this generation (B13).
         message: What the parents say where they do not accept it.
     """
@@ -111,8 +111,7 @@ class Route:
     exists: bool = False
     in_shape: bool = False
     at_rest: bool = False
-    candidate: str = ""
-    candidate_weight_pct: int = 0
+    split: Split = STABLE_ONLY
     accepted: bool = False
     message: str = ""
 

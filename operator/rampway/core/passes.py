@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from rampway.core import keeping, revision
-from rampway.core.actions import Action, Create, PointService, Scale, WriteStatus
+from rampway.core.actions import Action, Create, PointService, Scale, SetSplit, WriteStatus
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Observation, Revision
+from rampway.core.split import STABLE_ONLY, Split
 from rampway.core.standing import Standing, project
 from rampway.core.writing import status_is_news
 
@@ -28,6 +29,24 @@ class Decision:
     requeue_after_s: float | None = None
     evidence: EvidenceState | None = None
     active: str = ""
+
+
+def reached(obs: Observation, stable: Revision) -> bool:
+    """Whether the Service `<name>` is known to reach the very pods of stable that serve."""
+    served = {pod.name for pod in stable.pods if pod.ready}
+    return bool(obs.service.selects == stable.hash and served and served <= obs.service.ready_pods)
+
+
+def rest(obs: Observation, stable: Revision) -> list[Action]:
+    """Put the route at rest (B14).
+
+    While it sends everything to stable's own Service, that waits until the Service `<name>`
+    reaches the same pods: else requests would meet the revision that was stable before.
+    """
+    if obs.route.at_rest and obs.route.in_shape:
+        return []
+    own = obs.route.split == Split(stable.name, 100)
+    return [] if own and not reached(obs, stable) else [SetSplit(STABLE_ONLY)]
 
 
 def ensure_stable(obs: Observation, stable: Revision) -> list[Action]:

@@ -3,10 +3,10 @@
 from rampway.api import labels
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
-from rampway.api.rollout import CheckStatus
+from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
 from rampway.core import health, keeping, passes, revision, rollout, verdict
-from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetWeights, WriteRollout
+from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetSplit, WriteRollout
 from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
 from rampway.core.instants import from_wire, to_wire
@@ -14,6 +14,8 @@ from rampway.core.judged import Contest, Judged
 from rampway.core.judging import judge
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
+from rampway.core.reactions import NOTIFIED, notified
+from rampway.core.split import STABLE_ONLY, Split
 from rampway.core.standing import UNWANTED, Standing
 from rampway.core.verdict import Verdict
 from rampway.core.writing import rollout_is_news
@@ -28,21 +30,24 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
     is known to reach the same pods, so that no request meets an empty one.
     """
     actions = passes.ensure_stable(obs, stable)
-    served = {pod.name for pod in stable.pods if pod.ready}
-    reached = obs.service.selects == stable.hash and served and served <= obs.service.ready_pods
     standing = Standing.promoting(active, "switching the Service to the new stable")
-    if not reached:
+    if not passes.reached(obs, stable):
         undone = _take_back(obs, active, stable)
         if undone is not None:
             return undone
         return Decision((*actions, *passes.write_status(obs, standing)), requeue_after_s=1.0)
     if not obs.route.at_rest:
-        actions.append(SetWeights("", 0))
-    ended = Outcome(active.status, 0)
+        actions.append(SetSplit(STABLE_ONLY))
+    watched = active.spec.policy.watch is not None
     text = f"{stable.name} passed all steps and is stable"
-    ended = record(ended, obs.now_s, "Promoted", Reason.PROMOTED, text)
-    ended = enter(say(ended, Reason.PROMOTED, text), RolloutPhase.PROMOTED, obs.now_s)
-    status = ended.status.model_copy(update={"weight_pct": 100})
+    done = record(Outcome(active.status), obs.now_s, "Promoted", Reason.PROMOTED, text)
+    done = say(done, Reason.WATCHING if watched else Reason.PROMOTED, text)
+    done = enter(done, RolloutPhase.WATCHING if watched else RolloutPhase.PROMOTED, obs.now_s)
+    update: dict[str, object] = {"weight_pct": 100, "mirror_pct": 0, "matched": False}
+    if watched:
+        step = StepStatus(index=active.status.step.total, total=active.status.step.total)
+        update |= {"step": step, "watched_since": to_wire(obs.now_s)}
+    status = done.status.model_copy(update=update)
     news = Emit(f"promoted-{active.name}", Reason.PROMOTED, text)
     return Decision((*actions, WriteRollout(active.name, status), news), requeue_after_s=0)
 
@@ -58,11 +63,13 @@ def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Deci
     since_s = from_wire(active.status.traffic_since)
     if before is None or not before.ready or since_s is None:
         return None
-    stable_again = Annotate(before.name, {labels.PROMOTED_AT: _promoted_at(obs)})
+    stable_again = Annotate(before.name, {labels.PROMOTED_AT: promoted_at(obs)})
     found = health.danger(health.UnderTraffic(stable, before, since_s, active.status.crashes))
     if found is None:
         return None if stable.ready else Decision((stable_again,), requeue_after_s=0)
-    left = Outcome(active.status.model_copy(update={"return_at_once": True}), 100)
+    left = Outcome(
+        active.status.model_copy(update={"return_at_once": True}), Split(stable.name, 100)
+    )
     left = say(left, found.reason, found.message)
     left = record(left, obs.now_s, "RollingBack", found.reason, found.message)
     left = enter(left, RolloutPhase.ROLLING_BACK, obs.now_s)
@@ -72,11 +79,11 @@ def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Deci
         Annotate(stable.name, {labels.VERDICT: refused}),
         WriteRollout(active.name, left.status),
     ]
-    actions += [_emitted(active, stable, made) for made in left.news]
+    actions += [emitted(active, stable, made) for made in left.news]
     return Decision(tuple(actions), requeue_after_s=0)
 
 
-def _promoted_at(obs: Observation) -> str:
+def promoted_at(obs: Observation) -> str:
     """Return a moment after all earlier promotions, whatever the clock says: the latest counts."""
     latest_s = max((known.promoted_at_s or 0.0 for known in obs.revisions), default=0.0)
     return to_wire(max(obs.now_s, latest_s + 0.001))
@@ -87,7 +94,7 @@ def recall(obs: Observation, active: ModelRollout) -> Decision | None:
     found = verdict.read(obs.revision(active.spec.candidate.revision))
     if active.status.phase or found is None or found.rollout != active.name:
         return None
-    ended = enter(Outcome(active.status, 0), RolloutPhase.ROLLING_BACK, obs.now_s)
+    ended = enter(Outcome(active.status), RolloutPhase.ROLLING_BACK, obs.now_s)
     ended = say(ended, found.reason, found.message)
     return Decision((WriteRollout(active.name, ended.status),), requeue_after_s=0)
 
@@ -100,21 +107,21 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
         return _without_candidate(obs, active, stable, wanted=wanted)
     judged = _judged(obs, active, candidate, stable)
     course = Course(obs, active, candidate, stable, judged)
-    outcome = _outcome(course, desired, wanted=wanted)
+    outcome = notified(course, _outcome(course, desired, wanted=wanted))
     actions = [*passes.ensure_stable(obs, stable), *_ensure_candidate(obs, candidate, outcome)]
     moves = _moves(course, outcome)
     kept, _ = keeping.tidy(obs, stable, active=active)
     standing = Standing.rolling(course, outcome)
     # Down before everything else (B23); up only after the status knows why.
-    lower = outcome.weight_pct < course.weight_pct
-    wrote = _write_rollout(course, outcome)
+    lower = outcome.split.takes_from(course.split)
+    wrote = write_rollout(course, outcome)
     ordered = [*moves, *wrote, *actions] if lower else [*wrote, *actions, *moves]
     if outcome.commit:
-        promoted = {labels.PROMOTED_AT: _promoted_at(obs), labels.VERDICT: "Promoted"}
+        promoted = {labels.PROMOTED_AT: promoted_at(obs), labels.VERDICT: "Promoted"}
         ordered.append(Annotate(candidate.name, promoted))
     ordered += [
         *kept,
-        *_news(course, outcome),
+        *told(course, outcome),
         *passes.write_status(obs, standing, numbers=bool(wrote)),
     ]
     ended = RolloutPhase(outcome.status.phase).ended
@@ -131,7 +138,8 @@ def _outcome(course: Course, desired: str, *, wanted: bool) -> Outcome:
     reason = course.status.reason
     failing = course.status.phase == RolloutPhase.ROLLING_BACK and reason not in UNWANTED
     if wanted or failing:  # a rollback that has begun is finished as what it is
-        return rollout.advance(course)
+        abort = course.requests.abort
+        return rollout.advance(course) if abort is None or failing else rollout.abort(course, abort)
     if desired == course.stable.hash:
         text = "the spec went back to stable's content"
         return rollout.withdraw(course, RolloutPhase.ABORTED, Reason.BACK_TO_STABLE, text)
@@ -144,17 +152,19 @@ def _without_candidate(
 ) -> Decision:
     """The candidate's Deployment is missing: make it, or end a rollout nobody wants."""
     actions: list[Action] = passes.ensure_stable(obs, stable)
-    if not (obs.route.at_rest and obs.route.in_shape):
-        actions.insert(0, SetWeights("", 0))
-    if wanted:
+    actions = [*passes.rest(obs, stable), *actions]
+    if wanted and active.spec.requests.abort is None:
         actions += passes.ensure_revision(obs, None, 1)
         words = f"the API server refused the pod template: {obs.refusal}" if obs.refusal else ""
         standing = Standing.starting(active, words, refusal=obs.refusal)
         wait_s = 30.0 if obs.refusal else 0.0
         wrote = passes.write_status(obs, standing)
         return Decision((*actions, *wrote), wait_s, obs.evidence, active.name)
+    abort = active.spec.requests.abort
+    if wanted and abort is not None:
+        return Decision((*actions, rollout.aborted(active, abort, obs.now_s)), requeue_after_s=0)
     text = "the spec changed before the candidate was made"
-    ended = enter(Outcome(active.status, 0), RolloutPhase.SUPERSEDED, obs.now_s)
+    ended = enter(Outcome(active.status), RolloutPhase.SUPERSEDED, obs.now_s)
     ended = say(ended, Reason.NEW_REVISION, text)
     return Decision((*actions, WriteRollout(active.name, ended.status)), requeue_after_s=0)
 
@@ -183,21 +193,17 @@ def _ensure_candidate(obs: Observation, candidate: Revision, outcome: Outcome) -
 
 
 def _moves(course: Course, outcome: Outcome) -> list[Action]:
-    route = course.obs.route
-    target = outcome.weight_pct
-    if target == 0:
-        settled = route.at_rest and route.in_shape
-        return [] if settled else [SetWeights("", 0)]
-    if course.weight_pct == target and route.in_shape:
+    if outcome.split.at_rest:
+        return passes.rest(course.obs, course.stable)
+    if course.split == outcome.split and course.obs.route.in_shape:
         return []
-    return [SetWeights(course.candidate.name, target)]
+    return [SetSplit(outcome.split)]
 
 
-def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
+def write_rollout(course: Course, outcome: Outcome) -> list[Action]:
+    """Write the rollout's status if it says something new."""
     judged = course.judged
-    status = outcome.status.model_copy(
-        update={"weight_pct": outcome.weight_pct} | _checks(judged, course.now_s)
-    )
+    status = outcome.status.model_copy(update=_given(outcome.split) | _checks(judged, course.now_s))
     interval_s = course.obs.defaults.checkpoint_interval_s
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
         return []
@@ -210,6 +216,15 @@ def _write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     return [Annotate(course.candidate.name, {labels.VERDICT: found.written()}), wrote]
 
 
+def _given(split: Split) -> dict[str, object]:
+    """Return the fields of the rollout's status that tell what the candidate is given."""
+    return {
+        "weight_pct": split.weight_pct,
+        "mirror_pct": split.mirror_pct,
+        "matched": bool(split.headers),
+    }
+
+
 def _checks(judged: Judged, now_s: float) -> dict[str, object]:
     """Return the fields of the rollout's status that tell of the checks."""
     found = tuple(
@@ -218,14 +233,17 @@ def _checks(judged: Judged, now_s: float) -> dict[str, object]:
     return {"checks": found, "checked_at": to_wire(now_s)}
 
 
-def _news(course: Course, outcome: Outcome) -> list[Action]:
-    return [_emitted(course.rollout, course.candidate, made) for made in outcome.news]
+def told(course: Course, outcome: Outcome) -> list[Action]:
+    """Return the Events about what was decided."""
+    return [emitted(course.rollout, course.candidate, made) for made in outcome.news]
 
 
-def _emitted(active: ModelRollout, candidate: Revision, made: Decided) -> Emit:
+def emitted(active: ModelRollout, candidate: Revision, made: Decided) -> Emit:
+    """Return the Event about one decision."""
+    about = made.message.split(":", 1)[0]  # two checks can fail in one step
     return Emit(
-        f"{active.name}-{made.action}-{active.status.step.index}",
+        f"{active.name}-{made.action}-{active.status.step.index}-{about}",
         made.reason,
         f"{candidate.name}: {made.message}",
-        warning=made.action == "RollingBack",
+        warning=made.action in {"RollingBack", NOTIFIED},
     )

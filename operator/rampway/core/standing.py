@@ -114,17 +114,33 @@ class Standing:
         )
 
     @classmethod
+    def watching(cls, course: Course, outcome: Outcome) -> "Standing":
+        """The candidate is stable, and its predecessor still warm."""
+        total = len(course.stages)
+        return cls(
+            Phase.WATCHING if course.candidate.ready else Phase.DEGRADED,
+            Reason.WATCHING,
+            outcome.status.message,
+            TRUE,
+            rollout=course.rollout.name,
+            step=f"{total}/{total}",
+            weight_pct=100 - outcome.weight_pct,
+            bad_query=course.judged.mistake,
+        )
+
+    @classmethod
     def rolling(cls, course: Course, outcome: Outcome) -> "Standing":
         """A rollout is under way, or just ended."""
         status = outcome.status
         if status.phase == RolloutPhase.ROLLED_BACK:  # the first words about it are the last
             why = Verdict(Reason(status.reason), course.rollout.name, status.message)
             return cls.rolled_back(why, course.candidate.hash, course.candidate.name, course.stable)
-        total = len(course.policy.steps)
+        total = len(course.stages)
         done = status.phase in {RolloutPhase.PROMOTING, RolloutPhase.PROMOTED}
         number = total if done else min(status.step.index + 1, total)
         started = status.phase != RolloutPhase.STARTING
-        stalled = steps.stalled_for_want_of_evidence(course)
+        asks = status.reason in _ASKS
+        stalled = asks or steps.stalled_for_want_of_evidence(course)
         return cls(
             _phase(course, outcome),
             Reason(status.reason or Reason.CANDIDATE_STARTING),
@@ -142,7 +158,11 @@ class Standing:
 _FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
 UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
 """Reasons of a candidate that nobody found bad."""
-_HOLDS = frozenset({Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO})
+_HOLDS = frozenset(
+    {Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO, Reason.APPROVAL, Reason.STOPPED_BY_CHECK}
+)
+_ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK})
+"""A person has to say something, else nothing moves (kstatus: Stalled)."""
 
 
 def _failing(outcome: Outcome) -> bool:

@@ -1,4 +1,4 @@
-"""One step of a rollout: its weight, its clocks, and when it is over (B6, B13, B18)."""
+"""One stage of a rollout: its split, its clocks, and when it is over (B6, B11, B13, B18)."""
 
 from dataclasses import replace
 
@@ -8,6 +8,8 @@ from rampway.api.rollout import ModelRolloutStatus, StepStatus
 from rampway.core import capacity
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import brief, from_wire, to_wire
+from rampway.core.split import Split
+from rampway.core.stages import Stage
 
 
 def with_status(course: Course, status: ModelRolloutStatus) -> Course:
@@ -17,31 +19,45 @@ def with_status(course: Course, status: ModelRolloutStatus) -> Course:
 
 
 def begin(outcome: Outcome, course: Course, index: int) -> Outcome:
-    """Return the outcome at the begin of a step (0-based index), all its clocks at zero."""
-    step = course.policy.steps[index]
-    status = outcome.status.model_copy(
-        update={
-            "step": StepStatus(index=index, name=step.name, total=len(course.policy.steps)),
-        }
-    )
-    weight = min(step.weight_pct, capacity.weight_for(course.candidate.serving, course.replicas))
-    pods = course.pods_for(step.weight_pct)
-    return _give(replace(outcome, status=status, replicas=pods), course, weight)
+    """Return the outcome at the begin of a stage (0-based index), all its clocks at zero."""
+    stage = course.stages[index]
+    step = StepStatus(index=index, name=stage.name, total=len(course.stages))
+    status = outcome.status.model_copy(update={"step": step})
+    begun = replace(outcome, status=status, replicas=course.pods_for(stage))
+    return _give(begun, course, _carried(course, stage))
 
 
-def hold_weight(course: Course) -> Outcome:
-    """Return the outcome that keeps the step's weight, as far as ready pods carry it (B6)."""
-    step = course.policy.steps[course.status.step.index]
-    allowed = capacity.weight_for(course.candidate.serving, course.replicas)
-    target = course.raised(min(step.weight_pct, allowed))
-    outcome = Outcome(course.status, target, replicas=course.pods_for(step.weight_pct))
-    in_force = target == course.weight_pct == step.weight_pct and course.obs.route.accepted
+def hold_split(course: Course) -> Outcome:
+    """Return the outcome that keeps the stage's split, as far as ready pods carry it (B6)."""
+    stage = course.stage
+    target = course.raised(_carried(course, stage))
+    outcome = Outcome(course.status, target, replicas=course.pods_for(stage))
+    whole = stage.split(course.candidate.name)
+    in_force = target == course.split == whole and course.obs.route.accepted
     status = outcome.status.model_copy(update={"step": _hold_clock(course, in_force=in_force)})
     return _give(replace(outcome, status=status), course, target)
 
 
+def _carried(course: Course, stage: Stage) -> Split:
+    """Return as much of a stage's split as the candidate's ready pods carry (B6).
+
+    How many requests bear a header is not known, so they wait for its full size; once there, they
+    stay as long as one pod serves.
+    """
+    serving = course.candidate.serving
+    allowed = capacity.weight_for(serving, course.replicas)
+    large = serving >= capacity.replicas_for(stage.size_pct, course.replicas)
+    found = Split(
+        course.candidate.name,
+        min(stage.weight_pct, allowed),
+        min(stage.mirror_pct, allowed),
+        stage.headers if large or (course.split.headers and serving) else (),
+    )
+    return found.or_rest()
+
+
 def _hold_clock(course: Course, *, in_force: bool) -> StepStatus:
-    """Start or stop the clock of the hold: it runs while the weight is in force (B18)."""
+    """Start or stop the clock of the hold: it runs while the split is in force (B18)."""
     step = course.status.step
     if in_force == bool(step.in_force_since):
         return step
@@ -52,20 +68,20 @@ def _hold_clock(course: Course, *, in_force: bool) -> StepStatus:
     return step.model_copy(update={"in_force_since": "", "held_s": held, "not_counted_s": 0.0})
 
 
-def _give(outcome: Outcome, course: Course, weight_pct: int) -> Outcome:
-    """Return the outcome with this weight; the first share of traffic is timed."""
+def _give(outcome: Outcome, course: Course, split: Split) -> Outcome:
+    """Return the outcome with this split; the first requests are timed."""
     since = outcome.status.traffic_since
-    if weight_pct and not (course.weight_pct and since):
+    if not split.at_rest and (course.split.at_rest or not since):
         since = to_wire(course.now_s)
     status = outcome.status.model_copy(update={"traffic_since": since})
-    return replace(outcome, status=status, weight_pct=weight_pct)
+    return replace(outcome, status=status, split=split)
 
 
 def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
-    """Return why the step is not over, the first reason in this order, or None."""
-    step = course.policy.steps[course.status.step.index]
-    if outcome.weight_pct < step.weight_pct:
-        need = capacity.replicas_for(step.weight_pct, course.replicas)
+    """Return why the stage is not over, the first reason in this order, or None."""
+    stage = course.stage
+    if outcome.split != stage.split(course.candidate.name):
+        need = capacity.replicas_for(stage.size_pct, course.replicas)
         words = starting_sentence(course, need)
         if course.paused:
             return Reason.PAUSED, f"paused at {outcome.weight_pct} % (spec.paused); {words}"
@@ -75,17 +91,32 @@ def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
         return Reason.ROUTE_PENDING, words
     if course.judged.unknown:
         return Reason.EVIDENCE_UNKNOWN, f"holding without evidence: {course.judged.unknown}"
-    left_s = step.hold_s - held_s(course, outcome.status)
+    if stage.approval is not None:
+        return _unapproved(course, stage)
+    return _unjudged(course, outcome, stage)
+
+
+def _unapproved(course: Course, stage: Stage) -> tuple[Reason, str] | None:
+    if course.approval(stage.name) is not None:
+        return None
+    asked = f": {stage.approval}" if stage.approval else ""
+    return Reason.APPROVAL, f"step {stage.name} waits for a person's approval{asked}"
+
+
+def _unjudged(course: Course, outcome: Outcome, stage: Stage) -> tuple[Reason, str] | None:
+    left_s = stage.hold_s - held_s(course, outcome.status)
     if left_s > 0:
-        return Reason.STEP, f"step {step.name} holds for {brief(left_s)} more"
-    if course.judged.requests < step.min_requests:
-        text = f"{course.judged.requests} of at least {step.min_requests} requests (minRequests)"
-        return Reason.EVIDENCE_WAITING, f"step {step.name}: {text}"
+        return Reason.STEP, f"step {stage.name} holds for {brief(left_s)} more"
+    if not stage.exposes:
+        return None
+    if course.judged.requests < stage.min_requests:
+        text = f"{course.judged.requests} of at least {stage.min_requests} requests (minRequests)"
+        return Reason.EVIDENCE_WAITING, f"step {stage.name}: {text}"
     if course.judged.waiting:
-        return Reason.EVIDENCE_WAITING, f"step {step.name}: {course.judged.waiting}"
+        return Reason.EVIDENCE_WAITING, f"step {stage.name}: {course.judged.waiting}"
     paired = any(check.paired for check in course.policy.checks)
-    if paired and not course.judged.requests:  # what passed was judged in an earlier step
-        return Reason.EVIDENCE_WAITING, f"step {step.name}: no request was judged in it yet"
+    if paired and not course.judged.requests:  # what passed was judged in an earlier stage
+        return Reason.EVIDENCE_WAITING, f"step {stage.name}: no request was judged in it yet"
     return None
 
 

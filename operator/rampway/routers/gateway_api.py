@@ -1,82 +1,65 @@
 """Traffic by an HTTPRoute of the Gateway API that the operator owns."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from rampway.api.parse import ModelDeployment
 from rampway.core import revision
 from rampway.core.observation import Route
+from rampway.core.split import Split
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE
-
-PORT = 80
+from rampway.routers import rules
+from rampway.routers.parents import objection
 
 
 class GatewayApiRouter:
-    """Implements `Router` by one rule of one HTTPRoute, named like the ModelDeployment."""
+    """Implements `Router` by an HTTPRoute of one rule, named like the ModelDeployment.
+
+    A split by headers adds a second rule while it lasts.
+    """
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
     async def observe(self, deployment: ModelDeployment) -> Route:
-        """Return the split as the route's one rule has it."""
+        """Return the split as the route has it."""
         try:
             route = await self._api.get(HTTP_ROUTE, deployment.namespace, deployment.name)
         except NotFound:
             return Route()
         return read(route, deployment)
 
-    async def set_weights(
-        self, deployment: ModelDeployment, candidate: str, weight_pct: int
-    ) -> None:
-        """Make the route, or change its rule's backends and nothing else."""
-        backends = backend_refs(deployment.name, candidate, weight_pct)
+    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+        """Make the route, or change what splits it and nothing else."""
         try:
             route = await self._api.get(HTTP_ROUTE, deployment.namespace, deployment.name)
         except NotFound:
-            await self._api.create(HTTP_ROUTE, manifest(deployment, backends))
+            await self._api.create(HTTP_ROUTE, manifest(deployment, split))
             return
-        patch: list[dict[str, Any]] = [
-            {
-                "op": "test",
-                "path": "/metadata/resourceVersion",
-                "value": route["metadata"]["resourceVersion"],
-            }
-        ]
+        version = route["metadata"]["resourceVersion"]
+        patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
         # Traffic first: what takes it from a candidate waits for nothing, and touches no host that
         # another ModelDeployment may have by now (B15, B23). The next call mends the shape.
-        takes_away = weight_pct == 0 and bool(read(route, deployment).candidate)
+        takes_away = split.at_rest and not read(route, deployment).split.at_rest
         if takes_away or _in_shape(route, deployment):
-            path = "/spec/rules/0/backendRefs"
-            patch.append({"op": "replace", "path": path, "value": backends})
+            patch += rules.changes(route, 0, deployment.name, split)
         else:
-            spec = manifest(deployment, backends)["spec"]
+            spec = manifest(deployment, split)["spec"]
             patch.append({"op": "replace", "path": "/spec", "value": spec})
         await self._api.patch(HTTP_ROUTE, deployment.namespace, deployment.name, patch)
 
 
-def backend_refs(stable: str, candidate: str, weight_pct: int) -> list[dict[str, Any]]:
-    """Return the backends of a rule: stable alone at rest, else both with weights of 100 in sum."""
-    if weight_pct == 0:
-        return [_backend(stable, 1)]
-    return [_backend(stable, 100 - weight_pct), _backend(candidate, weight_pct)]
-
-
-def manifest(deployment: ModelDeployment, backends: list[dict[str, Any]]) -> Obj:
-    """Return the HTTPRoute with these backends."""
+def manifest(deployment: ModelDeployment, split: Split) -> Obj:
+    """Return the HTTPRoute with this split."""
     wanted = deployment.spec.traffic.owned_route
+    matches = [{"path": {"type": "PathPrefix", "value": wanted.path_prefix}}]
     spec: dict[str, Any] = {
         "parentRefs": [
             ref.model_dump(mode="json", by_alias=True, exclude_none=True)
             for ref in wanted.parent_refs
         ],
-        "rules": [
-            {
-                "matches": [{"path": {"type": "PathPrefix", "value": wanted.path_prefix}}],
-                "backendRefs": backends,
-            }
-        ],
+        "rules": rules.made(matches, deployment.name, split),
     }
     if wanted.hostnames:
         spec["hostnames"] = list(wanted.hostnames)
@@ -88,71 +71,31 @@ def manifest(deployment: ModelDeployment, backends: list[dict[str, Any]]) -> Obj
     }
 
 
-def read(route: Mapping[str, Any], deployment: ModelDeployment) -> Route:
+def read(route: Obj, deployment: ModelDeployment) -> Route:
     """Return the split that a route carries and what its gateways say of it."""
-    weights = _weights(route)
-    others = {name: weight for name, weight in weights.items() if name != deployment.name}
-    total = sum(weights.values())
-    candidate = next(iter(others), "")
-    message = _objection(route)
+    split = rules.read(route, 0, deployment.name)
+    message = objection(route)
     return Route(
         exists=True,
         in_shape=_in_shape(route, deployment),
-        at_rest=not others and deployment.name in weights,
-        candidate=candidate,
-        candidate_weight_pct=round(100 * others[candidate] / total) if candidate and total else 0,
+        at_rest=split.at_rest and rules.serves(route, 0, deployment.name),
+        split=split,
         accepted=not message,
         message=message,
     )
 
 
-def _backend(name: str, weight: int) -> dict[str, Any]:
-    # group and kind are the API server's defaults, written out so that a read equals a write.
-    return {"group": "", "kind": "Service", "name": name, "port": PORT, "weight": weight}
-
-
-def _rules(route: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(route.get("spec", {}).get("rules") or [])
-
-
-def _weights(route: Mapping[str, Any]) -> dict[str, int]:
-    rules = _rules(route)
-    backends = rules[0].get("backendRefs") or [] if rules else []
-    return {ref["name"]: ref.get("weight", 1) for ref in backends}
-
-
-def _in_shape(route: Mapping[str, Any], deployment: ModelDeployment) -> bool:
-    """Whether everything but the backends is as the spec wants it; defaults may be filled in."""
-    wanted = manifest(deployment, [])["spec"]
+def _in_shape(route: Obj, deployment: ModelDeployment) -> bool:
+    """Whether everything but the split is as the spec wants it; defaults may be filled in."""
+    split = rules.read(route, 0, deployment.name)
+    wanted = manifest(deployment, split)["spec"]
     spec = route.get("spec", {})
-    rules = _rules(route)
-    if len(rules) != 1 or list(spec.get("hostnames") or []) != wanted.get("hostnames", []):
+    if list(spec.get("hostnames") or []) != wanted.get("hostnames", []):
         return False
-    if rules[0].get("matches") != wanted["rules"][0]["matches"] or "filters" in rules[0]:
+    if not rules.alike(list(spec.get("rules") or []), wanted["rules"]):
         return False
     parents = spec.get("parentRefs") or []
     return len(parents) == len(wanted["parentRefs"]) and all(
         want.items() <= have.items()
         for want, have in zip(wanted["parentRefs"], parents, strict=True)
     )
-
-
-def _objection(route: Mapping[str, Any]) -> str:
-    """Return why the route is not in force at its generation, empty if it is (B13)."""
-    generation = route["metadata"].get("generation", 0)
-    parents = route.get("status", {}).get("parents") or []
-    wanted = route.get("spec", {}).get("parentRefs") or []
-    if len(parents) < len(wanted):
-        missing = len(wanted) - len(parents)
-        return f"{missing} of {len(wanted)} Gateways have not answered for the route yet"
-    for parent in parents:
-        name = parent.get("parentRef", {}).get("name", "?")
-        conditions = {c["type"]: c for c in parent.get("conditions") or []}
-        for kind in ("Accepted", "ResolvedRefs"):
-            found = conditions.get(kind)
-            if found is None or found.get("observedGeneration", 0) < generation:
-                return f"Gateway {name} has not processed the route's latest change yet"
-            if found["status"] != "True":
-                words = found.get("message") or found.get("reason", "no reason given")
-                return f"Gateway {name}: {kind} is {found['status']}: {words}"
-    return ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rampway.api.parse import ModelDeployment
 from rampway.core.observation import Route
+from rampway.core.split import Split
 from rampway.kube.errors import Conflict
 
 Key = tuple[str, str]
@@ -15,7 +16,7 @@ Key = tuple[str, str]
 class MemoryRouter:
     """Implements `Router` without a gateway: whoever plays the gateway accepts or objects.
 
-    A weight is in force once it was accepted (B13), so `set_weights` takes that back.
+    A weight is in force once it was accepted (B13), so `set_split` takes that back.
 
     Attributes:
         writes: How often a split was changed.
@@ -24,7 +25,7 @@ class MemoryRouter:
 
     at_once: bool = False
     writes: int = 0
-    _splits: dict[Key, dict[str, int]] = field(default_factory=dict)
+    _splits: dict[Key, Split] = field(default_factory=dict)
     _objections: dict[Key, str] = field(default_factory=dict)
 
     async def observe(self, deployment: ModelDeployment) -> Route:
@@ -33,21 +34,17 @@ class MemoryRouter:
         split = self._splits.get(key)
         if split is None:
             return Route()
-        candidate = next((name for name in split if name != deployment.name), "")
         objection = self._objections.get(key, "")
         return Route(
             exists=True,
             in_shape=True,
-            at_rest=not candidate,
-            candidate=candidate,
-            candidate_weight_pct=split.get(candidate, 0),
+            at_rest=split.at_rest,
+            split=split,
             accepted=not objection,
             message=objection,
         )
 
-    async def set_weights(
-        self, deployment: ModelDeployment, candidate: str, weight_pct: int
-    ) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
         """Set the split; one that is set already is no write.
 
         Raises:
@@ -58,9 +55,7 @@ class MemoryRouter:
         await asyncio.sleep(0)  # as a real write does: others may write in between
         if self._splits.get(key) is not read:
             raise Conflict(f"split of {key[0]}/{key[1]}: written since it was read; read again")
-        wanted = {deployment.name: 100 - weight_pct}
-        if weight_pct:
-            wanted[candidate] = weight_pct
+        wanted = split.or_rest()
         if read == wanted:
             return
         self.writes += 1

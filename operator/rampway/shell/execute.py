@@ -14,7 +14,7 @@ from rampway.core.actions import (
     Emit,
     PointService,
     Scale,
-    SetWeights,
+    SetSplit,
     WriteRollout,
     WriteStatus,
 )
@@ -69,8 +69,8 @@ class Executor:
     async def _one(self, action: Action, obs: Observation, memory: Memory) -> None:
         deployment = obs.deployment
         match action:
-            case SetWeights(candidate, weight_pct):
-                await self.router.set_weights(deployment, candidate, weight_pct)
+            case SetSplit(split):
+                await self.router.set_split(deployment, split)
             case Create(kind, manifest):
                 await self._create(_KINDS[kind], dict(manifest), memory)
             case Scale(name, replicas):

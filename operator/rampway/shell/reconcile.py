@@ -7,7 +7,7 @@ import structlog
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, Unparseable, parse_deployment
-from rampway.core.actions import Emit, SetWeights, WriteRollout, WriteStatus
+from rampway.core.actions import Emit, SetSplit, WriteRollout, WriteStatus
 from rampway.core.decide import decide
 from rampway.core.observation import Observation
 from rampway.core.passes import Decision
@@ -26,7 +26,9 @@ from rampway.shell.memory import Memory
 log = structlog.get_logger("rampway.reconcile")
 QUIET = (WriteRollout, WriteStatus, Emit)
 """What changes nothing that is acted upon, and is bound to what was read."""
-UNDER_TRAFFIC = frozenset({RolloutPhase.STEPPING, RolloutPhase.PROMOTING})
+UNDER_TRAFFIC = frozenset(
+    {RolloutPhase.STEPPING, RolloutPhase.PROMOTING, RolloutPhase.WATCHING}
+)
 FRESH_S = 10.0
 """What was read of a rollout under way stays good for so long, where no event says otherwise."""
 REST_S = 50.0
@@ -148,7 +150,7 @@ class Reconciler:
             self.fence.drop(obs.deployment)
             raise
         memory.last = after = _rewritten(obs, memory, written)
-        if obs.look and any(isinstance(action, SetWeights) for action in decision.actions):
+        if obs.look and any(isinstance(action, SetSplit) for action in decision.actions):
             telemetry.DECISION.observe(max(0.0, self.clock() - obs.look.at_s))
         if not decision.active:
             memory.last = None

@@ -257,4 +257,4 @@ class World:
         """Return the candidate's share on the route."""
         route = self.store.get(kinds.HTTP_ROUTE, SPACE, name)
         owner = parse_deployment(self.store.get(kinds.MODEL_DEPLOYMENT, SPACE, name))
-        return read(route, owner).candidate_weight_pct
+        return read(route, owner).split.weight_pct

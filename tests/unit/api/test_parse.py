@@ -45,7 +45,7 @@ def test_a_full_object_is_parsed() -> None:
     assert found.deleting
     assert (found.labels, found.annotations) == ({"a": "b"}, {"c": "d"})
     policy = found.spec.rollout.policy
-    assert [step.weight_pct for step in policy.steps] == [5, 5, 100]
+    assert [step.weights_pct for step in policy.steps] == [(5, 5), (5, 5), (100, 100)]
     assert [step.hold_s for step in policy.steps] == [90.0, 5400.0, 0.5]
     assert found.spec.rollout.progress_deadline_s == 1200.0
     assert policy.alpha == pytest.approx(0.005)

@@ -9,6 +9,7 @@ from bench.scale.gateway import Gateway, Key, answer, split
 from bench.scale.objects import manifest
 
 from rampway.api.parse import parse_deployment
+from rampway.core.split import Split
 from rampway.routers import gateway_api
 
 KEY = ("team", "m")
@@ -16,7 +17,7 @@ KEY = ("team", "m")
 
 def route(candidate: str = "", weight_pct: int = 0, generation: int = 1) -> dict[str, Any]:
     """Return the route that the operator makes, as the API server has it."""
-    found = gateway_api.manifest(deployment(), gateway_api.backend_refs("m", candidate, weight_pct))
+    found = gateway_api.manifest(deployment(), Split(candidate, weight_pct).or_rest())
     found["metadata"]["generation"] = generation
     return found
 
@@ -35,7 +36,7 @@ def test_the_operator_believes_the_answer() -> None:
     answered = {**fresh, "status": answer(fresh, 1.0)}
     seen = gateway_api.read(answered, deployment())
     assert seen.accepted
-    assert (seen.candidate, seen.candidate_weight_pct) == ("m-new", 20)
+    assert (seen.split.candidate, seen.split.weight_pct) == ("m-new", 20)
     changed = copy.deepcopy(answered)
     changed["metadata"]["generation"] = 2
     assert not gateway_api.read(changed, deployment()).accepted

@@ -38,7 +38,7 @@ def test_a_rollout_is_active_for_hours_with_three_checks() -> None:
     """One step of 20 %, three kinds of checks, no look at pods that nobody runs."""
     spec = parse_deployment(raw()).spec
     (step,) = spec.rollout.policy.steps
-    assert step.weight_pct == 20
+    assert step.weight == "20%"
     assert step.hold_s >= 3 * 3600
     kinds = [(c.error_rate, c.latency, c.threshold) for c in spec.rollout.policy.checks]
     assert [[part is not None for part in kind].index(True) for kind in kinds] == [0, 1, 2]

@@ -99,7 +99,7 @@ async def test_a_cluster_that_is_away_is_no_missing_right() -> None:
 async def test_a_rollout_that_cannot_be_understood_is_named() -> None:
     """The rest is shown."""
     broken = scenes.rollout(phase="Stepping")
-    broken["spec"]["policy"] = {"steps": [{"name": "x", "mirror": "100%"}]}
+    broken["spec"]["policy"] = {"steps": [{"name": "x", "teleport": "100%"}]}
     facts = await scenes.mid_rollout.but(rollouts=(broken,)).facts()
     assert facts.rollout is None
-    assert "spec.policy.steps[0].weight: required, but missing" in facts.notes[0]
+    assert "spec.policy.steps[0].teleport: unknown field" in facts.notes[0]

@@ -21,6 +21,7 @@ from rampway.core.observation import (
     Route,
     StableService,
 )
+from rampway.core.split import Split
 
 NOW_S = 1_800_000_000.0
 NAME, SPACE = "digits", "ml"
@@ -169,8 +170,7 @@ def route(weight_pct: int, candidate: str = V2, **more: Any) -> Route:
         "exists": True,
         "in_shape": True,
         "at_rest": not weight_pct,
-        "candidate": f"{NAME}-{candidate}" if weight_pct else "",
-        "candidate_weight_pct": weight_pct,
+        "split": Split(f"{NAME}-{candidate}", weight_pct).or_rest(),
         "accepted": True,
     }
     return Route(**known | more)

@@ -29,7 +29,7 @@ from rampway.core.actions import (
     Emit,
     PointService,
     Scale,
-    SetWeights,
+    SetSplit,
     WriteRollout,
     WriteStatus,
 )
@@ -56,8 +56,8 @@ def _short(action: Action) -> str:
             return f"create {kind} {manifest['metadata']['name'].replace('digits-', '')}"
         case Scale(_, replicas):
             return f"scale {replicas}"
-        case SetWeights(_, weight_pct):
-            return f"weight {weight_pct}"
+        case SetSplit(split):
+            return f"weight {split.weight_pct}"
         case WriteRollout(_, status):
             return f"rollout {status.phase}"
         case WriteStatus(status):

@@ -15,7 +15,7 @@ from rampway.core.answers import Answer, AnswerKind
 from rampway.core.checkpoint import from_text, to_text
 from rampway.core.counters import Scrape
 from rampway.core.deltas import Ledger
-from rampway.core.judged import CheckState, Contest, EvidenceState, Judged
+from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 from rampway.core.judging import SETTLE_S, STALE_S, _split, judge
 from rampway.core.observation import Look
 
@@ -43,6 +43,11 @@ def scrape(role: str, at_s: float, good: int, bad: int = 0, **more: Any) -> Scra
         "buckets": ((0.01, good // 2), (0.1, good), (INF, good + bad)),
     }
     return Scrape(**known | more)
+
+
+def failed_check(judged: Judged) -> CheckResult | None:
+    """Return the first check that failed."""
+    return next((r for r in judged.results if r.state is CheckState.FAIL), None)
 
 
 def looked(
@@ -95,10 +100,11 @@ def test_before_traffic_checks_wait() -> None:
 def test_harm_is_found_and_harmlessness_too() -> None:
     """B18: a model that fails is caught at once; one that does not passes once it had power."""
     harm = looked(grown(0.3, looks=8))
-    assert harm.failed is not None
-    assert harm.failed.at_once
-    assert "model" not in harm.failed.name
-    assert "failed on the candidate" in harm.failed.message
+    failed = failed_check(harm)
+    assert failed is not None
+    assert failed.at_once
+    assert "model" not in failed.name
+    assert "failed on the candidate" in failed.message
     calm = looked(grown(0.0, looks=60))
     assert [r.state for r in calm.results] == [CheckState.PASS]
     assert calm.requests > 25_000
@@ -107,7 +113,7 @@ def test_harm_is_found_and_harmlessness_too() -> None:
 def test_b18_waiting_says_how_much_is_missing() -> None:
     """B18: it names the requests that are missing and how long they take."""
     found = looked(grown(0.0, looks=3))
-    assert found.failed is None
+    assert failed_check(found) is None
     assert "more requests on the candidate" in found.waiting
     assert "at the present rate" in found.waiting
 
@@ -130,7 +136,7 @@ def test_b17_harm_once_seen_stays_seen() -> None:
     harm = state_of(looked(grown(0.3, looks=8)))
     away = Look(NOW_S + 45, problem="Prometheus is down")
     found = judge(policy(), harm, away, BOTH, NOW_S + 45)
-    assert found.failed is not None
+    assert failed_check(found) is not None
     calm = state_of(looked(grown(0.0, looks=8)))
     assert judge(policy(), calm, away, BOTH, NOW_S + 45).unknown == "errors: Prometheus is down"
     assert replace(state_of(judge(policy(), calm, away, BOTH, NOW_S + 45)), breaches={}) == calm
@@ -190,7 +196,7 @@ def test_thresholds_are_answered_without_counters() -> None:
     first = judge(wanted, None, Look(NOW_S, problem="down", answers=low), BOTH, NOW_S)
     assert [r.state for r in first.results] == [CheckState.WAITING]
     later = Look(NOW_S + 60, problem="down", answers=low)
-    failed = judge(wanted, first.state, later, BOTH, NOW_S + 60).failed
+    failed = failed_check(judge(wanted, first.state, later, BOTH, NOW_S + 60))
     assert failed is not None
     assert not failed.at_once
     wrong = {"revenue": Answer(AnswerKind.SEVERAL_SERIES, message="2 series")}

@@ -25,6 +25,7 @@ from rampway.api.deployment import ModelDeploymentStatus
 from rampway.core.course import Outcome
 from rampway.core.judged import CheckState
 from rampway.core.observation import Observation
+from rampway.core.split import Split
 from rampway.core.standing import Standing, project
 from rampway.core.verdict import Verdict
 
@@ -36,7 +37,7 @@ DOWN = stable(0, pods=pods(unready=4, trouble="ErrImagePull: gone"))
 def rolling(status: dict[str, Any], **more: Any) -> Standing:
     """Return the standing of a rollout with this status."""
     seen = course(stepping() | status, **more)
-    return Standing.rolling(seen, Outcome(seen.status, 10))
+    return Standing.rolling(seen, Outcome(seen.status, Split("digits-x", 10)))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def test_deployment_is_valid_and_has_the_promised_policy() -> None:
     assert found.spec.info.version == "2"
     assert found.spec.model.uri == "http://model-store.demo.svc/v2.skops"
     assert found.spec.model.sha256 == SHA256
-    assert len({step.weight_pct for step in policy.steps}) >= 3
+    assert len({step.weight for step in policy.steps}) >= 3
     (errors,) = [check.error_rate for check in policy.checks if check.error_rate]
     assert (errors.ignore_below, errors.detect) == ("1%", "5x")
     assert any(check.latency for check in policy.checks)

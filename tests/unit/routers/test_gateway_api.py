@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from contract.router_place import SPACE, Gateway, deployment, gateway
 
+from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.base import JsonPatch, KubeApi, Obj
 from rampway.kube.errors import AlreadyExists, Conflict, Transient
 from rampway.kube.kinds import HTTP_ROUTE, Kind
-from rampway.routers.gateway_api import GatewayApiRouter, backend_refs, manifest, read
+from rampway.routers import rules
+from rampway.routers.gateway_api import GatewayApiRouter, manifest, read
 
 MINE = deployment(hostnames=["digits.example"], pathPrefix="/v2")
 
@@ -22,19 +24,19 @@ def backends(gate: Gateway) -> list[tuple[str, int]]:
 
 def test_the_route_that_is_made() -> None:
     """B34: parents, hosts and path of the spec; owned, so that it goes with its owner."""
-    made = manifest(MINE, backend_refs("digits", "", 0))
+    made = manifest(MINE, STABLE_ONLY)
     assert made["metadata"]["ownerReferences"][0]["uid"] == "uid-digits"
     assert made["spec"]["hostnames"] == ["digits.example"]
     assert made["spec"]["parentRefs"] == [{"name": "eg"}, {"name": "in", "namespace": "gw"}]
     (rule,) = made["spec"]["rules"]
     assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/v2"}}]
-    assert "hostnames" not in manifest(deployment(), [])["spec"]
+    assert "hostnames" not in manifest(deployment(), STABLE_ONLY)["spec"]
 
 
 @pytest.mark.parametrize("weight_pct", range(101))
 def test_weights_sum_to_100(weight_pct: int) -> None:
     """Stable has the rest of 100; at rest it is alone."""
-    refs = backend_refs("digits", "digits-2", weight_pct)
+    refs = rules.backends("digits", Split("digits-2", weight_pct))
     weights = {ref["name"]: ref["weight"] for ref in refs}
     expected = {"digits": 100 - weight_pct, "digits-2": weight_pct} if weight_pct else {"digits": 1}
     assert weights == expected
@@ -44,14 +46,14 @@ async def test_b14_only_the_backends_change() -> None:
     """B14: the rest of the route stays byte for byte, defaults of the server included."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_weights(MINE, "", 0)
+    await router.set_split(MINE, STABLE_ONLY)
     filled = gate.route()["spec"]
     for ref in filled["parentRefs"]:
         ref |= {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
     filled["rules"][0]["timeouts"] = {"request": "9s"}
     gate.api.store.patch(HTTP_ROUTE, SPACE, "digits", {"spec": filled})
     before = gate.route()["spec"]
-    await router.set_weights(MINE, "digits-2", 30)
+    await router.set_split(MINE, Split("digits-2", 30))
     after = gate.route()["spec"]
     assert backends(gate) == [("digits", 70), ("digits-2", 30)]
     for spec in (before, after):
@@ -80,13 +82,13 @@ async def test_b14_what_others_changed_is_seen_and_put_right(name: str) -> None:
     """B14: a route that is not as the spec wants it is told, and the next write mends it."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_weights(MINE, "digits-2", 30)
+    await router.set_split(MINE, Split("digits-2", 30))
     key, value = SHAPES[name]
     rule = gate.route()["spec"]["rules"][0]
     changed = value(rule) if callable(value) else value
     gate.api.store.patch(HTTP_ROUTE, SPACE, "digits", {"spec": {key: changed}})
     assert not (await router.observe(MINE)).in_shape
-    await router.set_weights(MINE, "digits-2", 30)
+    await router.set_split(MINE, Split("digits-2", 30))
     assert (await router.observe(MINE)).in_shape
     assert backends(gate) == [("digits", 70), ("digits-2", 30)]
 
@@ -95,10 +97,10 @@ async def test_a_changed_spec_changes_the_route() -> None:
     """The spec's new host makes the route out of shape, and the next write follows it."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_weights(MINE, "", 0)
+    await router.set_split(MINE, STABLE_ONLY)
     moved = deployment(hostnames=["new.example"], pathPrefix="/v2")
     assert not (await router.observe(moved)).in_shape
-    await router.set_weights(moved, "", 0)
+    await router.set_split(moved, STABLE_ONLY)
     assert gate.route()["spec"]["hostnames"] == ["new.example"]
 
 
@@ -106,13 +108,13 @@ async def test_b15_b23_taking_traffic_away_changes_no_host() -> None:
     """B15, B23: out of shape or not, the candidate goes first; the shape follows."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_weights(MINE, "digits-2", 30)
+    await router.set_split(MINE, Split("digits-2", 30))
     before = gate.route()["spec"]
     moved = deployment(hostnames=["taken.example"])
-    await router.set_weights(moved, "", 0)
+    await router.set_split(moved, STABLE_ONLY)
     assert backends(gate) == [("digits", 1)]
     assert gate.route()["spec"].get("hostnames") == before.get("hostnames")
-    await router.set_weights(moved, "", 0)
+    await router.set_split(moved, STABLE_ONLY)
     assert gate.route()["spec"]["hostnames"] == ["taken.example"]
 
 
@@ -147,9 +149,9 @@ class Meddler(GatewayApiRouter):
 async def test_b14_a_write_in_between_is_a_conflict(foreign: Obj) -> None:
     """B14, B31: what changed since our read is not overwritten unseen."""
     gate = gateway()
-    await GatewayApiRouter(gate.api).set_weights(MINE, "", 0)
+    await GatewayApiRouter(gate.api).set_split(MINE, STABLE_ONLY)
     with pytest.raises(Conflict):
-        await Meddler(gate, foreign).set_weights(MINE, "digits-2", 30)
+        await Meddler(gate, foreign).set_split(MINE, Split("digits-2", 30))
     rules = gate.route()["spec"]["rules"]
     assert not rules or backends(gate) == [("digits", 1)]
 
@@ -158,10 +160,10 @@ async def test_a_route_that_appeared_in_between_is_no_loss() -> None:
     """Made by somebody between our read and our write: told, for the next pass to read again."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_weights(MINE, "", 0)
+    await router.set_split(MINE, STABLE_ONLY)
     gate.api.fail_next(AlreadyExists("create HTTPRoute ml/digits: 409"))
     with pytest.raises(AlreadyExists):
-        await router.set_weights(MINE, "digits-2", 30)
+        await router.set_split(MINE, Split("digits-2", 30))
     gate.api.fail_next(Transient("503"))
     with pytest.raises(Transient):
         await router.observe(MINE)
@@ -171,7 +173,7 @@ async def test_b13_every_gateway_has_to_accept_this_generation() -> None:
     """B13: one missing, one that speaks of an earlier change, or a backend not found holds it."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_weights(MINE, "", 0)
+    await router.set_split(MINE, STABLE_ONLY)
 
     async def message() -> str:
         found = await router.observe(MINE)
@@ -183,7 +185,7 @@ async def test_b13_every_gateway_has_to_accept_this_generation() -> None:
     assert await message() == "1 of 2 Gateways have not answered for the route yet"
     gate.answer()
     assert await message() == ""
-    await router.set_weights(MINE, "digits-2", 30)
+    await router.set_split(MINE, Split("digits-2", 30))
     assert await message() == "Gateway eg has not processed the route's latest change yet"
     gate.answer(unresolved="Service digits-2 not found")
     assert await message() == "Gateway eg: ResolvedRefs is False: Service digits-2 not found"
@@ -238,10 +240,10 @@ def test_foreign_backends_are_read_as_they_are(
     refs: list[Obj] | None, at_rest: bool, candidate: str, weight_pct: int
 ) -> None:
     """B14: shares are of the sum, whatever others wrote; no backend is not at rest."""
-    rules: list[Obj] = [{"backendRefs": refs}]
-    route = {"metadata": {}, "spec": {"rules": rules}}
+    found_rules: list[Obj] = [{"backendRefs": refs}]
+    route = {"metadata": {}, "spec": {"rules": found_rules}}
     found = read(route, deployment())
-    assert (found.at_rest, found.candidate, found.candidate_weight_pct) == (
+    assert (found.at_rest, found.split.candidate, found.split.weight_pct) == (
         at_rest,
         candidate,
         weight_pct,

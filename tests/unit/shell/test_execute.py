@@ -16,10 +16,11 @@ from rampway.core.actions import (
     Emit,
     PointService,
     Scale,
-    SetWeights,
+    SetSplit,
     WriteRollout,
     WriteStatus,
 )
+from rampway.core.split import STABLE_ONLY
 from rampway.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound, Transient
 from rampway.kube.kinds import (
     CONFIG_MAP,
@@ -43,7 +44,7 @@ async def test_actions_happen_in_their_order() -> None:
     place = Place()
     name = place.workload()["metadata"]["name"]
     made = await place.do(
-        SetWeights("", 0),
+        SetSplit(STABLE_ONLY),
         Scale(name, 5),
         Annotate(name, {"x/y": "z"}),
         PointService(place.digest),
@@ -84,7 +85,7 @@ async def test_b29_made_once_by_name() -> None:
     place = Place()
     known = place.workload()
     other = revision.workload(place.deployment, "server:9", 7)
-    await place.do(Create("Deployment", other), SetWeights("", 0))
+    await place.do(Create("Deployment", other), SetSplit(STABLE_ONLY))
     assert place.get(DEPLOYMENT, known["metadata"]["name"]) == known
     assert place.get(HTTP_ROUTE, NAME)
 
@@ -235,7 +236,7 @@ async def test_an_event_that_cannot_be_written_holds_nothing_up() -> None:
     place = Place()
     obs = await place.observe()
     place.api.fail_next(Transient("500"))
-    await place.do(Emit("k", "Promoted", "x"), SetWeights("", 0), obs=obs)
+    await place.do(Emit("k", "Promoted", "x"), SetSplit(STABLE_ONLY), obs=obs)
     assert events(place) == []
     assert place.get(HTTP_ROUTE, NAME)
     await place.do(Emit("k", "Promoted", "x"))

@@ -5,10 +5,11 @@ from random import Random
 
 from rampway.api.parse import ModelDeployment, parse_deployment
 from rampway.core import observation, revision
+from rampway.core.split import Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.metrics.memory import MemorySource
-from rampway.routers.gateway_api import backend_refs, manifest
+from rampway.routers.gateway_api import manifest
 from rampway.shell import reading
 from rampway.sim.api_store import Store
 from rampway.sim.clock import SimClock
@@ -76,8 +77,8 @@ class Bench:
 
     def split(self, weight_pct: int, uri: str = B) -> None:
         """Give a revision's Service this share, the stable Service the rest."""
-        backends = backend_refs(NAME, f"{NAME}-{self.hash(uri)}", weight_pct)
-        wanted = manifest(self.model(), backends)
+        split = Split(f"{NAME}-{self.hash(uri)}", weight_pct).or_rest()
+        wanted = manifest(self.model(), split)
         if self.store.list(kinds.HTTP_ROUTE):
             self.store.patch(kinds.HTTP_ROUTE, SPACE, NAME, {"spec": wanted["spec"]})
         else:
