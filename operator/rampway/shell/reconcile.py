@@ -26,9 +26,7 @@ from rampway.shell.memory import Memory
 log = structlog.get_logger("rampway.reconcile")
 QUIET = (WriteRollout, WriteStatus, Emit)
 """What changes nothing that is acted upon, and is bound to what was read."""
-UNDER_TRAFFIC = frozenset(
-    {RolloutPhase.STEPPING, RolloutPhase.PROMOTING, RolloutPhase.WATCHING}
-)
+UNDER_TRAFFIC = frozenset({RolloutPhase.STEPPING, RolloutPhase.PROMOTING, RolloutPhase.WATCHING})
 FRESH_S = 10.0
 """What was read of a rollout under way stays good for so long, where no event says otherwise."""
 REST_S = 50.0
