@@ -1,9 +1,10 @@
 """What Prometheus answered, read strictly: whole and of the right type, or not at all."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -13,9 +14,10 @@ from rampway.core.counters import Scrape
 from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.profiles import Profile
 
-Sample = tuple[float, float]
-"""Seconds since the epoch, and the value."""
-Series = tuple[dict[str, str], list[Sample]]
+Sample = tuple[float, str | float]
+"""Seconds since the epoch, and the value, as a text where it came as one."""
+Series = tuple[dict[str, str], Sequence[Sample]]
+_Target = frozenset[tuple[str, str]]
 
 FINE = 200
 BAD_REQUEST = 400
@@ -72,10 +74,7 @@ def read_matrix(data: dict[str, Any]) -> list[Series]:
     """
     if data["resultType"] != "matrix":
         raise ValueError(f"expected a matrix, got a {data['resultType']}")
-    return [
-        (one["metric"], [(float(at_s), float(text)) for at_s, text in one.get("values", ())])
-        for one in data["result"]
-    ]
+    return [(one["metric"], one.get("values", ())) for one in data["result"]]
 
 
 @dataclass(slots=True)
@@ -95,35 +94,53 @@ def assemble(series: Sequence[Series], profile: Profile) -> list[Scrape]:
     Raises:
         ValueError: a counter is not a number (B17).
     """
-    starts: dict[tuple[frozenset[tuple[str, str]], float], float] = {}
-    found: dict[tuple[frozenset[tuple[str, str]], float, str], _Counts] = {}
+    # A look at a thousand rollouts reads some hundred thousand samples: all that is the same for a
+    # series is done once for it.
+    starts: dict[_Target, dict[float, float]] = {}
+    found: dict[tuple[_Target, str], dict[float, _Counts]] = {}
     for labels, samples in series:
         target = frozenset(item for item in labels.items() if item[0] not in profile.labels)
-        for at_s, value in samples:
-            started = labels["__name__"] == profile.started
-            if not math.isfinite(value):
-                if started:
-                    continue
-                raise ValueError(f"{_labels(labels)} is {value:g} at {at_s:.3f}, not a number")
-            if started:
-                starts[target, at_s] = value
-            elif "revision" in labels:
-                counts = found.setdefault((target, at_s, labels["revision"]), _Counts())
-                _add(counts, labels, round(value), profile)
+        if labels["__name__"] == profile.started:
+            times = ((at_s, float(value)) for at_s, value in samples)
+            known = starts.setdefault(target, {})
+            known |= {at_s: started_s for at_s, started_s in times if isfinite(started_s)}
+        elif "revision" in labels:
+            _count(found.setdefault((target, labels["revision"]), {}), labels, samples, profile)
     return [
-        _scrape(dict(target), revision, at_s, starts[target, at_s], counts)
-        for (target, at_s, revision), counts in found.items()
-        if counts.outcomes and (target, at_s) in starts
+        _scrape(dict(target), revision, at_s, starts[target][at_s], counts)
+        for (target, revision), by_time in found.items()
+        for at_s, counts in by_time.items()
+        if counts.outcomes and at_s in starts.get(target, ())
     ]
 
 
-def _add(counts: _Counts, labels: dict[str, str], count: int, profile: Profile) -> None:
-    if labels["__name__"] == profile.buckets:
-        bound_s = float(labels["le"])
-        counts.buckets[bound_s] = counts.buckets.get(bound_s, 0) + count
-    elif labels["__name__"] == profile.requests and labels.get("attempt", "first") == "first":
-        outcome = labels["outcome"]
-        counts.outcomes[outcome] = counts.outcomes.get(outcome, 0) + count
+def _count(
+    by_time: dict[float, _Counts],
+    labels: Mapping[str, str],
+    samples: Iterable[Sample],
+    profile: Profile,
+) -> None:
+    """Add the samples of one series to the counts of their instants."""
+    name, of_first = labels["__name__"], labels.get("attempt", "first") == "first"
+    bound_s = _bound_s(labels["le"]) if name == profile.buckets else None
+    outcome = labels["outcome"] if name == profile.requests and of_first else None
+    for at_s, text in samples:
+        value = float(text)
+        if not isfinite(value):
+            raise ValueError(f"{_labels(labels)} is {value:g} at {at_s:.3f}, not a number")
+        counts = by_time.get(at_s)
+        if counts is None:
+            counts = by_time[at_s] = _Counts()
+        if bound_s is not None:
+            counts.buckets[bound_s] = counts.buckets.get(bound_s, 0) + round(value)
+        elif outcome is not None:
+            counts.outcomes[outcome] = counts.outcomes.get(outcome, 0) + round(value)
+
+
+@lru_cache(maxsize=1024)
+def _bound_s(text: str) -> float:
+    """Return a bucket's bound, the same object for the same text: scrapes are kept in thousands."""
+    return float(text)
 
 
 def _scrape(
@@ -133,7 +150,7 @@ def _scrape(
         namespace=target["namespace"],
         revision=revision,
         pod=target["pod"],
-        at_s=at_s,
+        at_s=float(at_s),
         started_at_s=started_at_s,
         outcomes=counts.outcomes,
         buckets=tuple(sorted(counts.buckets.items())),
@@ -167,7 +184,7 @@ def read_value(query: str, data: dict[str, Any], at_s: float) -> Answer:
     return _number(query, result[0]["value"][1], at_s)
 
 
-def _labels(metric: dict[str, str]) -> str:
+def _labels(metric: Mapping[str, str]) -> str:
     """Return labels as PromQL writes them."""
     name = metric.get("__name__", "")
     pairs = ", ".join(f'{k}="{v}"' for k, v in metric.items() if k != "__name__")
@@ -181,7 +198,7 @@ def _wrong_type(query: str, what: str, at_s: float) -> Answer:
 
 def _number(query: str, text: str, at_s: float) -> Answer:
     value = float(text)
-    if not math.isfinite(value):
+    if not isfinite(value):
         words = f"query {query!r} gives {text}, not a number"
         return Answer(AnswerKind.NOT_A_NUMBER, message=words, at_s=at_s)
     return Answer(AnswerKind.VALUE, value, at_s=at_s)
