@@ -146,13 +146,15 @@ def _filled(value: Any) -> Any:
 
 
 def test_a_rollout_never_changes(send: Send, kubectl: Kubectl, space: str) -> None:
-    """The spec of a ModelRollout is immutable, down to what the schema does not know."""
+    """Nothing but requests can be changed, down to what the schema does not know."""
     assert_done(send(rollout(), "apply"))
     patch = ("spec", "candidate", "server", "podTemplatePatch", "spec", "nodeSelector", "disk")
     for at, value in ((("spec", "attempt"), 2), (patch, "slow")):
         run = send(changed(rollout(), at, value), *TRY)
         assert run.returncode != 0
-        assert "never changes" in run.stderr
+        assert "nothing but requests can be changed" in run.stderr
+    asked = changed(rollout(), ("spec", "requests"), {"abort": {"message": "enough"}})
+    assert_done(send(asked, *TRY))
     read = kubectl("-n", space, "get", "modelrollout", rollout()["metadata"]["name"], "-o", "json")
     assert parse_rollout(json.loads(assert_done(read))).spec == parse_rollout(rollout()).spec
 

@@ -36,7 +36,6 @@ class Definition:
     """JSON paths by the heading that `kubectl get` shows."""
     root: Schema
     """What the object as a whole must meet, in addition."""
-    spec_rules: Sequence[Mapping[str, str]] = ()
 
     @property
     def plural(self) -> str:
@@ -96,13 +95,6 @@ DEFINITIONS = (
             "Age": ".metadata.creationTimestamp",
         },
         root={},
-        spec_rules=(
-            {
-                "rule": "self == oldSelf",
-                "message": "the spec of a ModelRollout is the record of what was attempted and "
-                "never changes; change the ModelDeployment",
-            },
-        ),
     ),
 )
 
@@ -149,8 +141,6 @@ def _version(definition: Definition) -> dict[str, Any]:
 def root_schema(definition: Definition) -> Schema:
     """Return the structural schema of a whole object."""
     spec = structural(definition.spec)
-    if definition.spec_rules:
-        spec[VALIDATIONS] = [*spec.get(VALIDATIONS, []), *definition.spec_rules]
     return {
         "type": "object",
         "description": definition.description,

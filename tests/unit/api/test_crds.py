@@ -9,6 +9,7 @@ import yaml
 
 from rampway.api import crds
 from rampway.api.base import GROUP, VERSION
+from rampway.api.rules import VALIDATIONS
 from rampway.kube import kinds
 
 ROOT = Path(__file__).parents[3]
@@ -146,3 +147,12 @@ def test_the_reference_page_has_every_field() -> None:
     for path in all_nodes():
         name = path.rstrip("[]*").rsplit(".", 1)[-1]
         assert name in {"spec", "status"} or f"| `{name}` |" in text, path
+
+
+def test_of_a_rollouts_spec_requests_alone_can_be_changed() -> None:
+    """Each field but `requests` is held by a rule that compares it with what it was."""
+    (definition,) = (found for found in crds.DEFINITIONS if found.kind == "ModelRollout")
+    spec = crds.root_schema(definition)["properties"]["spec"]
+    held = [rule["rule"] for rule in spec[VALIDATIONS] if "oldSelf" in rule["rule"]]
+    fixed = {part.split(" == ")[0] for rule in held for part in rule.split(" && ")}
+    assert fixed == {f"self.{name}" for name in spec["properties"] if name != "requests"}
