@@ -1,6 +1,6 @@
 """Everything outside the operator: controllers, kubelets, gateway, clients and Prometheus."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Literal, Protocol
 
@@ -16,7 +16,7 @@ from rampway.sim.cluster_network import Network
 from rampway.sim.cluster_scene import Key, Scene
 from rampway.sim.cluster_workloads import DeploymentController
 from rampway.sim.pods import SimPod, Stage
-from rampway.sim.traffic import Ledger, Load, Rate
+from rampway.sim.traffic import Group, Ledger, Load, Rate
 
 ROUNDS = 3
 """Controllers react to each other this often within a step, as they do within a second."""
@@ -91,6 +91,13 @@ class SimCluster:
         load = self._network.loads.setdefault((namespace, route), Load())
         load.rate_per_s = rate_per_s
         return load.ledger
+
+    def bear(self, namespace: str, route: str, share: float, headers: Mapping[str, str]) -> Ledger:
+        """Let a share of a route's requests bear headers; return what those clients see."""
+        load = self._network.loads.setdefault((namespace, route), Load())
+        lower = tuple(sorted((name.lower(), value) for name, value in headers.items()))
+        load.groups.append(Group(share, lower))
+        return load.groups[-1].ledger
 
     def weights(self, namespace: str, route: str) -> dict[str, int] | None:
         """Return the weights in force in the data plane, by Service; None without a route."""

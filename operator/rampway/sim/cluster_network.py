@@ -7,11 +7,12 @@ from typing import Generic, TypeVar
 from rampway.api import labels
 from rampway.kube import kinds
 from rampway.kube.base import Obj
+from rampway.sim.cluster_rules import Rule, Rules, met, rules_of
 from rampway.sim.cluster_scene import Key, Scene
 from rampway.sim.cluster_status import endpoint, route_parent
 from rampway.sim.cluster_workloads import random_suffix
 from rampway.sim.pods import Endpoint
-from rampway.sim.traffic import Load, evenly, multinomial
+from rampway.sim.traffic import Group, Load, binomial, evenly, multinomial
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class Split:
 
     uid: str
     generation: int
-    backends: tuple[tuple[str, int], ...]
+    rules: Rules
     accepted: str = ""
     unresolved: str = ""
 
@@ -79,7 +80,7 @@ class Network:
     refusals: dict[Key, str] = field(default_factory=dict)
     _ways: dict[Key, Way] = field(default_factory=dict)
     _splits: dict[Key, Line[Split | None]] = field(default_factory=dict)
-    _rules: dict[Key, Line[tuple[tuple[str, int], ...] | None]] = field(default_factory=dict)
+    _rules: dict[Key, Line[Rules | None]] = field(default_factory=dict)
 
     def step(self) -> None:
         """Let endpoints and routes arrive where they are due by now."""
@@ -89,46 +90,70 @@ class Network:
             self._step_route(key)
 
     def in_force(self, namespace: str, route: str) -> dict[str, int] | None:
-        """Return the weights by which the data plane now splits a route, None without one."""
-        line = self._rules.get((namespace, route))
-        return None if line is None or line.value is None else dict(line.value)
+        """Return the weights by which the data plane now splits a route, None without one.
+
+        They are those of requests that bear no headers that a rule asks for.
+        """
+        rule = self._met((namespace, route), None)
+        return None if rule is None else dict(rule.backends)
 
     def serve(self, dt_s: float) -> None:
         """Send the requests of one step, which begins now, and count how they ended."""
         clock = self.scene.clock
         for key, load in self.loads.items():
             n = load.requests(self.scene.rng, clock.elapsed_s, dt_s)
-            if n:
-                self._route(key, load, n, dt_s)
+            for group, share in load.grouped(self.scene.rng, n):
+                self._route(key, load, group, share, dt_s)
 
-    def _route(self, key: Key, load: Load, n: int, dt_s: float) -> None:
+    def _met(self, route: Key, group: Group | None) -> Rule | None:
+        line = self._rules.get(route)
+        rules = None if line is None else line.value
+        return None if rules is None else met(rules, group.headers if group else ())
+
+    def _route(self, key: Key, load: Load, group: Group | None, n: int, dt_s: float) -> None:
         at_s = self.scene.clock.now_s + dt_s
-        backends = self.in_force(*key)
-        if not backends or not sum(backends.values()):
-            load.ledger.count(at_s, "", n, {"no route": n})
+        rule = self._met(key, group)
+        weights = [weight for _, weight in rule.backends] if rule else []
+        if rule is None or not sum(weights):
+            load.count(group, at_s, "", n, {"no route": n})
             return
-        shares = multinomial(self.scene.rng, n, list(backends.values()))
-        for name, share in zip(backends, shares, strict=True):
+        shares = multinomial(self.scene.rng, n, weights)
+        for (name, _), share in zip(rule.backends, shares, strict=True):
             if share:
-                self._balance((key[0], name), load, share, dt_s)
+                self._balance((key[0], name), load, group, share, dt_s)
+        for name, percent in rule.mirrors:
+            self._copy((key[0], name), load, binomial(self.scene.rng, n, percent / 100), dt_s)
 
-    def _balance(self, service: Key, load: Load, n: int, dt_s: float) -> None:
+    def _balance(self, service: Key, load: Load, group: Group | None, n: int, dt_s: float) -> None:
         at_s = self.scene.clock.now_s + dt_s
         found = self.scene.objects[kinds.SERVICE].get(service)
         if found is None:
-            load.ledger.count(at_s, "", n, {"no Service": n})
+            load.count(group, at_s, "", n, {"no Service": n})
             return
-        way = self._ways.get(service)
-        targets = [e for e in way.proxy.value if e.ready] if way else []
+        targets = self._targets(service)
         if not targets:
             revision = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
-            load.ledger.count(at_s, revision, n, {"no endpoints": n})
+            load.count(group, at_s, revision, n, {"no endpoints": n})
             return
         shares = evenly(self.scene.rng, n, len(targets))
         for target, share in zip(targets, shares, strict=True):
             if share:
                 failures = self._answer(service[0], target, share, dt_s)
-                load.ledger.count(at_s, target.revision, share, failures)
+                load.count(group, at_s, target.revision, share, failures)
+
+    def _copy(self, service: Key, load: Load, n: int, dt_s: float) -> None:
+        """Send copies of requests: the pods count them, their answers are thrown away."""
+        targets = self._targets(service) if n else []
+        if not targets:
+            return
+        for target, share in zip(targets, evenly(self.scene.rng, n, len(targets)), strict=True):
+            if share:
+                self._answer(service[0], target, share, dt_s)
+                load.ledger.copies[target.revision] += share
+
+    def _targets(self, service: Key) -> list[Endpoint]:
+        way = self._ways.get(service)
+        return [e for e in way.proxy.value if e.ready] if way else []
 
     def _answer(self, namespace: str, target: Endpoint, n: int, dt_s: float) -> dict[str, int]:
         pod = self.scene.pods.get((namespace, target.pod))
@@ -229,21 +254,18 @@ class Network:
             elif route:
                 self._write_route(key, route, split)
                 if not split.accepted:
-                    rules.send(split.backends, splits.arrived_s)
+                    rules.send(split.rules, splits.arrived_s)
         rules.arrive(now_s)
 
     def _read(self, key: Key, route: Obj) -> Split:
-        rules = route["spec"].get("rules") or [{}]
-        backends = tuple(
-            (str(ref["name"]), int(ref.get("weight", 1)))
-            for ref in rules[0].get("backendRefs") or []
-        )
+        rules = rules_of(route["spec"].get("rules") or [{}])
         services = self.scene.objects[kinds.SERVICE]
-        missing = [name for name, _ in backends if (key[0], name) not in services]
+        named = (name for rule in rules for name in rule.services)
+        missing = [name for name in named if (key[0], name) not in services]
         words = f"Service {key[0]}/{missing[0]} not found" if missing else ""
         meta = route["metadata"]
         refusal = self.refusals.get(key, "")
-        return Split(meta["uid"], int(meta["generation"]), backends, refusal, words)
+        return Split(meta["uid"], int(meta["generation"]), rules, refusal, words)
 
     def _write_route(self, key: Key, route: Obj, split: Split) -> None:
         at_s = self.scene.clock.now_s

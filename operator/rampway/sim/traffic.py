@@ -6,7 +6,7 @@ All draws are exact, from a `random.Random`, and cost about as much for 100 000 
 import math
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -135,12 +135,14 @@ class Ledger:
         reasons: Failed requests by reason: `model_error`, `server_error`, `no route`,
             `no Service`, `no endpoints`, `no answer`.
         series: By step, in order of time; steps without a request are left out.
+        copies: Copies of requests that were sent to each revision; not among `all`.
     """
 
     all: Tally = field(default_factory=Tally)
     by_revision: dict[str, Tally] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     series: list[Moment] = field(default_factory=list)
+    copies: Counter[str] = field(default_factory=Counter)
 
     def count(self, at_s: float, revision: str, total: int, failures: dict[str, int]) -> None:
         """Count the requests of one step that met one revision."""
@@ -179,14 +181,51 @@ class Ledger:
 
 
 @dataclass(slots=True)
+class Group:
+    """Clients whose requests bear the same headers.
+
+    Attributes:
+        share: Of all requests, 0 to 1.
+        headers: Names in small letters, and values.
+        ledger: What they alone saw.
+    """
+
+    share: float
+    headers: tuple[tuple[str, str], ...]
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(slots=True)
 class Load:
-    """The clients of one route: how much they send, and what they saw."""
+    """The clients of one route: how much they send, and what they saw.
+
+    Attributes:
+        groups: Those of them whose requests bear headers.
+    """
 
     rate_per_s: Rate = 0.0
     ledger: Ledger = field(default_factory=Ledger)
+    groups: list[Group] = field(default_factory=list)
 
     def requests(self, rng: Random, elapsed_s: float, dt_s: float) -> int:
         """Draw how many requests are sent in one step that begins at `elapsed_s`."""
         rate = self.rate_per_s
         mean = (rate(elapsed_s) if callable(rate) else rate) * dt_s
         return poisson(rng, mean) if mean > 0 else 0
+
+    def grouped(self, rng: Random, n: int) -> Iterator[tuple[Group | None, int]]:
+        """Yield how many of n requests come from which group; None: they bear no headers."""
+        if self.groups and n:
+            shares = [group.share for group in self.groups]
+            *counts, n = multinomial(rng, n, [*shares, max(0.0, 1 - sum(shares))])
+            yield from ((g, count) for g, count in zip(self.groups, counts, strict=True) if count)
+        if n:
+            yield None, n
+
+    def count(
+        self, group: Group | None, at_s: float, revision: str, total: int, failures: dict[str, int]
+    ) -> None:
+        """Count the requests of one step, from one group, that met one revision."""
+        self.ledger.count(at_s, revision, total, failures)
+        if group is not None:
+            group.ledger.count(at_s, revision, total, failures)
