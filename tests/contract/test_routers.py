@@ -8,6 +8,7 @@ from contract.router_place import RouterPlace, deployment, in_memory, over_gatew
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rampway.api.steps import HeaderMatch, MatchType
 from rampway.core.observation import Route
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.errors import Conflict
@@ -101,6 +102,37 @@ async def test_deployments_do_not_touch_each_other(place: RouterPlace) -> None:
     assert not (await place.router.observe(other)).exists
     await place.router.set_split(other, STABLE_ONLY)
     assert (await place.router.observe(place.deployment)).split.weight_pct == 30
+
+
+SECOND, THIRD = "digits-00000000a2", "digits-00000000a3"
+TESTER = (HeaderMatch(name="x-tester", value="yes"),)
+COOKIE = (*TESTER, HeaderMatch(name="cookie", value="a=b", type=MatchType.REGULAR_EXPRESSION))
+SPLITS = {
+    "a copy": Split(SECOND, mirror_pct=20),
+    "all copied": Split(SECOND, mirror_pct=100),
+    "headers": Split(SECOND, headers=TESTER),
+    "other headers": Split(THIRD, headers=COOKIE),
+    "headers and a share": Split(SECOND, 30, headers=TESTER),
+    "a share": Split(THIRD, 1),
+    "all": Split(SECOND, 100),
+    "rest": STABLE_ONLY,
+}
+
+
+@pytest.mark.parametrize("after", SPLITS)
+@pytest.mark.parametrize("before", SPLITS)
+async def test_b14_every_split_follows_every_other(
+    place: RouterPlace, before: str, after: str
+) -> None:
+    """B14: shares, copies and headers are read back as set, and nothing of the one before stays."""
+    for name in (before, after):
+        await place.router.set_split(place.deployment, SPLITS[name])
+        found = await place.router.observe(place.deployment)
+        assert found.split == SPLITS[name]
+        assert (found.in_shape, found.at_rest) == (True, name == "rest")
+    writes = place.writes()
+    await place.router.set_split(place.deployment, SPLITS[after])
+    assert place.writes() == writes
 
 
 WRITES = st.lists(st.tuples(st.sampled_from(["digits-2", "digits-3"]), st.integers(0, 100)))

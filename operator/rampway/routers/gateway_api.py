@@ -77,7 +77,7 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
     message = objection(route)
     return Route(
         exists=True,
-        in_shape=_in_shape(route, deployment),
+        in_shape=_in_shape(route, deployment) and rules.tidy(route, 0, deployment.name),
         at_rest=split.at_rest and rules.serves(route, 0, deployment.name),
         split=split,
         accepted=not message,

@@ -8,15 +8,15 @@ prefers the rule with more header matches wherever it stands.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rampway.api.steps import HeaderMatch, MatchType
+from rampway.api.steps import HeaderMatch
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
+from rampway.routers import chosen
+from rampway.routers.chosen import PORT, Rule, backend, is_revision
 
-PORT = 80
 MIRROR = "RequestMirror"
 ALL_PCT = 100
 
-Rule = dict[str, Any]
 Patch = list[dict[str, Any]]
 
 
@@ -31,16 +31,23 @@ def made(matches: Sequence[Mapping[str, Any]], stable: str, split: Split) -> lis
     first: Rule = {"matches": list(matches), "backendRefs": backends(stable, split)}
     if split.mirror_pct:
         first["filters"] = [_mirror(split)]
-    return [first, *([_chosen(first, split)] if split.headers else [])]
+    return [first, *([chosen.made(first, [], stable, split)] if split.headers else [])]
 
 
-def backends(stable: str, split: Split) -> list[Rule]:
-    """Return the backends of the rule that is split: stable alone, or weights of 100 in sum."""
+def backends(stable: str, split: Split, known: Mapping[str, Any] | None = None) -> list[Rule]:
+    """Return the backends of the rule that is split: stable alone, or weights of 100 in sum.
+
+    Args:
+        stable: Name of stable's Service.
+        split: Who gets which requests.
+        known: What the rule says of stable's Service now; filters there hold for both.
+    """
+    more = {"filters": known["filters"]} if known and known.get("filters") else {}
     if not split.weight_pct:
-        return [_backend(stable, 1)]
+        return [backend(stable, 1) | more]
     return [
-        _backend(stable, ALL_PCT - split.weight_pct),
-        _backend(split.candidate, split.weight_pct),
+        backend(stable, ALL_PCT - split.weight_pct) | more,
+        backend(split.candidate, split.weight_pct) | more,
     ]
 
 
@@ -56,8 +63,10 @@ def changes(route: Obj, index: int, stable: str, split: Split) -> Patch:
     found = _rules(route)
     rule, path = found[index], f"/spec/rules/{index}"
     patch: Patch = []
-    wanted = backends(stable, split)
-    if rule.get("backendRefs") != wanted:
+    refs = rule.get("backendRefs") or []
+    known = next((ref for ref in refs if ref["name"] == stable), None)
+    wanted = backends(stable, split, known)
+    if not _alike(refs, wanted):
         write = "replace" if "backendRefs" in rule else "add"
         patch.append({"op": write, "path": f"{path}/backendRefs", "value": wanted})
     others = [f for f in rule.get("filters") or [] if not _is_ours(f, stable)]
@@ -68,10 +77,9 @@ def changes(route: Obj, index: int, stable: str, split: Split) -> Patch:
             if filters
             else {"op": "remove", "path": f"{path}/filters"}
         )
-    kept = [r for r in found if not _is_chosen(r, stable)]
-    last = [_chosen(rule, split)] if split.headers else []
-    if [*kept, *last] != found:
-        places = [n for n, r in enumerate(found) if _is_chosen(r, stable)]
+    places = [n for n, r in enumerate(found) if n != index and chosen.is_ours(r, rule, stable)]
+    last = [chosen.made(rule, others, stable, split)] if split.headers else []
+    if [found[n] for n in places] != last:
         patch += [{"op": "remove", "path": f"/spec/rules/{n}"} for n in reversed(places)]
         patch += [{"op": "add", "path": "/spec/rules/-", "value": r} for r in last]
     return patch
@@ -82,27 +90,35 @@ def read(route: Obj, index: int, stable: str) -> Split:
     found = _rules(route)
     if len(found) <= index:
         return STABLE_ONLY
-    weights = {ref["name"]: ref.get("weight", 1) for ref in found[index].get("backendRefs") or []}
-    others = {name: weight for name, weight in weights.items() if name != stable}
-    total = sum(weights.values())
-    chosen = next((r for r in found if _is_chosen(r, stable)), None)
-    mirror = next((f for f in found[index].get("filters") or [] if _is_ours(f, stable)), None)
-    candidate = next(iter(others), "")
-    weight_pct = round(ALL_PCT * others[candidate] / total) if candidate and total else 0
-    candidate = candidate or _target(mirror, chosen)
-    return Split(
-        candidate,
-        weight_pct,
-        mirror[_MIRROR_KEY].get("percent", ALL_PCT) if mirror else 0,
-        _headers(chosen),
-    )
+    rule = found[index]
+    ours = [r for r in found if r is not rule and chosen.is_ours(r, rule, stable)]
+    mirror = next((f for f in rule.get("filters") or [] if _is_ours(f, stable)), None)
+    candidate, weight_pct = _weighted(rule.get("backendRefs") or [], stable)
+    targets = [mirror[_MIRROR_KEY]["backendRef"]] if mirror else []
+    targets += [ref for r in ours for ref in r["backendRefs"]]
+    candidate = candidate or next((str(ref["name"]) for ref in targets), "")
+    headers: tuple[HeaderMatch, ...] = chosen.headers(ours[0], rule) if ours else ()
+    mirror_pct = mirror[_MIRROR_KEY].get("percent", ALL_PCT) if mirror else 0
+    return Split(candidate, weight_pct, mirror_pct, headers)
 
 
 def serves(route: Obj, index: int, stable: str) -> bool:
     """Whether stable's Service is the only backend of the rule."""
+    return names(route, index) == [stable]
+
+
+def names(route: Obj, index: int) -> list[str]:
+    """Return the names of a rule's backends."""
     found = _rules(route)
     refs = found[index].get("backendRefs") or [] if len(found) > index else []
-    return [ref["name"] for ref in refs] == [stable]
+    return [str(ref["name"]) for ref in refs]
+
+
+def tidy(route: Obj, index: int, stable: str) -> bool:
+    """Whether a route has its split in our own form: no third backend, no second mirror."""
+    if len(_rules(route)) <= index:
+        return False
+    return not changes(route, index, stable, read(route, index, stable))
 
 
 def alike(found: Sequence[Rule], wanted: Sequence[Rule]) -> bool:
@@ -116,9 +132,33 @@ def alike(found: Sequence[Rule], wanted: Sequence[Rule]) -> bool:
 _MIRROR_KEY = "requestMirror"
 
 
-def _backend(name: str, weight: int) -> Rule:
-    # group and kind are the API server's defaults, written out so that a read equals a write.
-    return {"group": "", "kind": "Service", "name": name, "port": PORT, "weight": weight}
+def _weighted(refs: Sequence[Mapping[str, Any]], stable: str) -> tuple[str, int]:
+    """Return the candidate among the backends and its share; some is never none, nor all."""
+    weights: dict[str, int] = {}
+    for ref in refs:
+        weights[ref["name"]] = weights.get(ref["name"], 0) + ref.get("weight", 1)
+    others = [name for name in weights if name != stable]
+    candidate = next((n for n in others if is_revision(n, stable)), next(iter(others), ""))
+    total, mine = sum(weights.values()), weights.get(candidate, 0)
+    if not mine or mine == total:
+        return candidate, ALL_PCT if mine else 0
+    return candidate, min(max(round(ALL_PCT * mine / total), 1), ALL_PCT - 1)
+
+
+def _alike(refs: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether backends get the same shares; one alone gets everything, whatever its weight."""
+    have = [_DEFAULTS | dict(ref) for ref in refs]
+    if len(have) == len(wanted) == 1 and have[0]["weight"]:
+        have[0]["weight"] = 1
+    return sorted(have, key=_name) == sorted(map(dict, wanted), key=_name)
+
+
+_DEFAULTS: Rule = {"group": "", "kind": "Service", "weight": 1}
+"""What the API server fills in."""
+
+
+def _name(ref: Mapping[str, Any]) -> str:
+    return str(ref["name"])
 
 
 def _mirror(split: Split) -> Rule:
@@ -131,49 +171,7 @@ def _is_ours(one: Mapping[str, Any], stable: str) -> bool:
     if one.get("type") != MIRROR:
         return False
     target = one.get(_MIRROR_KEY, {}).get("backendRef", {}).get("name", "")
-    return _is_revision(target, stable)
-
-
-def _is_revision(name: str, stable: str) -> bool:
-    return name.rpartition("-")[0] == stable
-
-
-def _chosen(rule: Mapping[str, Any], split: Split) -> Rule:
-    """Return the rule for requests with the split's headers, like the one that is split."""
-    headers = [
-        {"type": header.type.value, "name": header.name, "value": header.value}
-        for header in split.headers
-    ]
-    matches = [
-        {**match, "headers": [*match.get("headers", []), *headers]}
-        for match in rule.get("matches") or [{"path": {"type": "PathPrefix", "value": "/"}}]
-    ]
-    return {"matches": matches, "backendRefs": [_backend(split.candidate, 1)]}
-
-
-def _is_chosen(rule: Mapping[str, Any], stable: str) -> bool:
-    """Whether a rule sends everything to a revision: such a rule is ours."""
-    refs = rule.get("backendRefs") or []
-    matches = rule.get("matches") or []
-    by_headers = bool(matches) and all(match.get("headers") for match in matches)
-    return by_headers and len(refs) == 1 and _is_revision(refs[0]["name"], stable)
-
-
-def _headers(chosen: Mapping[str, Any] | None) -> tuple[HeaderMatch, ...]:
-    if chosen is None:
-        return ()
-    return tuple(
-        HeaderMatch(name=h["name"], value=h["value"], type=MatchType(h.get("type", "Exact")))
-        for h in chosen["matches"][0]["headers"]
-    )
-
-
-def _target(*parts: Mapping[str, Any] | None) -> str:
-    for part in parts:
-        if part is not None:
-            refs = [part[_MIRROR_KEY]["backendRef"]] if "type" in part else part["backendRefs"]
-            return str(refs[0]["name"])
-    return ""
+    return is_revision(target, stable)
 
 
 def _rules(route: Obj) -> list[Rule]:
