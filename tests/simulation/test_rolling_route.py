@@ -251,6 +251,19 @@ def test_b14_a_foreign_weight_is_put_back(weight_pct: int) -> None:
     assert stage.world.rollouts(NAME)[-1].status.phase == "Stepping"
 
 
+def test_b14_a_stranger_beside_the_right_share_is_put_out() -> None:
+    """A third backend that leaves the candidate its share takes stable's: it is put out."""
+    stage = serving(rollout=quick(step("half", 50, 60)), replicas=2)
+    second = stage.release(2)
+    stage.until_step("half")
+    stage.harmed = True
+    value = [backend(NAME, 25), backend(f"{NAME}-{second}", 50), backend("stranger", 25)]
+    write_route(stage, [{"op": "replace", "path": BACKENDS, "value": value}])
+    stage.world.step()
+    stage.run(1)
+    assert stage.backends() == {NAME: 50, f"{NAME}-{second}": 50}
+
+
 @pytest.mark.parametrize("paused", [False, True])
 def test_b14_a_deleted_route_is_made_again(paused: bool) -> None:
     """Somebody deletes the route in a rollout: it is there again with the step's weight."""
