@@ -1,6 +1,7 @@
 """Run the operator: `python -m rampway`. The one place where all parts are put together."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -43,6 +44,9 @@ log = structlog.get_logger("rampway")
 LEASE = "rampway-operator"
 STOP_S = 20.0
 """Passes under way get so long to end."""
+GARBAGE = (50_000, 20, 20)
+"""Thresholds of the garbage collector. An answer of Prometheus is hundreds of thousands of lists,
+none of them garbage: looking for it took more than half of the time of a look."""
 BOUND_S = 180.0
 """Without a complete list of all ModelDeployments for so long the process restarts."""
 
@@ -258,6 +262,7 @@ def _unique(settings: Settings) -> str:
 
 def main() -> int:
     """Run until told to stop; exit code 2 for a wrong setting."""
+    gc.set_threshold(*GARBAGE)
     try:
         settings = Settings.from_env()
         telemetry.configure(settings.log_level)

@@ -1,6 +1,7 @@
 """The contract of a metric source (B17, B20, B21): in memory, and on a real Prometheus."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from itertools import count, groupby
 
 import pytest
@@ -84,6 +85,19 @@ async def test_b20_counters_of_one_scrape_come_together(place: Place) -> None:
     assert found.outcomes == {"ok": 7, "model_error": 2}
     assert found.buckets == ((0.1, 7), (float("inf"), 9))
     assert now_s - 30 < found.at_s <= now_s
+
+
+async def test_b20_counters_come_without_their_histogram_too(place: Place) -> None:
+    """B20: where durations are not wanted, the same scrapes come, without buckets."""
+    one = pod(place)
+    one.serve(ok=7, failed=2)
+    place.add(one)
+    now_s = await place.scraped()
+    window = [one.key], now_s - 60, now_s
+    whole = await place.source.scrapes(*window)
+    plain = await place.source.scrapes(*window, histograms=False)
+    assert plain == tuple(replace(scrape, buckets=()) for scrape in whole)
+    assert plain
 
 
 async def test_b20_every_scrape_is_seen_once_in_order(place: Place) -> None:

@@ -16,7 +16,7 @@ from rampway.core.actions import (
 )
 from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
-from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
+from rampway.core.passes import Decision
 from rampway.core.split import STABLE_ONLY
 from rampway.core.standing import Standing
 from rampway.core.verdict import Verdict
@@ -103,7 +103,7 @@ def _first(obs: Observation) -> Decision:
     text = f"{text}: {words}" if words else text
     standing = Standing.pending(Reason.FIRST_REVISION, text, refusal=obs.refusal)
     return Decision(
-        (*actions, *passes.write_status(obs, standing)), requeue_after_s=ACTIVE_REQUEUE_S
+        (*actions, *passes.write_status(obs, standing)), requeue_after_s=obs.defaults.requeue_s
     )
 
 

@@ -150,6 +150,10 @@ class Look:
 
 CHECKPOINTS_PER_S = 10.0
 """All rollouts together write no more checkpoints than this (B32)."""
+ACTIVE_REQUEUE_S = 5.0
+"""An active rollout is looked at again at least so often; looks and pod events come sooner."""
+REQUEUES_PER_S = 50.0
+"""And all of them together so often: of more, each waits for its looks and events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +162,15 @@ class Defaults:
 
     server_image: str
     checkpoint_interval_s: float = 30.0
+    requeue_s: float = ACTIVE_REQUEUE_S
 
     def shared_by(self, rollouts: int) -> "Defaults":
-        """Return the defaults where so many rollouts run: together they write in bounds (B32)."""
-        interval_s = max(self.checkpoint_interval_s, rollouts / CHECKPOINTS_PER_S)
-        return replace(self, checkpoint_interval_s=interval_s)
+        """Return the defaults where so many rollouts run: together they stay in bounds (B32)."""
+        return replace(
+            self,
+            checkpoint_interval_s=max(self.checkpoint_interval_s, rollouts / CHECKPOINTS_PER_S),
+            requeue_s=max(self.requeue_s, rollouts / REQUEUES_PER_S),
+        )
 
 
 def has_ended(rollout: ModelRollout) -> bool:

@@ -10,9 +10,6 @@ from rampway.core.split import STABLE_ONLY, Split
 from rampway.core.standing import Standing, project
 from rampway.core.writing import status_is_news
 
-ACTIVE_REQUEUE_S = 5.0
-"""An active rollout is looked at again at least so often; looks and pod events come sooner."""
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -13,7 +13,7 @@ from rampway.core.instants import from_wire, to_wire
 from rampway.core.judged import Contest, Judged
 from rampway.core.judging import judge
 from rampway.core.observation import Observation, Revision
-from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
+from rampway.core.passes import Decision
 from rampway.core.reactions import NOTIFIED, notified
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.core.standing import UNWANTED, Standing
@@ -128,7 +128,7 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
     soon = ended or outcome.commit or outcome.status.phase != active.status.phase
     return Decision(
         tuple(ordered),
-        requeue_after_s=0 if soon else ACTIVE_REQUEUE_S,
+        requeue_after_s=0 if soon else obs.defaults.requeue_s,
         evidence=None if ended else judged.state,
         active="" if ended else active.name,
     )

@@ -16,7 +16,7 @@ from rampway.core.instants import brief, from_wire, to_wire
 from rampway.core.judged import Contest, EvidenceState
 from rampway.core.judging import judge
 from rampway.core.observation import Observation, Revision
-from rampway.core.passes import ACTIVE_REQUEUE_S, Decision
+from rampway.core.passes import Decision
 from rampway.core.rollout import allowed, in_words, who
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.core.standing import Standing
@@ -106,7 +106,7 @@ def _go_on(course: Course, plan: Watch, left_s: float) -> Decision:
     kept, _ = keeping.tidy(obs, stable, active=course.rollout)
     standing = Standing.watching(course, outcome)
     status = passes.write_status(obs, standing, numbers=bool(wrote))
-    wait_s = min(ACTIVE_REQUEUE_S, left_s)
+    wait_s = min(obs.defaults.requeue_s, left_s)
     whole = (*wrote, *actions, *kept, *status)
     return Decision(whole, wait_s, course.judged.state, course.rollout.name)
 

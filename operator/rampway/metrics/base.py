@@ -26,11 +26,17 @@ class MetricSource(Protocol):
     """Reads counters and answers queries; keeps no verdicts and retries nothing by itself."""
 
     async def scrapes(
-        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+        self,
+        revisions: Sequence[RevisionKey],
+        since_s: float,
+        until_s: float,
+        *,
+        histograms: bool = True,
     ) -> tuple[Scrape, ...]:
         """Return every scrape in (since_s, until_s] of the pods of these revisions, by time.
 
-        Pods that are gone by now are included: what was scraped is never lost.
+        Pods that are gone by now are included: what was scraped is never lost. Without histograms
+        the scrapes have no buckets, and cost a seventh.
 
         Raises:
             MetricsUnavailable: no answer, an error, or a partial answer.

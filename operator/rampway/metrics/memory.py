@@ -2,7 +2,7 @@
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from rampway.core.answers import Answer, AnswerKind
@@ -46,7 +46,12 @@ class MemorySource:
             insort(self._kept, scrape, key=_time)
 
     async def scrapes(
-        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+        self,
+        revisions: Sequence[RevisionKey],
+        since_s: float,
+        until_s: float,
+        *,
+        histograms: bool = True,
     ) -> tuple[Scrape, ...]:
         """Return every scrape in (since_s, until_s] of the pods of these revisions, by time."""
         if self.mode in _PROBLEMS:
@@ -54,7 +59,8 @@ class MemorySource:
         wanted = {(r.namespace, r.revision) for r in revisions}
         first = bisect_right(self._kept, since_s, key=_time)
         end = bisect_right(self._kept, until_s, key=_time)
-        return tuple(s for s in self._kept[first:end] if (s.namespace, s.revision) in wanted)
+        found = (s for s in self._kept[first:end] if (s.namespace, s.revision) in wanted)
+        return tuple(s if histograms else replace(s, buckets=()) for s in found)
 
     async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
         """Answer instant queries of users."""

@@ -76,13 +76,22 @@ class PrometheusSource:
         self._questions = Questions(self._where, self._ask, deadline_s, time.monotonic)
 
     async def scrapes(
-        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+        self,
+        revisions: Sequence[RevisionKey],
+        since_s: float,
+        until_s: float,
+        *,
+        histograms: bool = True,
     ) -> tuple[Scrape, ...]:
         """Return every scrape in (since_s, until_s] of the pods of these revisions, by time."""
         found: list[Scrape] = []
-        for part in portions(revisions):
+        profile = self._profile
+        names = [profile.requests, *([profile.buckets] if histograms else []), profile.started]
+        # An answer with histograms is seven times as long, and is held in memory as a whole.
+        for part in portions(revisions, NAMES_PER_QUERY // 3 if histograms else NAMES_PER_QUERY):
             wanted = {(r.namespace, r.revision) for r in part}
-            series = await self._samples(self._selector(part, until_s - since_s), until_s)
+            query = _selector(names, part, until_s - since_s)
+            series = await self._samples(query, until_s)
             with understood(self._where):
                 found += [
                     scrape
@@ -101,20 +110,6 @@ class PrometheusSource:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-    def _selector(self, revisions: Sequence[RevisionKey], length_s: float) -> str:
-        """Return one range selector for all series: one answer is one consistent state.
-
-        The start time names no revision, so pods are selected by the names they have from it.
-        """
-        profile = self._profile
-        names = f"{profile.requests}|{profile.buckets}|{profile.started}"
-        spaces = "|".join(sorted({_literal(r.namespace) for r in revisions}))
-        pods = "|".join(sorted({_literal(r.revision[:POD_PREFIX]) for r in revisions}))
-        # One more millisecond: the end of the window is rounded to one.
-        window = f"[{math.ceil(length_s * 1000) + 1}ms]"
-        labels = (("__name__", names), ("namespace", spaces), ("pod", f"({pods}).*"))
-        return f"{{{','.join(f'{name}=~{_quoted(text)}' for name, text in labels)}}}{window}"
 
     async def _samples(self, query: str, until_s: float) -> list[Series]:
         try:
@@ -165,13 +160,34 @@ class PrometheusSource:
         return {"Authorization": f"Bearer {self._token_file.read_text(encoding='utf-8').strip()}"}
 
 
-def portions(revisions: Sequence[RevisionKey]) -> Iterator[list[RevisionKey]]:
+def _selector(names: Sequence[str], revisions: Sequence[RevisionKey], length_s: float) -> str:
+    """Return one range selector for all series: one answer is one consistent state.
+
+    The start time names no revision, so pods are selected by the names they have from it. Only
+    counts of requests have an attempt, and second ones are no new questions.
+    """
+    spaces = "|".join(sorted({_literal(r.namespace) for r in revisions}))
+    pods = "|".join(sorted({_literal(r.revision[:POD_PREFIX]) for r in revisions}))
+    # One more millisecond: the end of the window is rounded to one.
+    window = f"[{math.ceil(length_s * 1000) + 1}ms]"
+    labels = (
+        ("__name__", "|".join(names)),
+        ("namespace", spaces),
+        ("pod", f"({pods}).*"),
+        ("attempt", "first|"),
+    )
+    return f"{{{','.join(f'{name}=~{_quoted(text)}' for name, text in labels)}}}{window}"
+
+
+def portions(
+    revisions: Sequence[RevisionKey], longest: int = NAMES_PER_QUERY
+) -> Iterator[list[RevisionKey]]:
     """Split revisions so that the names of each portion fit into one query."""
     part: list[RevisionKey] = []
     size = 0
     for revision in revisions:
         more = len(revision.namespace) + len(revision.revision[:POD_PREFIX]) + 2
-        if part and size + more > NAMES_PER_QUERY:
+        if part and size + more > longest:
             yield part
             part, size = [], 0
         part.append(revision)

@@ -1,6 +1,7 @@
 """One look at the metrics for all active rollouts at a time (design: "One look for all")."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,8 @@ from rampway.metrics.direct import PodReader, Target
 Key = tuple[str, str]
 """Namespace and name of a ModelDeployment."""
 
+_Window = tuple[float, float, bool]
+"""From when, to when, and whether with durations."""
 BASELINE_S = 120.0
 """How far back the first look reads: the newest scrape of every pod lies within."""
 OVERLAP_S = 30.0
@@ -21,6 +24,10 @@ SHARED_S = 15.0
 """Windows begin at multiples of this, so that rollouts share their queries."""
 LONGEST_WINDOW_S = 600.0
 """After a long absence evidence is caught up in pieces of this length."""
+HISTOGRAMS_PER_S = 20.0
+"""The durations of so many rollouts are read in a second; of more each has its turn less often."""
+HISTOGRAMS_AT_LEAST = 50
+"""And so many in each look, also in the first one."""
 PODS_PER_S = 100.0
 """So many pods are read directly in a second; of more each has its turn less often."""
 
@@ -33,6 +40,7 @@ class Interest:
         revisions: Names of the revisions whose counters it needs.
         seen_s: Until when its evidence has read the metrics; None if it never did.
         queries: PromQL by name of the check.
+        timed: Whether it needs durations.
         pods: Pods to be read directly; none while no step runs.
     """
 
@@ -40,6 +48,7 @@ class Interest:
     revisions: tuple[str, ...]
     seen_s: float | None
     queries: Mapping[str, str]
+    timed: bool = True
     pods: tuple[Target, ...] = ()
 
     def same_questions(self, other: "Interest | None") -> bool:
@@ -63,12 +72,15 @@ class Looks:
     notify: Callable[[Key], None]
     _interests: dict[Key, Interest] = field(default_factory=dict)
     _latest: dict[Key, Look] = field(default_factory=dict)
+    _timed_s: dict[Key, float] = field(default_factory=dict)
+    _looked_s: float = math.inf
 
     def want(self, key: Key, interest: Interest | None) -> None:
         """State what a ModelDeployment wants looked at from now on; None: nothing."""
         if interest is None:
             self._interests.pop(key, None)
             self._latest.pop(key, None)
+            self._timed_s.pop(key, None)
         else:
             self._interests[key] = interest
 
@@ -85,14 +97,29 @@ class Looks:
         """Look once, for all that want it."""
         now_s = self.clock()
         asked = dict(self._interests)  # rollouts begin and end while others are looked at
-        windows: dict[tuple[float, float], dict[Key, Interest]] = {}
+        timed = self._turns(now_s)
+        windows: dict[_Window, dict[Key, Interest]] = {}
         for key, interest in asked.items():
-            windows.setdefault(_window(interest, now_s), {})[key] = interest
+            window = *_window(interest, now_s), key in timed
+            windows.setdefault(window, {})[key] = interest
         # What several rollouts ask is one question; all of them are asked in one go.
         texts = {query for interest in asked.values() for query in interest.queries.values()}
         answers = await self.source.queries(sorted(texts), now_s) if texts else {}
-        for (since_s, until_s), interests in windows.items():
-            await self._look_at(interests, since_s, until_s, answers)
+        for window, interests in windows.items():
+            await self._look_at(interests, window, answers)
+
+    def _turns(self, now_s: float) -> set[Key]:
+        """Return whose durations are read in this look: who waited longest.
+
+        Nothing is lost by waiting: histograms are cumulative, and the ledger counts all since the
+        last whole one.
+        """
+        number = int(max(HISTOGRAMS_AT_LEAST, HISTOGRAMS_PER_S * (now_s - self._looked_s)))
+        self._looked_s = now_s
+        able = [key for key, interest in self._interests.items() if interest.timed]
+        able.sort(key=lambda key: self._timed_s.get(key, 0.0))
+        self._timed_s |= dict.fromkeys(able[:number], now_s)
+        return set(able[:number])
 
     async def run(self, interval_s: float) -> None:
         """Look again and again, until cancelled."""
@@ -133,10 +160,10 @@ class Looks:
     async def _look_at(
         self,
         interests: Mapping[Key, Interest],
-        since_s: float,
-        until_s: float,
+        window: _Window,
         answers: Mapping[str, Answer],
     ) -> None:
+        since_s, until_s, timed = window
         wanted = {
             RevisionKey(interest.namespace, revision)
             for interest in interests.values()
@@ -146,7 +173,7 @@ class Looks:
         scrapes: tuple[Scrape, ...] = ()
         try:
             order = sorted(wanted, key=lambda r: (r.namespace, r.revision))
-            scrapes = await self.source.scrapes(order, since_s, until_s)
+            scrapes = await self.source.scrapes(order, since_s, until_s, histograms=timed)
         except MetricsUnavailable as error:
             problem = str(error)
         of = _by_revision(scrapes)

@@ -217,6 +217,7 @@ def _interest(obs: Observation, active: ModelRollout, decision: Decision) -> Int
             for check in spec.policy.checks
             if check.threshold
         },
+        timed=any(check.latency for check in spec.policy.checks),
         pods=_pods(obs, active) if paired else (),
     )
 

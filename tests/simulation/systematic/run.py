@@ -50,10 +50,15 @@ class Source(MemorySource):
     late_s: float = 0.0
 
     async def scrapes(
-        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+        self,
+        revisions: Sequence[RevisionKey],
+        since_s: float,
+        until_s: float,
+        *,
+        histograms: bool = True,
     ) -> tuple[Scrape, ...]:
         """Return what is stored by now."""
-        found = await MemorySource.scrapes(self, revisions, since_s, until_s)
+        found = await MemorySource.scrapes(self, revisions, since_s, until_s, histograms=histograms)
         return tuple(s for s in found if s.at_s <= until_s - self.late_s)
 
 

@@ -75,3 +75,10 @@ def test_b32_all_rollouts_together_write_ten_checkpoints_a_second(rollouts: int)
     interval_s = Defaults("server:1", 30.0).shared_by(rollouts).checkpoint_interval_s
     assert rollouts / interval_s <= 10
     assert interval_s == max(30, rollouts / 10)
+
+
+@pytest.mark.parametrize("rollouts", [1, 249, 1000, 5000])
+def test_rollouts_without_an_event_are_looked_at_fifty_times_a_second(rollouts: int) -> None:
+    """Each is every 5 s, less often where all together would be more than 50 a second."""
+    requeue_s = Defaults("server:1", 30.0).shared_by(rollouts).requeue_s
+    assert requeue_s == max(5, rollouts / 50)

@@ -289,8 +289,12 @@ async def test_scrapes_are_selected_by_quoted_names(
     await source.scrapes([RevisionKey("s.1", 'a"b\\c-1')], NOW_S - 60, NOW_S)
     assert server.forms[0]["query"] == (
         '{__name__=~"rampway_requests_total|rampway_request_duration_seconds_bucket'
-        '|process_start_time_seconds",namespace=~"s\\\\.1",pod=~"(a\\"b\\\\\\\\c-1).*"}[60001ms]'
+        '|process_start_time_seconds",namespace=~"s\\\\.1",pod=~"(a\\"b\\\\\\\\c-1).*",'
+        'attempt=~"first|"}[60001ms]'
     )
+    await source.scrapes([KEY], NOW_S - 60, NOW_S, histograms=False)
+    names = '"rampway_requests_total|process_start_time_seconds"'
+    assert server.forms[1]["query"].startswith(f"{{__name__=~{names},")
 
 
 async def test_every_query_is_short(server: Server, source: PrometheusSource) -> None:

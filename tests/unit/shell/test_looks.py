@@ -1,6 +1,7 @@
 """Looks at the metrics: windows, shared queries, and rollouts that end meanwhile."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,8 @@ from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.direct import Target
 from rampway.shell.looks import (
     BASELINE_S,
+    HISTOGRAMS_AT_LEAST,
+    HISTOGRAMS_PER_S,
     LONGEST_WINDOW_S,
     OVERLAP_S,
     PODS_PER_S,
@@ -45,11 +48,18 @@ class Source:
     meanwhile: Callable[[], None] = lambda: None
     windows: list[tuple[list[str], float, float]] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
+    timed: list[tuple[str, bool]] = field(default_factory=list)
 
     async def scrapes(
-        self, revisions: Sequence[RevisionKey], since_s: float, until_s: float
+        self,
+        revisions: Sequence[RevisionKey],
+        since_s: float,
+        until_s: float,
+        *,
+        histograms: bool = True,
     ) -> tuple[Scrape, ...]:
         """Return what was scraped."""
+        self.timed += [(r.revision, histograms) for r in revisions]
         self.windows.append(([r.revision for r in revisions], since_s, until_s))
         self.meanwhile()
         if self.down:
@@ -140,6 +150,31 @@ async def test_all_queries_of_a_look_are_asked_in_one_go() -> None:
         {"revenue": "sum(x)", "sold": "sum(y)"},
         {"revenue": "sum(x)", "cost": "sum(z)"},
     ]
+
+
+async def test_durations_are_read_in_turns() -> None:
+    """Of more rollouts than the budget has, each has its turn; requests are read in every look."""
+    source, now_s = Source(), [NOW_S]
+    looks = Looks(source, Pods(), lambda: now_s[0], lambda _: None)
+    number = 3 * HISTOGRAMS_AT_LEAST
+    for n in range(number):
+        looks.want(("ml", f"m{n:03}"), interest(f"m{n:03}"))
+    looks.want(("ml", "plain"), replace(interest("plain"), timed=False))
+    turns: Counter[str] = Counter()
+    for _ in range(6):
+        source.timed.clear()
+        await looks.look()
+        assert len({revision for revision, _ in source.timed}) == 2 * number + 2
+        mine = [name for name, timed in source.timed if timed]
+        assert len(mine) == 2 * HISTOGRAMS_AT_LEAST
+        turns.update(mine)
+        now_s[0] += 1
+    assert set(turns.values()) == {2}
+    assert len(turns) == 2 * number
+    now_s[0] += 3 * HISTOGRAMS_AT_LEAST / HISTOGRAMS_PER_S
+    source.timed.clear()
+    await looks.look()
+    assert sum(timed for _, timed in source.timed) == 2 * number
 
 
 async def test_without_questions_nothing_is_asked() -> None:
