@@ -17,6 +17,7 @@ class Memory:
 
     Attributes:
         rollout: Name of the rollout that the evidence belongs to.
+        passed: Whether a pass came to its end, for the operator's own metrics.
         phase: Phase of the rollout that is under way, for the operator's own metrics.
         evidence: Evidence of that rollout, newer than its checkpoint.
         refusals: The API server's words about pod templates, by revision hash.
@@ -29,6 +30,7 @@ class Memory:
     """
 
     rollout: str = ""
+    passed: bool = False
     phase: str = ""
     evidence: EvidenceState | None = None
     refusals: dict[str, str] = field(default_factory=dict)

@@ -148,6 +148,9 @@ class Reconciler:
             self.fence.drop(obs.deployment)
             raise
         memory.last = after = _rewritten(obs, memory, written)
+        if not memory.passed:
+            memory.passed = True
+            telemetry.RECONCILED.inc()
         if obs.look and any(isinstance(action, SetSplit) for action in decision.actions):
             telemetry.DECISION.observe(max(0.0, self.clock() - obs.look.at_s))
         if not decision.active:
@@ -173,6 +176,8 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         known = self._memories.pop(key, None)
         telemetry.rollout(known[1].phase if known else "", "")
+        if known and known[1].passed:
+            telemetry.RECONCILED.dec()
         self.looks.want(key, None)
 
     def _remember(self, key: Key, memory: Memory, obs: Observation, decision: Decision) -> None:

@@ -12,6 +12,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from rampway.kube.errors import KubeError
 
 RECONCILES = Counter("rampway_reconciles_total", "Passes over ModelDeployments.", ["result"])
+RECONCILED = Gauge(
+    "rampway_reconciled_objects", "ModelDeployments that had a whole pass since this process leads."
+)
 DURATION = Histogram("rampway_reconcile_duration_seconds", "Duration of a pass.")
 QUEUE_WAIT = Histogram(
     "rampway_queue_wait_seconds", "From a key's coming into the queue to the begin of its pass."

@@ -171,20 +171,16 @@ async def _cold_start(controller: Controller, number: int) -> Found:
 
 
 async def _reconciled(controller: Controller, number: int) -> tuple[str, Page]:
-    """Return the leader's page once it has done so many passes and no key waits for one.
-
-    The leader puts all keys into its queue at once and then takes each key once, so an empty queue
-    after so many passes means that each had its own.
-    """
+    """Return the leader's page once each of so many ModelDeployments had a whole pass."""
     deadline_s = time.monotonic() + STARTED_S
-    passes = 0.0
+    seen = 0.0
     while time.monotonic() < deadline_s:
         for name, page in list((await controller.pages()).items())[:1]:
-            passes = page.total("rampway_reconciles_total")
-            if passes >= number and not page.total("rampway_queue_depth"):
+            seen = page.total("rampway_reconciled_objects")
+            if seen >= number:
                 return name, page
         await asyncio.sleep(POLL_S)
-    raise TooLate(f"{passes:.0f} of {number} passes within {STARTED_S:.0f} s of the start")
+    raise TooLate(f"{seen:.0f} of {number} had a pass within {STARTED_S:.0f} s of the start")
 
 
 MEASURES: Mapping[str, Callable[[Place, Fleet, int], Awaitable[Found]]] = {

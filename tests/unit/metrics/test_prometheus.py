@@ -211,9 +211,9 @@ async def test_small_answer_that_unpacks_to_a_huge_one_is_given_up(
     server: Server, source: PrometheusSource
 ) -> None:
     """The limit holds for what is unpacked, not for what was sent."""
+    packed = gzip.compress(b" " * 50_000_000)
 
     async def respond(_: web.Request) -> web.StreamResponse:
-        packed = gzip.compress(b" " * 50_000_000)
         return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
 
     server.respond = respond

@@ -53,9 +53,11 @@ async def test_rollouts_are_told_by_phase() -> None:
         place.api, place.gatherer, place.executor, looks, place.fence, lambda: 1_767_225_600.0
     )
     before = value("rampway_rollouts", phase="Starting")
+    objects = value("rampway_reconciled_objects")
     for _ in range(6):
         await one.reconcile(KEY)
     assert value("rampway_rollouts", phase="Starting") == before + 1
+    assert value("rampway_reconciled_objects") == objects + 1
     place.store.delete(MODEL_DEPLOYMENT, SPACE, NAME)
     one.touch(KEY, "ModelDeployment", NAME, "")
     await one.reconcile(KEY)
