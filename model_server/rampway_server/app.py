@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from rampway_server import __version__, protocol
+from rampway_server.automation import Dial
 from rampway_server.errors import BusyError, ClientFaultError
 from rampway_server.infer import Answer, Inferrer
 from rampway_server.logs import logger
@@ -44,7 +45,9 @@ class App:
         metrics: Metrics,
         pool: Pool,
         max_body_bytes: int,
+        dial: Dial,
     ) -> None:
+        self._dial = dial
         self._name = name
         self._revision = revision
         self._version = version or "1"
@@ -58,7 +61,7 @@ class App:
 
     def load(self, model: Model) -> None:
         """Serve this model from now on."""
-        self._inferrer = Inferrer(self._name, self._version, model)
+        self._inferrer = Inferrer(self._name, self._version, model, self._dial)
         self._model = model
         self._metrics.loaded(self._version, model.sha256)
 
@@ -94,6 +97,7 @@ class App:
             # Counted before it leaves, both at once: no await in between.
             duration_s = time.perf_counter() - started_s
             self._metrics.answered(answer.outcome, _attempt(headers), duration_s)
+            self._metrics.told(answer.uses)
             await self._send(send, answer)
         except DisconnectError:
             logger().debug("client went away before its request was complete")

@@ -1,5 +1,7 @@
 """What Prometheus sees; names and labels are a contract with the operator."""
 
+import collections
+from collections.abc import Sequence
 from typing import Literal
 
 import prometheus_client
@@ -11,6 +13,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+
+from rampway_server.automation import USES, Use
 
 Outcome = Literal["ok", "client_error", "model_error", "server_error"]
 Attempt = Literal["first", "retry"]
@@ -71,6 +75,19 @@ class Metrics:
             registry=self._registry,
         )
         self._labels = labels
+
+        answers = Counter(
+            "rampway_answers",
+            "Rows answered, by what the degree of automation says to do with the answer.",
+            [*labels, "automation"],
+            registry=self._registry,
+        )
+        self._answers = {use: answers.labels(**labels, automation=use) for use in USES}
+
+    def told(self, uses: Sequence[Use]) -> None:
+        """Count what clients were told to do with each row's answer."""
+        for use, count in collections.Counter(uses).items():
+            self._answers[use].inc(count)
 
     def loaded(self, version: str, sha256: str) -> None:
         """Say which bytes are served."""

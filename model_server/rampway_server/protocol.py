@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from rampway_server.automation import Use, most_cautious
 from rampway_server.errors import ClientFaultError
 from rampway_server.tensors import TensorSpec, field, read_rows, shown, write_tensor
 
@@ -84,11 +85,31 @@ def _requested(outputs: list[Any], offered: Sequence[TensorSpec]) -> tuple[Tenso
     return tuple(chosen.values())
 
 
-def infer_answer(
-    model: str, version: str, request: InferRequest, arrays: Sequence[NDArray[Any]]
-) -> bytes:
+@dataclass(frozen=True)
+class Told:
+    """What an answer says beside its tensors.
+
+    Attributes:
+        uses: What to do with each row's answer.
+    """
+
+    model: str
+    version: str
+    uses: Sequence[Use]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The same as parameters of the protocol: the most cautious, and each where they differ."""
+        found: dict[str, str] = {"automation": most_cautious(self.uses)}
+        if len(set(self.uses)) > 1:
+            found["automation_rows"] = ",".join(self.uses)
+        return found
+
+
+def infer_answer(told: Told, request: InferRequest, arrays: Sequence[NDArray[Any]]) -> bytes:
     """Return the answer's body; `arrays` are the requested outputs in order."""
-    document: dict[str, Any] = {"model_name": model, "model_version": version}
+    document: dict[str, Any] = {"model_name": told.model, "model_version": told.version}
+    document["parameters"] = told.parameters
     if request.request_id is not None:
         document["id"] = request.request_id
     document["outputs"] = [

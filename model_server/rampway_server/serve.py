@@ -14,6 +14,7 @@ import uvicorn
 from rampway_server import model as models
 from rampway_server import store
 from rampway_server.app import App
+from rampway_server.automation import Dial
 from rampway_server.errors import StartError
 from rampway_server.logs import logger, tell_end
 from rampway_server.metrics import Metrics
@@ -38,7 +39,9 @@ async def run(settings: Settings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics(settings.name, settings.revision)
     pool = Pool(worker_count(settings), settings.max_queue)
+    dial = Dial(settings.automation_file)
     app = App(
+        dial=dial,
         name=settings.name,
         revision=settings.revision,
         version=settings.version,
@@ -49,9 +52,11 @@ async def run(settings: Settings) -> int:
     try:
         server = _server(settings, app)
         serving = asyncio.create_task(server.serve(sockets=[_listen(settings)]))
+        following = asyncio.create_task(dial.follow())
         try:
             await _load_and_wait(settings, app, stop, serving)
         finally:
+            following.cancel()
             server.should_exit = True
             await serving
     except StartError as error:

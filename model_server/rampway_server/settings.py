@@ -43,6 +43,9 @@ class Settings:
     sha256_file: str = _option(
         "", "RAMPWAY_MODEL_SHA256_FILE", "file with such a digest; absent or empty: no demand"
     )
+    automation_file: str = _option(
+        "", "RAMPWAY_AUTOMATION_FILE", "file with Off, Assist, Partial 0.9 or Full; absent: Full"
+    )
     revision: str = _option("", "RAMPWAY_REVISION", "the revision, a label of every metric")
     version: str = _option("", "RAMPWAY_MODEL_VERSION", "version shown to clients (else 1)")
     trust: tuple[str, ...] = _option(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, computed_field
 
+from rampway.api.automation import Automation
 from rampway.api.base import (
     ApiModel,
     Duration,
@@ -225,6 +226,10 @@ class ModelDeploymentSpec(ApiModel):
         default=1, ge=1, le=1000, strict=True, description="Pods of a revision at 100 %."
     )
     traffic: Traffic = Field(description="How requests reach the model.")
+    automation: Automation = Field(
+        default_factory=Automation,
+        description="What applications are told to do with the model's answers.",
+    )
     rollout: Rollout = Field(
         default_factory=Rollout, description="How a new revision takes the place of stable."
     )

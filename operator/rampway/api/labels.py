@@ -25,11 +25,17 @@ SHA256_VARIABLE = "RAMPWAY_MODEL_SHA256"
 """Environment variable by which a pod is told which bytes alone it may load."""
 SERVER_PORT = 8080
 DIGEST_KEY = "sha256"
+AUTOMATION_KEY = "automation"
 
 
 def revision_name(deployment: str, revision_hash: str) -> str:
     """Name of a revision's Deployment, Service and ConfigMap."""
     return f"{deployment}-{revision_hash}"
+
+
+def automation_name(revision: str) -> str:
+    """Name of the ConfigMap that tells a revision's pods their degree of automation."""
+    return f"{revision}-automation"
 
 
 def rollout_name(deployment: str, revision_hash: str, attempt: int) -> str:

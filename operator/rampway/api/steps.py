@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rampway.api.automation import Automation
 from rampway.api.base import ApiModel, Duration, Label, seconds
 from rampway.api.rules import Form, Rule, matches
 
@@ -157,6 +158,11 @@ class Step(ApiModel):
     approval: Approval | None = Field(
         default=None,
         description="Nothing changes until a person approves this step on the ModelRollout.",
+    )
+    automation: Automation | None = Field(
+        default=None,
+        description="From this step on applications are told this of the candidate's answers, "
+        "until a later step says otherwise; once promoted, what spec.automation says.",
     )
     hold: Duration = Field(
         default="1m",

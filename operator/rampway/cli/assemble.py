@@ -123,7 +123,10 @@ def _revision_of(obj: Obj) -> str:
 
 
 def _read(obj: Obj, pods: Sequence[Obj]) -> Revision:
-    return reading.revision(obj, pods, services=frozenset(), digests={}, reported_sha256="")
+    nothing: dict[str, str] = {}
+    return reading.revision(
+        obj, pods, services=frozenset(), digests=nothing, degrees=nothing, reported_sha256=""
+    )
 
 
 def _restarts(pods: Sequence[Obj]) -> int:

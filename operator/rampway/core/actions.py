@@ -34,6 +34,15 @@ class Annotate:
 
 
 @dataclass(frozen=True, slots=True)
+class TellAutomation:
+    """Have a revision's pods told their degree of automation."""
+
+    revision: str
+    revision_hash: str
+    degree: str
+
+
+@dataclass(frozen=True, slots=True)
 class PointService:
     """Let the Service `<name>` select a revision, by hash; made if it is missing."""
 
@@ -86,5 +95,14 @@ class Emit:
 
 
 Action = (
-    Create | Scale | Annotate | PointService | SetSplit | WriteRollout | WriteStatus | Delete | Emit
+    Create
+    | Scale
+    | Annotate
+    | TellAutomation
+    | PointService
+    | SetSplit
+    | WriteRollout
+    | WriteStatus
+    | Delete
+    | Emit
 )

@@ -1,5 +1,6 @@
 """What is kept of the past, and for how long: old revisions, old rollouts, digests."""
 
+from rampway.api import labels
 from rampway.api.conditions import RolloutPhase
 from rampway.api.deployment import Info
 from rampway.api.parse import ModelRollout
@@ -17,10 +18,12 @@ ROLLOUTS_KEPT = 10
 
 def remove(old: Revision) -> list[Action]:
     """Return the deletion of everything a revision consists of."""
+    told = [Delete("ConfigMap", labels.automation_name(old.name), "")] if old.automation else []
     return [
         Delete("Deployment", old.name, old.uid),
         Delete("Service", old.name, ""),
         Delete("ConfigMap", old.name, ""),
+        *told,
     ]
 
 

@@ -58,6 +58,7 @@ class Revision:
         recorded_sha256: Digest that later pods must load (B3); empty if not recorded yet.
         reachable: Names of the pods that the data plane can send requests to by its Service.
         reported_sha256: Digest that a running pod says it loaded; empty if none was asked.
+        automation: Degree of automation that its pods are told; empty if they are told none.
     """
 
     hash: str
@@ -74,6 +75,7 @@ class Revision:
     reachable: frozenset[str] = frozenset()
     recorded_sha256: str = ""
     reported_sha256: str = ""
+    automation: str = ""
 
     @property
     def ready(self) -> int:

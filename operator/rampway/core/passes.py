@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from rampway.core import keeping, revision
+from rampway.api import labels
+from rampway.core import automation, keeping, revision
 from rampway.core.actions import Action, Create, PointService, Scale, SetSplit, WriteStatus
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Observation, Revision
@@ -56,6 +57,7 @@ def ensure_stable(obs: Observation, stable: Revision) -> list[Action]:
         actions.append(Create("Service", manifest))
     if obs.service.selects != stable.hash:
         actions.append(PointService(stable.hash))
+    actions += automation.tell(obs, stable)
     return actions + keeping.record_digest(obs, stable)
 
 
@@ -76,11 +78,15 @@ def ensure_revision(obs: Observation, mine: Revision | None, replicas: int) -> l
     if mine is None:
         if obs.refusal:
             return []  # the same template would be refused again
-        return [Create("Deployment", revision.workload(obs.deployment, image, replicas))]
+        digest = revision.revision_hash(obs.deployment.spec)
+        name = labels.revision_name(obs.deployment.name, digest)
+        made = Create("Deployment", revision.workload(obs.deployment, image, replicas))
+        return [*automation.prepare(obs, name, digest), made]
     actions: list[Action] = []
     if not mine.has_service:
         manifest = revision.service(obs.deployment, mine.name, mine.hash)
         actions.append(Create("Service", manifest))
     if mine.replicas != replicas:
         actions.append(Scale(mine.name, replicas))
+    actions += automation.tell(obs, mine)
     return actions + keeping.record_digest(obs, mine)

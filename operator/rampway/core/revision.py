@@ -116,6 +116,18 @@ def digest_record(deployment: ModelDeployment, digest: str, sha256: str) -> dict
     }
 
 
+def automation_record(
+    deployment: ModelDeployment, name: str, digest: str, degree: str
+) -> dict[str, Any]:
+    """Return the ConfigMap that tells a revision's pods their degree of automation."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": owned_meta(deployment, labels.automation_name(name), digest),
+        "data": {labels.AUTOMATION_KEY: degree},
+    }
+
+
 def selector(deployment: str, digest: str) -> dict[str, str]:
     """Return the labels by which a revision's pods are found."""
     return {labels.DEPLOYMENT: deployment, labels.REVISION: digest}
@@ -214,6 +226,7 @@ def _environment(deployment: ModelDeployment, name: str) -> list[dict[str, str]]
         "RAMPWAY_MODEL_URI": model.uri,
         labels.SHA256_VARIABLE: model.sha256 or "",
         "RAMPWAY_MODEL_SHA256_FILE": f"/etc/rampway/{labels.DIGEST_KEY}",
+        "RAMPWAY_AUTOMATION_FILE": f"/etc/rampway/{labels.AUTOMATION_KEY}",
         "RAMPWAY_MODEL_VERSION": deployment.spec.info.version or "",
         "RAMPWAY_REVISION": name,
         "RAMPWAY_PORT": str(labels.SERVER_PORT),
@@ -224,11 +237,13 @@ def _environment(deployment: ModelDeployment, name: str) -> list[dict[str, str]]
 
 
 def _volumes(uri: str, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    degree = labels.automation_name(name)
     volumes: list[dict[str, Any]] = [
         {"name": "cache", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
-        # Optional: it is made when the first pod has loaded the model (B3).
-        {"name": "pin", "configMap": {"name": name, "optional": True}},
+        # Both optional: the digest is recorded when the first pod has loaded the model (B3), and
+        # a degree of automation that is Full need not be told.
+        {"name": "pin", "projected": {"sources": [_optional(name), _optional(degree)]}},
     ]
     mounts: list[dict[str, Any]] = [
         {"name": "cache", "mountPath": "/var/cache/rampway"},
@@ -241,3 +256,7 @@ def _volumes(uri: str, name: str) -> tuple[list[dict[str, Any]], list[dict[str, 
         volumes.append({"name": "model", "persistentVolumeClaim": source})
         mounts.append({"name": "model", "mountPath": f"/models/{claim}", "readOnly": True})
     return volumes, mounts
+
+
+def _optional(name: str) -> dict[str, Any]:
+    return {"configMap": {"name": name, "optional": True}}

@@ -5,7 +5,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
-from rampway.core import health, keeping, passes, revision, rollout, verdict
+from rampway.core import automation, health, keeping, passes, revision, rollout, verdict
 from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetSplit, WriteRollout
 from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
@@ -189,6 +189,7 @@ def _ensure_candidate(obs: Observation, candidate: Revision, outcome: Outcome) -
         actions.append(Create("Service", manifest))
     if outcome.replicas is not None and outcome.replicas != candidate.replicas:
         actions.append(Scale(candidate.name, outcome.replicas))
+    actions += automation.tell(obs, candidate)
     return actions + keeping.record_digest(obs, candidate)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from rampway.api.automation import Automation
 from rampway.api.policy import Policy, Strategy
 from rampway.api.steps import HeaderMatch, Ramp, Shape, Step, percent
 from rampway.core.split import STABLE_ONLY, Split
@@ -26,6 +27,7 @@ class Stage:
         hold_s: It lasts at least this long.
         min_requests: It lasts until the candidate answered so many.
         approval: A person's consent is needed, and what they are to look at; None if not.
+        automation: What applications are told of the candidate's answers; None: as the spec says.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Stage:
     hold_s: float = 0.0
     min_requests: int = 0
     approval: str | None = None
+    automation: Automation | None = None
 
     @property
     def exposes(self) -> bool:
@@ -60,7 +63,8 @@ def _stages(strategy: Strategy, steps: tuple[Step, ...]) -> tuple[Stage, ...]:
     found: list[Stage] = []
     for step in steps:
         before = found[-1] if found else Stage("", "", size_pct=1)
-        found += _of_step(step, before)
+        degree = step.automation or before.automation
+        found += [replace(stage, automation=degree) for stage in _of_step(step, before)]
     if strategy is Strategy.BLUE_GREEN:
         found = [replace(stage, size_pct=FULL_PCT) for stage in found]
     return tuple(found)

@@ -15,6 +15,7 @@ from rampway.core.actions import (
     PointService,
     Scale,
     SetSplit,
+    TellAutomation,
     WriteRollout,
     WriteStatus,
 )
@@ -79,6 +80,9 @@ class Executor:
                 root = "/metadata/annotations"
                 notes = {f"{root}/{k.replace('/', '~1')}": v for k, v in annotations.items()}
                 await self._patch(deployment, name, notes)
+            case TellAutomation(name, digest, degree):
+                wanted = revision.automation_record(deployment, name, digest, degree)
+                await self._tell(deployment, wanted)
             case PointService(digest):
                 await self._point_service(deployment, digest)
             case Delete(kind, name, uid):
@@ -100,6 +104,18 @@ class Executor:
             if kind is not DEPLOYMENT:
                 raise
             memory.refusals[manifest["metadata"]["labels"][labels.REVISION]] = str(refused)
+
+    async def _tell(self, deployment: ModelDeployment, wanted: Obj) -> None:
+        """Write a ConfigMap that pods read; it is made with the first degree that has to be told.
+
+        The last word counts, whoever had it: what is wrong here is put right by the next pass.
+        """
+        change: list[dict[str, Any]] = [{"op": "replace", "path": "/data", "value": wanted["data"]}]
+        name = wanted["metadata"]["name"]
+        try:
+            await self.api.patch(CONFIG_MAP, deployment.namespace, name, change)
+        except NotFound:
+            await self._create(CONFIG_MAP, wanted, Memory())
 
     async def _point_service(self, deployment: ModelDeployment, digest: str) -> None:
         wanted = revision.service(deployment, deployment.name, digest)

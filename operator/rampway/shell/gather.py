@@ -131,6 +131,10 @@ class Gatherer:
             mine,
             services=frozenset(s["metadata"]["name"] for s in services),
             digests=digests,
+            degrees={
+                p["metadata"]["name"]: p.get("data", {}).get(labels.AUTOMATION_KEY, "")
+                for p in pins
+            },
             reported_sha256=reported,
         )
 

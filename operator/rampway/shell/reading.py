@@ -109,6 +109,7 @@ def revision(
     *,
     services: frozenset[str],
     digests: Mapping[str, str],
+    degrees: Mapping[str, str],
     reported_sha256: str,
 ) -> Revision:
     """Read one revision from its Deployment, its pods, and the names of all Services."""
@@ -128,6 +129,7 @@ def revision(
         failure=_replica_failure(obj),
         has_service=meta["name"] in services,
         recorded_sha256=known_sha256(obj, digests),
+        automation=degrees.get(labels.automation_name(obj["metadata"]["name"]), ""),
         reported_sha256=reported_sha256,
     )
 

@@ -167,7 +167,7 @@ def test_b37_pods_pass_restricted_pod_security() -> None:
     }
     assert pod["automountServiceAccountToken"] is False
     assert "serviceAccountName" not in pod
-    assert {next(k for k in v if k != "name") for v in pod["volumes"]} == {"emptyDir", "configMap"}
+    assert {next(k for k in v if k != "name") for v in pod["volumes"]} == {"emptyDir", "projected"}
 
 
 def test_a_service_account_brings_its_token() -> None:
@@ -243,4 +243,5 @@ def test_b03_the_record_of_a_digest_is_immutable() -> None:
     assert made["data"] == {labels.DIGEST_KEY: "cd" * 32}
     assert made["immutable"] is True
     pin = next(v for v in template(deployment())["spec"]["volumes"] if v["name"] == "pin")
-    assert pin["configMap"] == {"name": made["metadata"]["name"], "optional": True}
+    first = pin["projected"]["sources"][0]["configMap"]
+    assert first == {"name": made["metadata"]["name"], "optional": True}

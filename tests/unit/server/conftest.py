@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 from rampway_server import model as models
 from rampway_server.app import App
+from rampway_server.automation import Dial
 from rampway_server.metrics import Metrics
 from rampway_server.pool import Pool
 
@@ -62,7 +63,9 @@ def make_app() -> Iterator[MakeApp]:
     """Return a maker of applications that serve an estimator (None: not loaded yet)."""
     pools: list[Pool] = []
 
-    def make(estimator: Any, *, workers: int = 1, max_waiting: int = 8) -> tuple[App, Metrics]:
+    def make(
+        estimator: Any, *, workers: int = 1, max_waiting: int = 8, dial: Dial | None = None
+    ) -> tuple[App, Metrics]:
         metrics = Metrics("digits", "digits-abc")
         pools.append(Pool(workers, max_waiting))
         app = App(
@@ -72,6 +75,7 @@ def make_app() -> Iterator[MakeApp]:
             metrics=metrics,
             pool=pools[-1],
             max_body_bytes=MAX_BODY_BYTES,
+            dial=dial or Dial(""),
         )
         if estimator is not None:
             app.load(models.describe(estimator, "f" * 64))

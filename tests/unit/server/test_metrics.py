@@ -47,6 +47,7 @@ def test_names_are_exactly_these() -> None:
         "rampway_request_duration_seconds_count",
         "rampway_in_flight_requests",
         "rampway_model_info",
+        "rampway_answers_total",
     }
 
 

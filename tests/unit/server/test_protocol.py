@@ -124,6 +124,7 @@ async def test_good_request_is_answered_with_id_and_label(
         "model_name": "digits",
         "model_version": "2",
         "id": "a-1",
+        "parameters": {"automation": "use"},
         "outputs": [{"name": "predict", "datatype": "INT64", "shape": [1], "data": [label]}],
     }
 

@@ -161,7 +161,7 @@ def workload(**notes: str) -> Obj:
 
 def seen(obj: Obj, **more: Any) -> Any:
     """Return the revision read from it."""
-    known: Obj = {"services": frozenset(), "digests": {}, "reported_sha256": ""}
+    known: Obj = {"services": frozenset(), "digests": {}, "degrees": {}, "reported_sha256": ""}
     return revision(obj, [], **known | more)
 
 

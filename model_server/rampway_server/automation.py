@@ -1,0 +1,144 @@
+"""The degree of automation: whether a client is to use an answer, show it, or ask a person.
+
+The degree is read from a file again and again, so that it changes without a restart. The server
+answers the same under every degree; it only says beside the answer what to do with it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rampway_server.errors import ModelError
+from rampway_server.logs import logger
+from rampway_server.model import Model
+from rampway_server.tensors import TensorSpec
+
+Level = Literal["Off", "Assist", "Partial", "Full"]
+Use = Literal["use", "suggest", "defer"]
+USES: tuple[Use, ...] = get_args(Use)
+LEVELS: tuple[Level, ...] = get_args(Level)
+POLL_S = 1.0
+_PROBABILITIES = "predict_proba"
+
+
+@dataclass(frozen=True)
+class Automation:
+    """A degree of automation.
+
+    Attributes:
+        level: Off: no answer is to be used. Assist: each is a suggestion to a person. Partial:
+            answers that the model is sure of are used, the rest is handed over. Full: all are used.
+        confidence: For Partial: the least probability of the predicted class, 0 to 1.
+    """
+
+    level: Level = "Full"
+    confidence: float = 1.0
+
+    def uses(self, confidences: NDArray[np.float64] | None, rows: int) -> list[Use]:
+        """Return what to do with each row's answer.
+
+        Args:
+            confidences: Probability of the predicted class, shape [rows]; None if not known.
+            rows: How many there are.
+        """
+        if self.level != "Partial":
+            whole: dict[Level, Use] = {"Off": "defer", "Assist": "suggest", "Full": "use"}
+            return [whole[self.level]] * rows
+        if confidences is None:  # who does not know how sure he is, is not
+            return ["defer"] * rows
+        return ["use" if sure >= self.confidence else "defer" for sure in confidences.tolist()]
+
+
+def parse(text: str) -> Automation:
+    """Return the degree that a text such as `Full` or `Partial 0.9` names.
+
+    Raises:
+        ValueError: it names none, and why.
+    """
+    level, _, rest = text.strip().partition(" ")
+    known = next((one for one in LEVELS if one == level), None)
+    if known is None:
+        raise ValueError(f"expected one of {', '.join(LEVELS)}; seen: {text[:80]!r}")
+    if known != "Partial":
+        return Automation(known)
+    confidence = float(rest) if rest else 1.0
+    if not 0 <= confidence <= 1:
+        raise ValueError(f"expected a confidence from 0 to 1; seen: {text[:80]!r}")
+    return Automation(known, confidence)
+
+
+class Dial:
+    """The degree in force, as a file has it; without one it is Full."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path) if path else None
+        self._text: str | None = None
+        self.automation = Automation()
+        self.read()
+
+    def read(self) -> None:
+        """Read the file; what cannot be understood changes nothing and is told once."""
+        try:
+            text = self._path.read_text(encoding="utf-8") if self._path else None
+        except FileNotFoundError:
+            return  # a file that goes away changes nothing: a slip must not raise the degree
+        except (OSError, UnicodeDecodeError) as error:
+            logger().error("cannot read the degree of automation", why=str(error))
+            return
+        if text is None or text == self._text:
+            return
+        self._text = text
+        try:
+            self.automation = parse(text)
+        except ValueError as error:
+            logger().error("cannot read the degree of automation", why=str(error))
+            return
+        logger().info("degree of automation", level=self.automation.level)
+
+    async def follow(self) -> None:
+        """Read the file again and again, until cancelled."""
+        while self._path is not None:
+            await asyncio.sleep(POLL_S)
+            self.read()
+
+
+def confidences(
+    model: Model,
+    rows: NDArray[np.float64],
+    outputs: Sequence[TensorSpec],
+    arrays: Sequence[NDArray[Any]],
+) -> NDArray[np.float64] | None:
+    """Return the probability of each row's predicted class; None if the model tells none.
+
+    Args:
+        model: The model.
+        rows: What it was asked, shape [rows, features].
+        outputs: What was answered.
+        arrays: The answers, in the order of `outputs`.
+    """
+    for spec, array in zip(outputs, arrays, strict=True):
+        if spec.name == _PROBABILITIES:
+            return _largest(array)
+    offered = next((spec for spec in model.offers if spec.name == _PROBABILITIES), None)
+    if offered is None:
+        return None
+    try:
+        (found,) = model.predict(rows, (offered,))
+    except ModelError:
+        return None  # the answer itself stands
+    return _largest(found)
+
+
+def _largest(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.asarray(probabilities, dtype=np.float64).max(axis=1)
+    return found
+
+
+def most_cautious(uses: Sequence[Use]) -> Use:
+    """Return what to do with a whole answer: what the most doubtful row asks for."""
+    return max(uses, key=USES.index, default="use")
