@@ -34,6 +34,8 @@ WATCHES: Mapping[str, Mapping[str, Any]] = {
     "late": {"fault": "delay", "delay_s": 10.0},
 }
 RARELY = 0.1
+PATIENCE_S = 300.0
+"""A call that hangs costs its whole deadline, and now and then the Lease."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_b30_good_candidate_while_calls_fail(
         time.sleep(FAULT_S)
         assert share(subject.route()) == 50
         between.plan(**FAULTS[name], share=RARELY)
-        subject.promoted(150)
+        subject.promoted(PATIENCE_S)
         between.plan()
     assert len(between.met(str(FAULTS[name]["fault"]), began_s)) > 5
     assert not caller.failed()
@@ -98,7 +100,7 @@ def test_b30_bad_candidate_while_calls_fail(
     with calling() as caller:
         between.plan(**FAULTS[name], share=RARELY)
         subject.apply("v3", BAD)
-        subject.rolled_back(150)
+        subject.rolled_back(PATIENCE_S)
         between.plan()
         after_s = settle()
         settle()
