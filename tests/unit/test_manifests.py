@@ -135,6 +135,8 @@ def test_b37_only_who_may_make_pods_may_make_models() -> None:
     assert {g for rule in view["rules"] for g in rule["apiGroups"]} == {"rampway.dev"}
     assert edit["metadata"]["labels"] == {f"{aggregate}edit": "true"}
     assert may("rampway-edit", MODEL_DEPLOYMENT, "create")
+    assert may("rampway-edit", MODEL_DEPLOYMENT, "patch", "scale")
+    assert may("rampway-view", MODEL_DEPLOYMENT, "get", "scale")
 
 
 @pytest.mark.parametrize("folder", [BASE, PROMETHEUS], ids=["base", "prometheus"])

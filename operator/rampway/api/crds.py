@@ -36,6 +36,8 @@ class Definition:
     """JSON paths by the heading that `kubectl get` shows."""
     root: Schema
     """What the object as a whole must meet, in addition."""
+    scale: Mapping[str, str] | None = None
+    """Paths of the `scale` subresource, where it has one."""
 
     @property
     def plural(self) -> str:
@@ -66,6 +68,11 @@ DEFINITIONS = (
             "Weight%": ".status.weightPct",
             "Reason": ".status.reason",
             "Age": ".metadata.creationTimestamp",
+        },
+        scale={
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
         },
         root={
             VALIDATIONS: [
@@ -129,7 +136,7 @@ def _version(definition: Definition) -> dict[str, Any]:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        "subresources": {"status": {}} | ({"scale": definition.scale} if definition.scale else {}),
         "additionalPrinterColumns": [
             {"name": name, "jsonPath": path, "type": _COLUMN_TYPES.get(name, "string")}
             for name, path in definition.columns.items()

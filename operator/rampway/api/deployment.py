@@ -288,6 +288,11 @@ class ModelDeploymentStatus(StatusModel):
     """The step, counted from 1, of how many: 2/4."""
     weight_pct: int = 0
     """Percent of the requests that the candidate is given now, as it was last decided."""
+    replicas: int = 0
+    """Pods that `selector` finds, ready or not."""
+    selector: Message = ""
+    """Labels of the pods that answer requests, those of a candidate with a share among them: what
+    an autoscaler measures."""
     address: Message = ""
     """Gateways, hosts and path that it was given; nobody else gets them until it gives them up."""
     conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=listed(16, "type"))] = ()

@@ -29,6 +29,11 @@ class Split:
         """Whether stable alone gets requests."""
         return not (self.weight_pct or self.mirror_pct or self.headers)
 
+    @property
+    def answers(self) -> bool:
+        """Whether its answers reach anybody: copies do not."""
+        return bool(self.weight_pct or self.headers)
+
     def or_rest(self) -> "Split":
         """Return it, or the one split at rest if nothing is left of it."""
         return STABLE_ONLY if self.at_rest else self

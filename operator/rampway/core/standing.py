@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
-from rampway.core import steps
+from rampway.core import scale, steps
 from rampway.core.conflicts import Claim
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import to_wire
@@ -27,6 +27,7 @@ class Standing:
         bad_query: What is wrong with a user's query, else empty (B21).
         bad_template: The API server's words about the pod template, else empty.
         conflict: Another ModelDeployment has this host and path (B15).
+        beside: Hash of the revision that answers requests beside stable, else empty.
     """
 
     phase: Phase
@@ -41,6 +42,7 @@ class Standing:
     bad_query: str = ""
     bad_template: str = ""
     conflict: str = ""
+    beside: str = ""
 
     @classmethod
     def refused(cls, reason: Reason, text: str) -> "Standing":
@@ -126,6 +128,7 @@ class Standing:
             step=f"{total}/{total}",
             weight_pct=100 - outcome.weight_pct,
             bad_query=course.judged.mistake,
+            beside=course.stable.hash if outcome.split.answers else "",
         )
 
     @classmethod
@@ -152,6 +155,7 @@ class Standing:
             outcome.weight_pct,
             stalled=stalled,
             bad_query=course.judged.mistake,
+            beside=course.candidate.hash if outcome.split.answers else "",
         )
 
 
@@ -195,6 +199,8 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         rollout=standing.rollout,
         step=standing.step,
         weight_pct=standing.weight_pct,
+        replicas=scale.pods(obs, standing.beside),
+        selector=scale.selector(obs, standing.beside),
         address="" if standing.conflict else Claim.of(obs.deployment).address,
         conditions=_conditions(obs, standing),
     )

@@ -156,3 +156,16 @@ def test_of_a_rollouts_spec_requests_alone_can_be_changed() -> None:
     held = [rule["rule"] for rule in spec[VALIDATIONS] if "oldSelf" in rule["rule"]]
     fixed = {part.split(" == ")[0] for rule in held for part in rule.split(" && ")}
     assert fixed == {f"self.{name}" for name in spec["properties"] if name != "requests"}
+
+
+def test_b12_a_model_deployment_can_be_scaled() -> None:
+    """B12: `/scale` reads and writes fields that the schema has, of the types it asks for."""
+    found = {d.kind: crds.crd(d)["spec"]["versions"][0] for d in crds.DEFINITIONS}
+    assert "scale" not in found["ModelRollout"]["subresources"]
+    version = found["ModelDeployment"]
+    types = {"specReplicasPath": "integer", "statusReplicasPath": "integer"}
+    for name, path in version["subresources"]["scale"].items():
+        node = version["schema"]["openAPIV3Schema"]
+        for key in path.strip(".").split("."):
+            node = node["properties"][key]
+        assert node["type"] == types.get(name, "string"), path
