@@ -4,21 +4,28 @@ import sys
 
 import typer
 
+from rampway.cli.abort import abort
+from rampway.cli.approve import approve
+from rampway.cli.pause import pause
+from rampway.cli.promote import promote
+from rampway.cli.resume import resume
+from rampway.cli.retry import retry
 from rampway.cli.status import status
+from rampway.cli.undo import undo
 from rampway.cli.version import version
 
 PROGRAM = "kubectl rampway"
 
 app = typer.Typer(
     name=PROGRAM,
-    help="See how a model is rolled out, and why it stopped.",
+    help="See how a model is rolled out, why it stopped, and have your say.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(status)
-app.command()(version)
+for verb in (status, approve, promote, abort, retry, pause, resume, undo, version):
+    app.command()(verb)
 
 
 def run() -> None:

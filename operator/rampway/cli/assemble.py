@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.conditions import Phase
+from rampway.api.conditions import Phase, RolloutPhase
 from rampway.api.deployment import RevisionStatus
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.cli.facts import Facts, Found, RevisionFacts, Role, ended
@@ -87,7 +87,22 @@ def _facts(
         set_pct=_set_pct(revision.hash, role, running),
         observed_pct=_observed_pct(found.route, revision.name, role),
         trouble=revision.trouble,
+        **_beside_weight(found.route, revision.hash, revision.name, running),
     )
+
+
+def _beside_weight(
+    route: Route | None, revision: str, name: str, running: ModelRollout | None
+) -> dict[str, Any]:
+    """Return which requests a candidate gets other than by weight: copies, or by what they bear."""
+    found: dict[str, Any] = {}
+    if running is not None and running.spec.candidate.revision == revision:
+        found["set_mirror_pct"] = running.status.mirror_pct
+        found["set_matched"] = running.status.matched
+    if route is not None and route.split.candidate == name:
+        found["observed_mirror_pct"] = route.split.mirror_pct
+        found["observed_matched"] = bool(route.split.headers)
+    return found
 
 
 def _by_status(found: Found, running: ModelRollout | None) -> list[RevisionFacts]:
@@ -109,6 +124,7 @@ def _by_status(found: Found, running: ModelRollout | None) -> list[RevisionFacts
             restarts=0,
             set_pct=_set_pct(said.revision, role, running),
             observed_pct=_observed_pct(found.route, name, role),
+            **_beside_weight(found.route, said.revision, name, running),
         )
     return list(shown.values())
 
@@ -145,6 +161,8 @@ def _roles(
     roles = {stable: Role.STABLE} if stable else {}
     if running is not None:
         roles.setdefault(running.spec.candidate.revision, Role.CANDIDATE)
+        if running.status.phase == RolloutPhase.WATCHING:
+            roles.setdefault(running.spec.stable.revision, Role.PREVIOUS)
     elif deployment.status.candidate is not None and stable:
         refused = deployment.status.phase == Phase.ROLLED_BACK
         role = Role.ROLLED_BACK if refused else Role.CANDIDATE
@@ -153,7 +171,14 @@ def _roles(
 
 
 def _set_pct(revision: str, role: Role, running: ModelRollout | None) -> int:
-    """Return the share that the rollout's status gives; the main revision has all the rest."""
+    """Return the share that the rollout's status gives; the main revision has all the rest.
+
+    In a watch the status gives the share of the new stable, and the previous one has the rest.
+    """
+    if running is not None and running.status.phase == RolloutPhase.WATCHING:
+        shares = {Role.STABLE: running.status.weight_pct, Role.PREVIOUS: 0}
+        shares[Role.PREVIOUS] = 100 - shares[Role.STABLE]
+        return shares.get(role, 0)
     if running is None or running.spec.candidate.revision == revision:
         given = running.status.weight_pct if running else 0
         return 100 if role in _MAIN else given

@@ -10,9 +10,11 @@ from rampway.api.parse import ModelRollout, Unparseable, parse_deployment, parse
 from rampway.cli.facts import Found
 from rampway.core.observation import Route
 from rampway.kube.base import KubeApi, Obj
-from rampway.kube.errors import Forbidden, NotFound
+from rampway.kube.errors import Forbidden, Invalid, NotFound
 from rampway.kube.kinds import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, MODEL_ROLLOUT, POD, Kind
 from rampway.routers import gateway_api
+
+_SELF = Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,15 @@ class Cluster:
             yield api
         finally:
             await api.close()
+
+
+async def whoami(api: KubeApi) -> str:
+    """Return the user's name as the API server knows it, empty where it does not tell."""
+    try:
+        found = await api.create(_SELF, {"metadata": {"name": "self"}})  # nothing is stored
+    except (Forbidden, Invalid, NotFound):
+        return ""
+    return str(((found.get("status") or {}).get("userInfo") or {}).get("username", ""))
 
 
 async def read(api: KubeApi, namespace: str, name: str, now_s: float) -> Found:

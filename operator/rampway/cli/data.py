@@ -28,6 +28,10 @@ def as_data(facts: Facts, now_s: float) -> dict[str, Any]:
                 "restarts": shown.restarts,
                 "weightSetPct": shown.set_pct,
                 "weightObservedPct": shown.observed_pct,
+                "mirrorSetPct": shown.set_mirror_pct,
+                "mirrorObservedPct": shown.observed_mirror_pct,
+                "matchSet": shown.set_matched,
+                "matchObserved": shown.observed_matched,
                 "trouble": shown.trouble,
             }
             for shown in facts.revisions
@@ -60,7 +64,7 @@ def _rollout(facts: Facts, now_s: float) -> dict[str, Any] | None:
     if rollout is None:
         return None
     status = rollout.status.model_dump(mode="json", by_alias=True, exclude={"evidence"})
-    at = facts.progress(now_s)
+    at, left_s = facts.progress(now_s), facts.watch_left_s(now_s)
     age_s = None if facts.evidence_s is None else round(max(0.0, now_s - facts.evidence_s), 1)
     return {
         "name": rollout.name,
@@ -68,6 +72,9 @@ def _rollout(facts: Facts, now_s: float) -> dict[str, Any] | None:
         "ended": facts.running is None,
         "evidenceAgeSeconds": age_s,
         "holdLeftSeconds": None if at is None or at.left_s is None else round(at.left_s, 1),
+        "watchLeftSeconds": None if left_s is None else round(left_s, 1),
         "stepRequests": facts.step_requests,
+        "waitsForConsent": facts.waits_for_consent,
+        "requests": rollout.spec.requests.model_dump(mode="json", by_alias=True, exclude_none=True),
         "status": status,
     }

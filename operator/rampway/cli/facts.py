@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from rampway.api.conditions import RolloutPhase
+from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.core import stages
 from rampway.core.instants import from_wire
 from rampway.core.observation import Route
 from rampway.core.stages import Stage
 
+ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK})
+"""Reasons for which a rollout waits until a person says something."""
 _IN_A_STEP = frozenset({RolloutPhase.STEPPING, RolloutPhase.ROLLING_BACK})
 
 
@@ -20,6 +22,7 @@ class Role(StrEnum):
 
     STABLE = "stable"
     FIRST = "first"  # nothing has been promoted yet
+    PREVIOUS = "previous"  # was stable before; warm while the watch lasts
     CANDIDATE = "candidate"
     ROLLED_BACK = "rolled back"
     OLD = "old"
@@ -33,6 +36,10 @@ class RevisionFacts:
         wanted: Pods asked for.
         set_pct: Share of the requests that the operator's status gives it, percent.
         observed_pct: Share that the route carries, percent; None where that is not known.
+        set_mirror_pct: Share of the requests that the status gives it a copy of, percent.
+        observed_mirror_pct: Likewise as the route has it.
+        set_matched: Whether the status gives it requests chosen by what they bear.
+        observed_matched: Likewise as the route has it.
         trouble: What keeps it from running, in the kubelet's or the server's words.
     """
 
@@ -44,6 +51,10 @@ class RevisionFacts:
     restarts: int
     set_pct: int
     observed_pct: int | None
+    set_mirror_pct: int = 0
+    observed_mirror_pct: int = 0
+    set_matched: bool = False
+    observed_matched: bool = False
     trouble: str = ""
 
 
@@ -127,6 +138,12 @@ class Facts:
         """Whether the status is about an older spec than the one that is there."""
         return self.deployment.status.observed_generation < self.deployment.generation
 
+    @property
+    def waits_for_consent(self) -> bool:
+        """Whether the rollout that runs waits until a person agrees."""
+        running = self.running
+        return running is not None and running.status.reason in ASKS
+
     def progress(self, now_s: float) -> Progress | None:
         """Return where the running step is, None before the first step and after the last."""
         rollout = self.running
@@ -137,6 +154,15 @@ class Facts:
             return None
         held_s = held(rollout, now_s)
         return Progress(at.index + 1, at.total, steps[at.index], held_s, self.step_requests)
+
+    def watch_left_s(self, now_s: float) -> float | None:
+        """Return the seconds that the watch after promotion still lasts; None without one."""
+        rollout = self.running
+        plan = rollout.spec.policy.watch if rollout else None
+        since_s = from_wire(rollout.status.watched_since) if rollout else None
+        if plan is None or since_s is None:
+            return None
+        return max(0.0, plan.hold_s - (now_s - since_s))
 
 
 def ended(rollout: ModelRollout) -> bool:
@@ -155,4 +181,4 @@ def held(rollout: ModelRollout, now_s: float) -> float | None:
         return None
     unknown_s = from_wire(status.unknown_since)
     lost_s = 0.0 if unknown_s is None else max(0.0, now_s - unknown_s)
-    return max(0.0, now_s - since_s - status.step.not_counted_s - lost_s)
+    return max(0.0, status.step.held_s + now_s - since_s - status.step.not_counted_s - lost_s)

@@ -8,11 +8,15 @@ import typer
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
+MESSAGE_LENGTH = 1024
+"""As the API has it."""
+
 
 class Format(StrEnum):
-    """How `status` prints what it found."""
+    """How a verb prints what it found; wide: all there is, lines as long as they get."""
 
-    TEXT = "text"
+    TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
     YAML = "yaml"
 
@@ -41,6 +45,12 @@ def _duration(text: str) -> str:
     return text
 
 
+def _message(text: str) -> str:
+    if len(text) > MESSAGE_LENGTH:
+        raise typer.BadParameter(f"expected at most {MESSAGE_LENGTH} characters; seen: {len(text)}")
+    return text
+
+
 Name = Annotated[str, typer.Argument(help="Name of the ModelDeployment.", callback=_name)]
 Namespace = Annotated[
     str | None,
@@ -65,3 +75,16 @@ Context = Annotated[
 NoColor = Annotated[
     bool, typer.Option("--no-color", help="No colours; so does NO_COLOR in the environment.")
 ]
+Step = Annotated[str | None, typer.Argument(help="Name of the step; left out, the one that waits.")]
+Message = Annotated[
+    str, typer.Option("--message", "-m", help="Why; goes on record.", callback=_message)
+]
+Attempt = Annotated[
+    int | None,
+    typer.Option(min=1, help="Only if it is about this attempt, as `status` showed it."),
+]
+To = Annotated[
+    str | None,
+    typer.Option(help="Hash (its beginning suffices) or version; `history` has them."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would happen; change nothing.")]

@@ -10,32 +10,42 @@ from rich.text import Text
 from rampway.api.conditions import ConditionType, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus
-from rampway.cli import words
-from rampway.cli.facts import Facts, Progress, RevisionFacts, Role
+from rampway.cli import course, words
+from rampway.cli.facts import Facts, RevisionFacts, Role
 from rampway.cli.words import clean
-from rampway.core.instants import brief, from_wire
+from rampway.core.instants import from_wire
 
 WIDTH = 100
 """Columns at most: two views fit side by side on a wide screen."""
+WIDE = 200
+"""Columns of `-o wide` where there is no terminal."""
 DECISIONS = 5
 """The latest decisions that are shown."""
 SILENT_S = 120.0
 """An operator that runs writes a running rollout's status about every 30 s."""
 _DIM, _BAD = "dim", "red"
-_ROLE_STYLES = {Role.STABLE: "green", Role.CANDIDATE: "cyan", Role.ROLLED_BACK: "red"}
+_ROLE_STYLES = {
+    Role.STABLE: "green",
+    Role.PREVIOUS: "yellow",
+    Role.CANDIDATE: "cyan",
+    Role.ROLLED_BACK: "red",
+}
 _GOOD: Mapping[str, str] = {ConditionType.STALLED: "False"}
 """The good state of a condition, where it is not True."""
 
 
-def view(facts: Facts, now_s: float, trouble: str = "") -> RenderableType:
-    """Return the view; `trouble` is why what is shown could not be read anew."""
+def view(facts: Facts, now_s: float, trouble: str = "", *, wide: bool = False) -> RenderableType:
+    """Return the view; `trouble` is why what is shown could not be read anew.
+
+    With `wide`, of all decisions instead of the latest.
+    """
     parts: list[RenderableType] = [*_header(facts)]
     if trouble:  # at the top, where a short terminal shows it
         age = words.ago(facts.read_at_s, now_s)
         parts.append(Text(f"⚠ read {age} ago; trying again: {clean(trouble)}", "bold red"))
     parts += [Text(), _revisions(facts), *_route(facts)]
     if facts.rollout is not None:
-        parts += _rollout(facts, facts.rollout, now_s)
+        parts += _rollout(facts, facts.rollout, now_s, wide=wide)
     parts += _conditions(facts)
     parts += [_indented(Text(f"not shown: {clean(note)}", "yellow")) for note in facts.notes]
     return Group(*parts)
@@ -91,7 +101,8 @@ def _revisions(facts: Facts) -> RenderableType:
 
 
 def _revision(shown: RevisionFacts) -> list[Text]:
-    differs = shown.observed_pct is not None and shown.observed_pct != shown.set_pct
+    wanted, observed = words.split_of(shown)
+    differs = shown.observed_pct is not None and observed != wanted
     short = shown.ready < shown.wanted
     return [
         Text(shown.revision),
@@ -99,8 +110,8 @@ def _revision(shown: RevisionFacts) -> list[Text]:
         Text(clean(shown.version) or "-"),
         Text(f"{shown.ready}/{shown.wanted}", "yellow" if short else ""),
         Text(str(shown.restarts), "yellow" if shown.restarts else ""),
-        Text(words.pct(shown.set_pct)),
-        Text(words.pct(shown.observed_pct), "yellow" if differs else ""),
+        Text(wanted),
+        Text(observed, "yellow" if differs else ""),
     ]
 
 
@@ -116,7 +127,9 @@ def _route(facts: Facts) -> Iterable[RenderableType]:
         yield _entry(Text("Route:"), Text(f"not in force: {clean(route.message)}", "yellow"))
 
 
-def _rollout(facts: Facts, rollout: ModelRollout, now_s: float) -> Iterable[RenderableType]:
+def _rollout(
+    facts: Facts, rollout: ModelRollout, now_s: float, *, wide: bool
+) -> Iterable[RenderableType]:
     status = rollout.status
     ended_s, began_s = from_wire(status.ended_at), from_wire(status.started_at)
     yield Text()
@@ -130,31 +143,11 @@ def _rollout(facts: Facts, rollout: ModelRollout, now_s: float) -> Iterable[Rend
         f" {rollout.name}, attempt {rollout.spec.attempt}: ",
         f"{clean(status.phase) or RolloutPhase.STARTING} {when}",
     )
-    at = facts.progress(now_s)
-    if at is not None:
-        yield _indented(_step(at))
+    yield from map(_indented, course.lines(facts, now_s))
     if facts.running or status.phase == RolloutPhase.ROLLED_BACK:
         yield from _checks(facts, status.checks, now_s)
-    yield from _decisions(facts, rollout, now_s)
-
-
-def _step(at: Progress) -> Text:
-    kind = "weight " if at.step.weight_pct and at.step.approval is None else ""
-    parts = [f"step {at.number}/{at.total} {at.step.name}: {kind}{at.step.shown}"]
-    hold = words.duration(at.step.hold_s)
-    if at.step.approval is not None:
-        return Text(", ".join([*parts, f"asks for a person's consent: {at.step.approval or '-'}"]))
-    if at.held_s is None or at.left_s is None:
-        parts.append(f"not in force yet, then held {hold}")
-    else:
-        left = f"{brief(at.left_s)} of {hold} left" if at.left_s else f"{hold} over"
-        parts.append(f"in force {brief(at.held_s)} (hold: {left})")
-    if at.requests is not None:
-        least = f" of at least {at.step.min_requests}" if at.step.min_requests else ""
-        parts.append(f"{at.requests}{least} requests")
-    elif at.step.min_requests:
-        parts.append(f"at least {at.step.min_requests} requests")
-    return Text(", ".join(parts))
+    yield from _requests(rollout)
+    yield from _decisions(facts, rollout, now_s, wide=wide)
 
 
 def _checks(facts: Facts, checks: Iterable[CheckStatus], now_s: float) -> Iterable[RenderableType]:
@@ -178,16 +171,34 @@ def _checks(facts: Facts, checks: Iterable[CheckStatus], now_s: float) -> Iterab
     yield table
 
 
-def _decisions(facts: Facts, rollout: ModelRollout, now_s: float) -> Iterable[RenderableType]:
+def _requests(rollout: ModelRollout) -> Iterable[RenderableType]:
+    """Show what people have asked of this attempt."""
+    made = list(course.requests(rollout))
+    if not made:
+        return
+    yield Text()
+    yield Text("REQUESTS", "bold")
+    table = _grid(header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(max_width=40, overflow="fold")
+    table.add_column(overflow="fold")
+    for what, who, why in made:
+        table.add_row(Text(what), Text(who, _DIM), Text(why))
+    yield table
+
+
+def _decisions(
+    facts: Facts, rollout: ModelRollout, now_s: float, *, wide: bool
+) -> Iterable[RenderableType]:
     """Show the latest decisions; a message that is in the header already by its reason only."""
-    latest = rollout.status.decisions[-DECISIONS:]
+    latest = rollout.status.decisions[0 if wide else -DECISIONS :]
     if not latest:
         return
     yield Text()
     yield Text("DECISIONS", "bold")
     table = _grid(header=False)
-    for _ in range(3):
-        table.add_column(no_wrap=True)
+    for longest in (None, 32, None):  # a service account's name is long
+        table.add_column(no_wrap=longest is None, max_width=longest, overflow="fold")
     table.add_column(overflow="fold")
     for made in latest:
         what = Text(clean(made.action))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from rampway.api.conditions import Phase, RolloutPhase
-from rampway.cli.facts import Facts
+from rampway.cli.facts import Facts, RevisionFacts
 from rampway.core.instants import brief, from_wire
 from rampway.core.judged import CheckState
 
@@ -15,6 +15,7 @@ PHASES: Mapping[str, tuple[str, str]] = {
     Phase.PENDING: ("◌", "cyan"),
     Phase.HEALTHY: ("✔", "green"),
     Phase.PROGRESSING: ("◔", "cyan"),
+    Phase.WATCHING: ("◉", "green"),
     Phase.PAUSED: ("‖", "yellow"),
     Phase.HOLDING: ("?", "yellow"),
     Phase.ROLLING_BACK: ("↶", "red"),
@@ -71,6 +72,20 @@ def pct(share: int | None) -> str:
     return "-" if share is None else f"{share} %"
 
 
+def share(share_pct: int | None, mirror_pct: int, *, matched: bool) -> str:
+    """Return which requests a revision gets: `25 %`, `copies 50 %`, `by match`, or several."""
+    parts = [f"copies {mirror_pct} %"] if mirror_pct else []
+    parts += ["by match"] if matched else []
+    return " + ".join([*([pct(share_pct)] if share_pct or not parts else []), *parts])
+
+
+def split_of(shown: RevisionFacts) -> tuple[str, str]:
+    """Return a revision's share as the status gives it, and as the route has it."""
+    wanted = share(shown.set_pct, shown.set_mirror_pct, matched=shown.set_matched)
+    observed = share(shown.observed_pct, shown.observed_mirror_pct, matched=shown.observed_matched)
+    return wanted, observed
+
+
 def step(facts: Facts) -> str:
     """Return the step as `2/4 half`, empty where there is none."""
     shown, rollout = facts.deployment.status.step, facts.running
@@ -83,7 +98,7 @@ def key(facts: Facts) -> tuple[object, ...]:
     """Return what makes a new line of `--watch` and `--wait`: everything but the counts."""
     status, rollout = facts.deployment.status, facts.running
     checks = [(c.name, c.state) for c in rollout.status.checks] if rollout else []
-    shares = [(r.revision, r.role, r.ready, r.set_pct, r.observed_pct) for r in facts.revisions]
+    shares = [(r.revision, r.role, r.ready, *split_of(r)) for r in facts.revisions]
     return (facts.outdated, status.phase, status.reason, step(facts), tuple(checks), tuple(shares))
 
 
@@ -103,7 +118,8 @@ def line(facts: Facts, now_s: float) -> str:
     if shown := step(facts):
         parts.append(f"step {shown}")
     candidates = [r for r in facts.revisions if r.role == "candidate"]
-    parts += [f"candidate set {pct(r.set_pct)}, observed {pct(r.observed_pct)}" for r in candidates]
+    for shown_set, observed in map(split_of, candidates):
+        parts.append(f"candidate set {shown_set}, observed {observed}")
     return clean(f"{' '.join(parts)} {status.reason}: {status.message}")
 
 

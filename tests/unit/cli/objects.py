@@ -15,9 +15,11 @@ from rampway.core.checkpoint import to_text
 from rampway.core.deltas import start_ledger
 from rampway.core.instants import to_wire
 from rampway.core.judged import EvidenceState
-from rampway.core.revision import revision_hash
+from rampway.core.revision import content, revision_hash
+from rampway.core.split import Split
 from rampway.kube import kinds
 from rampway.kube.kinds import Kind
+from rampway.routers import rules
 from rampway.sim.apiserver import MemoryApi, Store
 
 Obj = dict[str, Any]
@@ -137,7 +139,8 @@ def meta(name: str, revision: str = "") -> Obj:
 def workload(version: str, replicas: int, promoted_s: float | None = None) -> Obj:
     """Return a revision's Deployment, promoted so many seconds ago."""
     revision = digest(version)
-    notes = {labels.VERSION: version}
+    made = ModelDeploymentSpec.model_validate(spec(version))
+    notes = {labels.VERSION: version, labels.CONTENT: content(made.model, made.server)}
     if promoted_s is not None:
         notes[labels.PROMOTED_AT] = ago(promoted_s)
     selector = {labels.DEPLOYMENT: NAME, labels.REVISION: revision}
@@ -154,12 +157,15 @@ def workload(version: str, replicas: int, promoted_s: float | None = None) -> Ob
     }
 
 
-def route(candidate: str = "", weight: int = 0, refusal: str = "") -> Obj:
+def route(candidate: str = "", weight: int = 0, refusal: str = "", mirror: int = 0) -> Obj:
     """Return the HTTPRoute; accepted by its Gateway unless that says why not."""
     backends = [{"group": "", "kind": "Service", "name": NAME, "port": 80, "weight": 100 - weight}]
-    if candidate:
+    if candidate and weight:
         backends.append(backends[0] | {"name": f"{NAME}-{candidate}", "weight": weight})
     matches = [{"path": {"type": "PathPrefix", "value": "/"}}]
+    made = [{"matches": matches, "backendRefs": backends}]
+    if mirror:
+        made = rules.made(matches, NAME, Split(f"{NAME}-{candidate}", mirror_pct=mirror))
     said = "False" if refusal else "True"
     parent = {
         "parentRef": {"name": "eg"},
@@ -180,14 +186,17 @@ def route(candidate: str = "", weight: int = 0, refusal: str = "") -> Obj:
         "metadata": meta(NAME),
         "spec": {
             "parentRefs": [{"name": "eg"}],
-            "rules": [{"matches": matches, "backendRefs": backends}],
+            "rules": made,
         },
         "status": {"parents": [parent]},
     }
 
 
-def rollout(attempt: int = 1, **wanted: Any) -> Obj:
+def rollout(
+    attempt: int = 1, policy: Obj | None = None, requests: Obj | None = None, **wanted: Any
+) -> Obj:
     """Return the ModelRollout from version 1 to 2 with this status."""
+    asked = {"requests": requests} if requests else {}
     return {
         "metadata": meta(labels.rollout_name(NAME, V2, attempt), V2),
         "spec": {
@@ -195,8 +204,9 @@ def rollout(attempt: int = 1, **wanted: Any) -> Obj:
             "attempt": attempt,
             "candidate": {"revision": V2, "info": {"version": "2"}},
             "stable": {"revision": V1, "info": {"version": "1"}},
-            "policy": spec("2")["rollout"]["policy"],
+            "policy": policy or spec("2")["rollout"]["policy"],
             "progressDeadline": "10m",
+            **asked,
         },
         "status": {"startedAt": ago(300), "decisions": []} | wanted,
     }

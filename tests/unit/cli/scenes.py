@@ -1,11 +1,14 @@
 """ModelDeployments in the states that a reader meets."""
 
+from typing import Any
+
 from unit.cli.objects import (
     NAME,
     NOW_S,
     SPACE,
     V1,
     V2,
+    Obj,
     Scene,
     ago,
     conditions,
@@ -26,6 +29,7 @@ from rampway.api import labels
 __all__ = [
     "NAME",
     "NOW_S",
+    "PEOPLE",
     "SCENES",
     "SPACE",
     "V1",
@@ -302,7 +306,103 @@ promoted = healthy.but(
 
 just_applied = healthy.but(spec=spec("2"), generation=2)
 
+PEOPLE: Obj = {
+    "steps": [
+        {"name": "shadow", "mirror": "50%", "hold": "5m", "minRequests": 100},
+        {"name": "five", "weight": "5%", "hold": "2m"},
+        {"name": "look", "approval": {"message": "Look at the minority classes"}},
+        {"name": "half", "weight": "50%", "hold": "2m"},
+    ],
+    "checks": [{"name": "errors", "errorRate": {}, "onFailure": "Pause"}],
+    "watch": {"hold": "1h", "holdback": "1%"},
+}
+"""A policy in which people have a say."""
+SHADOWED = (decided(1900, "StepStarted", "StepRunning", "step 1/4 shadow: mirror 50%"),)
+_CANDIDATE = {"revision": V2, "version": "2", "readyReplicas": 1}
+
+
+def with_people(
+    phase: str, reason: str, message: str, promoted: str = "Unknown", **about: Any
+) -> Scene:
+    """Return a scene of the policy with people; about=fields of the rollout's status."""
+    said = {"phase": about.pop("said", "Holding"), "stalled": about.pop("stalled", "False")}
+    step = about.get("step") or {}
+    requests = about.pop("requests", None)
+    attempt = about.pop("attempt", 1)
+    done = promoted == "True"
+    told = {} if done else {"candidate": _CANDIDATE}
+    stable = {"revision": V2, "version": "2", "readyReplicas": 3} if done else None
+    if stable:
+        told = {"stable": stable}
+    mirror, weight = about.get("mirrorPct", 0), about.get("weightPct", 0)
+    old = workload("1", 3, promoted_s=7200)
+    new = workload("2", 3 if done else 2, promoted_s=1100 if done else None)
+    return Scene(
+        spec=spec("2", rollout={"policy": PEOPLE}),
+        generation=2,
+        status=status(
+            said.pop("phase"), reason, message, promoted, generation=2,
+            step=f"{step.get('index', 3) + 1}/4" if phase == "Stepping" else "4/4",
+            weightPct=weight, **said, **told,
+        ),
+        rollouts=(
+            rollout(
+                attempt, PEOPLE, requests, phase=phase, reason=reason, message=message,
+                startedAt=ago(2000), trafficSince=ago(1900), decisions=SHADOWED,
+                **about,
+            ),
+        ),
+        workloads=(old, new),
+        pods=(*STABLE_PODS, *(pod(V2, n) for n in range(3 if done else 2))),
+        route=route(V1 if done else V2, 100 - weight if done else weight, mirror=mirror),
+    )  # fmt: skip
+
+
+mirroring = with_people(
+    "Stepping",
+    "StepRunning",
+    "step shadow holds for 3 min more",
+    said="Progressing",
+    mirrorPct=50,
+    step={"index": 0, "name": "shadow", "total": 4, "inForceSince": ago(120)},
+)
+waiting_for_approval = with_people(
+    "Stepping",
+    "WaitingForApproval",
+    "step look waits for a person's approval: Look at the minority classes",
+    stalled="True",
+    weightPct=5,
+    step={"index": 2, "name": "look", "total": 4, "inForceSince": ago(600)},
+)
+_HARMED = "31 of 412 requests failed on the candidate, 1 of 1240 on stable"
+stopped_by_check = with_people(
+    "Stepping",
+    "StoppedByCheck",
+    f"stopped: check errors: {_HARMED}. Approve step half to go on all the same, or abort",
+    stalled="True",
+    attempt=2,
+    weightPct=50,
+    step={"index": 3, "name": "half", "total": 4, "inForceSince": ago(70)},
+    checks=[{"name": "errors", "state": "Fail", "message": _HARMED}],
+    checkedAt=ago(2),
+    requests={"approve": [{"step": "look", "by": "bob", "message": "all classes are fine"}]},
+)
+watching = with_people(
+    "Watching",
+    "Watching",
+    f"{NAME}-{V2} is stable; watched for 42 min more, 1 % stay on {NAME}-{V1}",
+    "True",
+    said="Watching",
+    weightPct=99,
+    watchedSince=ago(1080),
+    step={"index": 4, "total": 4, "inForceSince": ago(1000)},
+)
+
 SCENES = {
+    "mirroring": mirroring,
+    "waiting_for_approval": waiting_for_approval,
+    "stopped_by_check": stopped_by_check,
+    "watching": watching,
     "first_apply": first_apply,
     "healthy": healthy,
     "mid_rollout": mid_rollout,

@@ -21,6 +21,7 @@ from unit.cli import scenes
 
 from rampway.cli import cluster, follow, view
 from rampway.cli import status as verb
+from rampway.cli import terminal as cli_terminal
 from rampway.cli.app import app
 from rampway.cli.exits import ExitCode
 from rampway.cli.facts import Facts
@@ -78,6 +79,10 @@ def test_the_status_for_programs(run: Run, form: str, parse: Callable[[str], Any
         "restarts": 0,
         "weightSetPct": 25,
         "weightObservedPct": 25,
+        "mirrorSetPct": 0,
+        "mirrorObservedPct": 0,
+        "matchSet": False,
+        "matchObserved": False,
         "trouble": "",
     }
     assert data["route"] == {"exists": True, "accepted": True, "message": ""}
@@ -100,7 +105,7 @@ def test_a_name_that_is_not_there_is_exit_code_4(run: Run) -> None:
     result = run(scenes.healthy, "status", "digts")
     assert result.exit_code == 4
     assert 'modeldeployments "digts" not found' in result.stderr
-    assert "`kubectl get modeldeployments -A` lists those there are" in result.stderr
+    assert "`kubectl rampway list -A` lists those there are" in result.stderr
     assert not result.stdout
 
 
@@ -197,7 +202,7 @@ def test_on_a_terminal_the_status_is_in_colour(run: Run, monkeypatch: pytest.Mon
     """Printed as rich prints it, to the terminal's width."""
     out = io.StringIO()
     terminal = Console(file=out, force_terminal=True, width=100, color_system="standard")
-    monkeypatch.setattr(verb, "_console", lambda **_: terminal)
+    monkeypatch.setattr(cli_terminal, "console", lambda **_: terminal)
     assert run(scenes.healthy, "status", "digits").exit_code == 0
     assert "\x1b[1;32m✔ Healthy" in out.getvalue()
 
@@ -223,7 +228,7 @@ def test_on_a_terminal_the_watch_redraws_in_colour(
     """The view itself is shown, in place, not a line for each change."""
     out = io.StringIO()
     terminal = Console(file=out, force_terminal=True, width=100, height=50, color_system="standard")
-    monkeypatch.setattr(verb, "_console", lambda **_: terminal)
+    monkeypatch.setattr(cli_terminal, "console", lambda **_: terminal)
     left = iter(range(3))
 
     def drawn(facts: Facts, now_s: float, trouble: str) -> RenderableType:
@@ -241,10 +246,10 @@ def test_on_a_terminal_the_watch_redraws_in_colour(
 def test_no_color_is_honoured_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """--no-color and NO_COLOR; the console decides the rest by whether it is a terminal."""
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert verb._console(no_color=True).no_color
-    assert not verb._console(no_color=False).no_color
+    assert cli_terminal.console(no_color=True).no_color
+    assert not cli_terminal.console(no_color=False).no_color
     monkeypatch.setenv("NO_COLOR", "1")
-    assert verb._console(no_color=False).no_color
+    assert cli_terminal.console(no_color=False).no_color
 
 
 def test_the_version() -> None:

@@ -50,7 +50,7 @@ async def test_the_view_of_each_state(name: str) -> None:
     assert seen == path.read_text()
 
 
-@pytest.mark.parametrize("width", [60, 80, WIDTH])
+@pytest.mark.parametrize("width", [60, 80, WIDTH, 120])
 @pytest.mark.parametrize("name", scenes.SCENES)
 async def test_nothing_is_wider_than_the_terminal(name: str, width: int) -> None:
     """A narrow terminal gets more lines, not longer ones."""

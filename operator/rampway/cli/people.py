@@ -1,0 +1,302 @@
+"""What a person may ask of a rollout, when it makes sense, and what follows from it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.api.rollout import Request
+from rampway.cli.facts import ASKS, ended
+from rampway.core import stages
+from rampway.core.revision import revision_hash
+from rampway.core.stages import Stage
+
+P = RolloutPhase
+_BEFORE_PROMOTION = frozenset({"", P.STARTING, P.STEPPING})
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a defect
+    """What was asked makes no sense now; the message says why, and what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a verb comes to.
+
+    Attributes:
+        about: The rollout that is asked.
+        requests: Fields of `spec.requests` to write; empty where nothing has to be written.
+        said: What was done, in words without the asker's name.
+        then: What happens next.
+        anyway: Whether it is meant however far the rollout has come.
+    """
+
+    about: ModelRollout
+    requests: Mapping[str, Any]
+    said: str
+    then: str
+    anyway: bool = False
+
+    @property
+    def agreed(self) -> tuple[object, ...]:
+        """What a person agreed to: if it changes between looking and writing, ask again."""
+        status = self.about.status
+        if self.anyway:
+            return (self.about.uid,)
+        stopped = status.reason if status.reason in ASKS else ""
+        return (self.about.uid, status.phase, status.step.index, stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a verb is decided upon.
+
+    Attributes:
+        rollouts: All rollouts of the ModelDeployment, the first attempt first.
+        attempt: The attempt that the person means; None: whichever it is about now.
+    """
+
+    deployment: ModelDeployment
+    rollouts: Sequence[ModelRollout]
+    attempt: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the ModelDeployment."""
+        return self.deployment.name
+
+    def running(self, verb: str) -> ModelRollout:
+        """Return the rollout that runs, if it is the one that the person means."""
+        found = next((one for one in reversed(self.rollouts) if not ended(one)), None)
+        if found is None:
+            last = self.rollouts[-1] if self.rollouts else None
+            how = f"the last one, {last.name}, is {last.status.phase}" if last else "none was made"
+            raise Refusal(f"nothing to {verb}: no rollout of {self.name} runs; {how}")
+        return self._meant(found)
+
+    def last(self) -> ModelRollout:
+        """Return the latest rollout, if it is the one that the person means."""
+        if not self.rollouts:
+            raise Refusal(
+                f"no rollout of {self.name} was ever made; change spec.model to begin one"
+            )
+        return self._meant(self.rollouts[-1])
+
+    def _meant(self, found: ModelRollout) -> ModelRollout:
+        if self.attempt not in {None, found.spec.attempt}:
+            raise Refusal(
+                f"attempt {self.attempt} is not the one that it is about: that is now attempt "
+                f"{found.spec.attempt}, {found.name}, of candidate {candidate(found)}. Look at it "
+                f"first: kubectl rampway status {self.name}"
+            )
+        return found
+
+
+def candidate(rollout: ModelRollout) -> str:
+    """Return the candidate as a person knows it."""
+    known = rollout.spec.candidate
+    return (
+        f"{known.revision} (version {known.info.version})" if known.info.version else known.revision
+    )
+
+
+def stable(rollout: ModelRollout) -> str:
+    """Return the revision that was stable when it began, as a person knows it."""
+    known = rollout.spec.stable
+    return (
+        f"{known.revision} (version {known.info.version})" if known.info.version else known.revision
+    )
+
+
+def approve(seen: Seen, step: str | None) -> Asked:
+    """Agree to a step; without its name, to the one that waits for it."""
+    rollout = seen.running("approve")
+    _not_leaving(rollout, "approve")
+    found = stages.of(rollout.spec.policy)
+    index = rollout.status.step.index
+    wanted = step or _waiting(seen, rollout, found)
+    if wanted not in {stage.name for stage in found}:
+        named = ", ".join(dict.fromkeys(stage.name for stage in found))
+        raise Refusal(f"{rollout.name} has no step {wanted}; its steps are {named}")
+    given = next((one for one in rollout.spec.requests.approve if one.step == wanted), None)
+    if given is not None:
+        text = f"step {wanted} of {rollout.name} was approved already{_by(given)}"
+        return Asked(rollout, {}, text, _after_approval(rollout, found, wanted))
+    _may_be_approved(rollout, found, wanted, index)
+    text = f"approved step {wanted} of {rollout.name}, candidate {candidate(rollout)}"
+    then = _after_approval(rollout, found, wanted) + _paused(seen)
+    return Asked(rollout, {"approve": [{"step": wanted}]}, text, then)
+
+
+def _waiting(seen: Seen, rollout: ModelRollout, found: Sequence[Stage]) -> str:
+    """Return the step that waits for a person's consent."""
+    status = rollout.status
+    if status.phase == P.STEPPING and status.reason in ASKS:
+        return status.step.name
+    ahead = [stage.name for stage in _ahead(rollout, found) if stage.approval is not None]
+    hint = (
+        f"to approve one ahead: kubectl rampway approve {seen.name} {ahead[0]}"
+        if ahead
+        else "none of the steps ahead asks for approval"
+    )
+    raise Refusal(
+        f"nothing of {rollout.name} waits for approval: {status.message or 'it begins'}; {hint}"
+    )
+
+
+def _ahead(rollout: ModelRollout, found: Sequence[Stage]) -> Sequence[Stage]:
+    """Return the stages that are not over, the present one first."""
+    status = rollout.status
+    if status.phase in _BEFORE_PROMOTION:
+        return found[status.step.index :]
+    return ()
+
+
+def _may_be_approved(
+    rollout: ModelRollout, found: Sequence[Stage], wanted: str, index: int
+) -> None:
+    status = rollout.status
+    ahead = _ahead(rollout, found)
+    if wanted not in {stage.name for stage in ahead}:
+        raise Refusal(f"step {wanted} of {rollout.name} is over: {status.message}")
+    stopped = status.reason == Reason.STOPPED_BY_CHECK and found[index].name == wanted
+    asks = any(stage.name == wanted and stage.approval is not None for stage in ahead)
+    if not stopped and not asks:
+        raise Refusal(
+            f"step {wanted} of {rollout.name} asks for no approval, and no failed check stops it; "
+            "it ends by itself. To skip what is left: kubectl rampway promote "
+            f"{rollout.spec.deployment}"
+        )
+
+
+def _after_approval(rollout: ModelRollout, found: Sequence[Stage], wanted: str) -> str:
+    status = rollout.status
+    at = status.step.name if status.phase == P.STEPPING else ""
+    if at != wanted:
+        where = f"step {status.step.index + 1}/{len(found)} {at}" if at else "its pods starting"
+        return f"it counts when the rollout comes to it; now it is at {where}"
+    if status.reason == Reason.STOPPED_BY_CHECK:
+        return f"step {wanted} goes on although a check failed; the failure stops it no more"
+    following = status.step.index + 1
+    if following < len(found):
+        stage = found[following]
+        return f"step {following + 1}/{len(found)} {stage.name}: {stage.shown}"
+    return "the candidate is promoted: it gets all its pods, then all the traffic"
+
+
+def promote(seen: Seen) -> Asked:
+    """Skip the remaining steps."""
+    rollout = seen.running("promote")
+    _not_leaving(rollout, "promote")
+    status = rollout.status
+    if status.phase == P.WATCHING:
+        raise Refusal(
+            f"{rollout.name} is promoted already, and watched; to go back: kubectl rampway undo "
+            f"{seen.name}"
+        )
+    given = rollout.spec.requests.promote
+    if given is not None:
+        text = f"promotion of {rollout.name} was asked for already{_by(given)}"
+        return Asked(rollout, {}, text, status.message + _paused(seen))
+    if status.phase == P.PROMOTING and status.reason != Reason.EVIDENCE_UNKNOWN:
+        raise Refusal(f"{rollout.name} is being promoted already: {status.message}")
+    total = len(stages.of(rollout.spec.policy))
+    left = total - status.step.index if status.phase in _BEFORE_PROMOTION else 0
+    then = (
+        "the candidate gets all its pods, then all the traffic; a candidate that crashes or fails "
+        "a check that rolls back is still rolled back"
+    )
+    text = f"promoted {candidate(rollout)}, {rollout.name}, skipping {left} of {total} steps"
+    return Asked(rollout, {"promote": {}}, text, then + _paused(seen))
+
+
+def abort(seen: Seen) -> Asked:
+    """Put traffic back to stable."""
+    rollout = seen.running("abort")
+    status = rollout.status
+    given = rollout.spec.requests.abort
+    if given is not None:
+        text = f"{rollout.name} was aborted already{_by(given)}"
+        return Asked(rollout, {}, text, status.message)
+    _not_leaving(rollout, "abort")
+    text = f"aborted {rollout.name}, candidate {candidate(rollout)}"
+    if status.phase == P.WATCHING:
+        where = f"the old revision {stable(rollout)} takes all requests back, from its warm pods"
+    elif status.traffic_since:
+        where = f"all traffic goes back to stable {stable(rollout)} at once"
+    else:
+        where = f"stable {stable(rollout)} goes on; the candidate has had no request"
+    then = (
+        f"{where}. It counts as a rollback: not tried again until the spec changes or somebody "
+        f"says: kubectl rampway retry {seen.name}"
+    )
+    return Asked(rollout, {"abort": {}}, text, then, anyway=True)
+
+
+def retry(seen: Seen) -> Asked:
+    """Try a revision again that was rolled back."""
+    rollout = seen.last()
+    status = rollout.status
+    given = rollout.spec.requests.retry
+    _can_be_retried(seen, rollout)
+    if given is not None:
+        text = f"a retry of {rollout.name} was asked for already{_by(given)}"
+        return Asked(rollout, {}, text, seen.deployment.status.message)
+    tried = [
+        r for r in seen.rollouts if r.spec.candidate.revision == rollout.spec.candidate.revision
+    ]
+    asked = sum(one.spec.requests.retry is not None for one in tried)
+    most = rollout.spec.policy.rollback.max_retries
+    if asked >= most:
+        raise Refusal(
+            f"{candidate(rollout)} was retried {asked} times, which is all that "
+            f"rollback.maxRetries ({most}) of its policy allows; change the spec"
+        )
+    text = f"asked for another try of {candidate(rollout)}, which was rolled back: {status.message}"
+    then = f"attempt {rollout.spec.attempt + 1} begins from the first step{_paused(seen)}"
+    return Asked(rollout, {"retry": {}}, text, then)
+
+
+def _can_be_retried(seen: Seen, rollout: ModelRollout) -> None:
+    status = rollout.status
+    if not ended(rollout):
+        raise Refusal(f"{rollout.name} runs ({status.phase}): {status.message}; abort it first")
+    if status.phase != P.ROLLED_BACK:
+        raise Refusal(
+            f"the last rollout, {rollout.name}, was not rolled back: it is {status.phase}. To "
+            "begin another one change spec.model or spec.server"
+        )
+    wanted = revision_hash(seen.deployment.spec)
+    if wanted != rollout.spec.candidate.revision:
+        raise Refusal(
+            f"the spec names revision {wanted} now, not {candidate(rollout)}, which was rolled "
+            "back; apply that one again: it is tried anew"
+        )
+    if status.moved_on:
+        raise Refusal(
+            f"the spec has changed since {rollout.name} ended, so its content is tried again by "
+            f"itself: {seen.deployment.status.message}"
+        )
+
+
+def _not_leaving(rollout: ModelRollout, verb: str) -> None:
+    """Refuse what comes too late: traffic is on its way back."""
+    if rollout.status.phase == P.ROLLING_BACK:
+        raise Refusal(
+            f"too late to {verb}: {rollout.name} is being rolled back: {rollout.status.message}"
+        )
+    asked = rollout.spec.requests.abort
+    if asked is not None:
+        raise Refusal(f"too late to {verb}: {rollout.name} was aborted{_by(asked)}")
+
+
+def _by(asked: Request) -> str:
+    words = f", “{asked.message}”" if asked.message else ""
+    return f" by {asked.by or 'somebody'}{words}"
+
+
+def _paused(seen: Seen) -> str:
+    if not seen.deployment.spec.paused:
+        return ""
+    return f"; paused: nothing moves before kubectl rampway resume {seen.name}"
