@@ -9,8 +9,8 @@ import typer
 from rampway.api import labels
 from rampway.api.parse import ModelRollout, parse_deployment, parse_rollout
 from rampway.cli import cluster
+from rampway.cli.asked import Asked, Refusal, Seen
 from rampway.cli.exits import ExitCode
-from rampway.cli.people import Asked, Refusal, Seen
 from rampway.cli.words import clean
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict

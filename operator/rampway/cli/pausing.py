@@ -5,9 +5,9 @@ import typer
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment
 from rampway.cli.acting import TRIES, rollouts_of
+from rampway.cli.asked import Refusal
 from rampway.cli.exits import ExitCode
 from rampway.cli.facts import ended
-from rampway.cli.people import Refusal
 from rampway.cli.words import clean
 from rampway.core.revision import revision_hash
 from rampway.kube.base import KubeApi

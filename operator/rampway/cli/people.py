@@ -1,12 +1,11 @@
 """What a person may ask of a rollout, when it makes sense, and what follows from it. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from rampway.api.conditions import Reason, RolloutPhase
-from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
+from rampway.cli.asked import Asked, Refusal, Seen, candidate, stable
 from rampway.cli.facts import ASKS, ended
 from rampway.core import stages
 from rampway.core.revision import revision_hash
@@ -14,99 +13,6 @@ from rampway.core.stages import Stage
 
 P = RolloutPhase
 _BEFORE_PROMOTION = frozenset({"", P.STARTING, P.STEPPING})
-
-
-class Refusal(Exception):  # noqa: N818 - an answer, not a defect
-    """What was asked makes no sense now; the message says why, and what to do instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a verb comes to.
-
-    Attributes:
-        about: The rollout that is asked.
-        requests: Fields of `spec.requests` to write; empty where nothing has to be written.
-        said: What was done, in words without the asker's name.
-        then: What happens next.
-        anyway: Whether it is meant however far the rollout has come.
-    """
-
-    about: ModelRollout
-    requests: Mapping[str, Any]
-    said: str
-    then: str
-    anyway: bool = False
-
-    @property
-    def agreed(self) -> tuple[object, ...]:
-        """What a person agreed to: if it changes between looking and writing, ask again."""
-        status = self.about.status
-        if self.anyway:
-            return (self.about.uid,)
-        stopped = status.reason if status.reason in ASKS else ""
-        return (self.about.uid, status.phase, status.step.index, stopped)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a verb is decided upon.
-
-    Attributes:
-        rollouts: All rollouts of the ModelDeployment, the first attempt first.
-        attempt: The attempt that the person means; None: whichever it is about now.
-    """
-
-    deployment: ModelDeployment
-    rollouts: Sequence[ModelRollout]
-    attempt: int | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the ModelDeployment."""
-        return self.deployment.name
-
-    def running(self, verb: str) -> ModelRollout:
-        """Return the rollout that runs, if it is the one that the person means."""
-        found = next((one for one in reversed(self.rollouts) if not ended(one)), None)
-        if found is None:
-            last = self.rollouts[-1] if self.rollouts else None
-            how = f"the last one, {last.name}, is {last.status.phase}" if last else "none was made"
-            raise Refusal(f"nothing to {verb}: no rollout of {self.name} runs; {how}")
-        return self._meant(found)
-
-    def last(self) -> ModelRollout:
-        """Return the latest rollout, if it is the one that the person means."""
-        if not self.rollouts:
-            raise Refusal(
-                f"no rollout of {self.name} was ever made; change spec.model to begin one"
-            )
-        return self._meant(self.rollouts[-1])
-
-    def _meant(self, found: ModelRollout) -> ModelRollout:
-        if self.attempt not in {None, found.spec.attempt}:
-            raise Refusal(
-                f"attempt {self.attempt} is not the one that it is about: that is now attempt "
-                f"{found.spec.attempt}, {found.name}, of candidate {candidate(found)}. Look at it "
-                f"first: kubectl rampway status {self.name}"
-            )
-        return found
-
-
-def candidate(rollout: ModelRollout) -> str:
-    """Return the candidate as a person knows it."""
-    known = rollout.spec.candidate
-    return (
-        f"{known.revision} (version {known.info.version})" if known.info.version else known.revision
-    )
-
-
-def stable(rollout: ModelRollout) -> str:
-    """Return the revision that was stable when it began, as a person knows it."""
-    known = rollout.spec.stable
-    return (
-        f"{known.revision} (version {known.info.version})" if known.info.version else known.revision
-    )
 
 
 def approve(seen: Seen, step: str | None) -> Asked:

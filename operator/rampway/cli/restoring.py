@@ -8,8 +8,8 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.cli.asked import Refusal
 from rampway.cli.facts import ended
-from rampway.cli.people import Refusal
 from rampway.core import stages
 from rampway.core.instants import from_wire
 from rampway.core.revision import revision_hash

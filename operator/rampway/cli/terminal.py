@@ -55,7 +55,7 @@ def guarded(
         needed: The rights to ask for where the API server refuses.
     """
     from rampway.api.parse import Unparseable
-    from rampway.cli.people import Refusal
+    from rampway.cli.asked import Refusal
     from rampway.kube.errors import KubeError
 
     try:

@@ -46,7 +46,7 @@ async def _undo(
     from rampway.api.parse import parse_deployment
     from rampway.cli import restoring
     from rampway.cli.acting import TRIES, rollouts_of
-    from rampway.cli.people import Refusal
+    from rampway.cli.asked import Refusal
     from rampway.cli.words import clean
     from rampway.kube.errors import Conflict
     from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT
