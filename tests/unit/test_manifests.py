@@ -14,6 +14,7 @@ from rampway import handlers
 from rampway.__main__ import STOP_S
 from rampway.api import labels
 from rampway.api.parse import parse_deployment
+from rampway.api.rollout import Requests
 from rampway.core.revision import workload
 from rampway.kube.kinds import (
     EVENT,
@@ -33,6 +34,7 @@ from tools.localcluster import versions
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "manifests"
 PROMETHEUS = BASE / "overlays" / "prometheus"
+STAMP = BASE / "people" / "stamp"
 FORBIDDEN_RESOURCES = {"secrets", "pods/exec", "pods/attach", "serviceaccounts/token"}
 FORBIDDEN_VERBS = {"*", "bind", "escalate", "impersonate"}
 NAMESPACE = "rampway-system"
@@ -139,12 +141,48 @@ def test_b37_only_who_may_make_pods_may_make_models() -> None:
     assert may("rampway-view", MODEL_DEPLOYMENT, "get", "scale")
 
 
+def test_b37_a_say_in_rollouts_is_a_right_of_its_own() -> None:
+    """B37: who may edit ModelDeployments does not thereby approve their rollouts (four eyes)."""
+    approve = of_kind("ClusterRole", "rampway-approve")
+    label = {"rbac.authorization.k8s.io/aggregate-to-admin": "true"}
+    assert approve["metadata"]["labels"] == label
+    assert may("rampway-approve", MODEL_ROLLOUT, "patch")
+    for verb in ("create", "update", "patch", "delete"):
+        assert not may("rampway-edit", MODEL_ROLLOUT, verb)
+        assert not may("rampway-approve", MODEL_DEPLOYMENT, verb)
+
+
+@pytest.mark.parametrize("folder", [BASE, PROMETHEUS, STAMP], ids=["base", "prometheus", "stamp"])
+def test_b11_who_asks_is_checked_by_default_and_stamped_where_wanted(folder: Path) -> None:
+    """B11: requests of people alone, never the operator's status; a failure refuses the write.
+
+    Only what every supported API server serves is installed by default.
+    """
+    kind = "MutatingAdmissionPolicy" if folder == STAMP else "ValidatingAdmissionPolicy"
+    found = [obj for obj in rendered(folder) if "AdmissionPolicy" in obj["kind"]]
+    assert [obj["kind"] for obj in found] == [kind, f"{kind}Binding"]
+    spec, binding = (obj["spec"] for obj in found)
+    assert binding["policyName"] == found[0]["metadata"]["name"]
+    assert spec["failurePolicy"] == "Fail"
+    assert spec["matchConstraints"]["resourceRules"] == [
+        {
+            "apiGroups": [MODEL_ROLLOUT.group],
+            "apiVersions": [MODEL_ROLLOUT.version],
+            "operations": ["CREATE", "UPDATE"],
+            "resources": [MODEL_ROLLOUT.plural],
+        }
+    ]
+    asked = {name for name in Requests.model_fields if name in yaml.safe_dump(found[0])}
+    assert asked == set(Requests.model_fields)
+
+
 @pytest.mark.parametrize("folder", [BASE, PROMETHEUS], ids=["base", "prometheus"])
 def test_b35_removing_the_operator_removes_no_model(folder: Path) -> None:
     """B35: neither CRDs nor our own kinds are among what is installed, so nor what is deleted."""
     assert {obj["kind"] for obj in rendered(folder)} <= {
         "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Deployment", "Service",
         "Role", "RoleBinding", "PodDisruptionBudget",
+        "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
     }  # fmt: skip
 
 
