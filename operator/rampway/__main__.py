@@ -44,7 +44,7 @@ log = structlog.get_logger("rampway")
 LEASE = "rampway-operator"
 STOP_S = 20.0
 """Passes under way get so long to end."""
-GARBAGE = (50_000, 20, 20)
+GARBAGE = (50_000, 10, 10)
 """Thresholds of the garbage collector. An answer of Prometheus is hundreds of thousands of lists,
 none of them garbage: looking for it took more than half of the time of a look."""
 BOUND_S = 180.0

@@ -20,7 +20,7 @@ from rampway.kube.base import DEADLINE_S, PAGE, JsonPatch, Labels, Obj
 from rampway.kube.errors import KubeError, Transient, message_of
 from rampway.kube.kinds import Kind
 from rampway.kube.login import Login, current_namespace
-from rampway.kube.objects import describe, named, typed
+from rampway.kube.objects import describe, lightened, named, typed
 from rampway.kube.wire import Answer, Request, failure
 
 __all__ = ["KubeClient", "connect", "current_namespace"]
@@ -170,6 +170,8 @@ class KubeClient:
         except ValueError as err:
             words = f"not JSON: {answer.body[:80]!r}"
             raise Transient(message_of(request.verb, request.target, answer.status, words)) from err
+        for one in (obj, *(obj.get("items") or ())):
+            lightened(one)
         return obj
 
     async def _answer(self, request: Request, until_s: float) -> Answer:

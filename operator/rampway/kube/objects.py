@@ -42,6 +42,11 @@ def typed(kind: Kind, obj: Obj) -> Obj:
     return {"apiVersion": kind.api_version, "kind": kind.kind} | obj
 
 
+def lightened(obj: Obj) -> None:
+    """Drop `managedFields`: half of an object that thousands are kept of, and nobody reads it."""
+    (obj.get("metadata") or {}).pop("managedFields", None)
+
+
 def has_test(patch: JsonPatch) -> bool:
     """Whether a JSON patch holds a `test`: then its not applying means a lost race."""
     return any(operation.get("op") == "test" for operation in patch)

@@ -381,6 +381,18 @@ async def test_loopback_needs_no_proxy_and_no_netrc(
     await api.close()
 
 
+async def test_who_wrote_which_field_is_not_kept(server: Server, api: KubeClient) -> None:
+    """Half of an object tells who manages its fields; nobody reads it, of one or of many."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        found = {"metadata": {"name": "one", "managedFields": [{"manager": "kubectl"}]}}
+        return web.json_response(found if request.path.endswith("one") else {"items": [found]})
+
+    server.handler = handler
+    assert (await api.get(POD, "ml", "one"))["metadata"] == {"name": "one"}
+    assert [pod["metadata"] for pod in await api.list(POD, "ml")] == [{"name": "one"}]
+
+
 async def test_list_pages(server: Server, api: KubeClient) -> None:
     """A list asks page by page with its labels, and types the items."""
 
