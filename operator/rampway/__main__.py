@@ -26,11 +26,12 @@ from rampway.kube.together import Together
 from rampway.metrics.base import MetricSource
 from rampway.metrics.direct import HttpPodReader
 from rampway.metrics.prometheus import PrometheusSource
-from rampway.routers.gateway_api import GatewayApiRouter
+from rampway.routers.by_type import RouterByType
 from rampway.shell import http, telemetry
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Deposed, Fence
+from rampway.shell.followers import Followers
 from rampway.shell.gather import Gatherer
 from rampway.shell.leader import Elector
 from rampway.shell.looks import Key, Looks
@@ -71,6 +72,7 @@ class Operator:
     failed: bool = False
     leading: bool = False
     news: Callable[[Key, str, str, str], bool] = lambda *_: True
+    followers: Followers = field(default_factory=Followers)
     listed_at_s: float | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -97,8 +99,10 @@ class Operator:
 
     def changed(self, key: Key, kind: str, name: str, version: str) -> None:
         """Have a ModelDeployment looked at because of a change, unless we made it ourselves."""
-        if self.news(key, kind, name, version):
-            self.add(key)
+        known = key[1] != handlers.WHO_FOLLOWS
+        for mine in (key,) if known else self.followers.of(key[0], name):
+            if self.news(mine, kind, name, version):
+                self.add(mine)
 
     def found(self, key: Key, version: str) -> None:
         """Have a ModelDeployment looked at that a list holds: its last event may be lost."""
@@ -177,7 +181,7 @@ async def _lead(
             operator.fail(str(over))
             return None
 
-    operator.news = reconciler.touch
+    operator.news, operator.followers = reconciler.touch, reconciler.followers
     operator.leading = True
     telemetry.LEADER.set(1)
     telemetry.TERM.set(term)
@@ -208,7 +212,7 @@ async def _resync(operator: Operator, api: KubeApi) -> None:
 def _reconciler(
     api: KubeApi, session: aiohttp.ClientSession, looks: Looks, fence: Fence, settings: Settings
 ) -> Reconciler:
-    router = GatewayApiRouter(api)
+    router = RouterByType(api)
     defaults = Defaults(settings.server_image, settings.checkpoint_interval_s)
     recorder = Recorder(api, time.time, _identity())
     return Reconciler(

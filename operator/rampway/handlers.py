@@ -24,8 +24,10 @@ from rampway.shell.login import login
 Key = tuple[str, str]
 
 OWNER = labels.DEPLOYMENT
+WHO_FOLLOWS = ""
+"""Instead of a ModelDeployment's name: a route of the user's changed, whoever may split it."""
 OWN_KINDS = (MODEL_ROLLOUT, DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE, HTTP_ROUTE)
-"""Kinds whose objects name their ModelDeployment in a label."""
+"""Kinds whose objects name their ModelDeployment in a label; of routes, those that are ours."""
 
 
 class NoProgress(kopf.ProgressStorage):
@@ -99,6 +101,8 @@ def _owned(kind: Kind, changed: Changed) -> Callable[..., None]:
     ) -> None:
         if OWNER in labels:
             changed((namespace or "", labels[OWNER]), kind.kind, name, _version(event))
+        elif kind is HTTP_ROUTE:
+            changed((namespace or "", WHO_FOLLOWS), kind.kind, name, _version(event))
 
     return tell
 
@@ -125,7 +129,7 @@ def settings() -> kopf.OperatorSettings:
     # An embedded operator must never be killed by kopf's own timer (kopf arms it on a cancel).
     chosen.process.ultimate_exiting_timeout = None
     ours = f"{labels.MANAGED_BY}={labels.MANAGER}"
-    for kind in OWN_KINDS:
+    for kind in OWN_KINDS[:-1]:  # users' routes bear no label of ours
         chosen.watching.label_selectors[kind.plural] = ours
     return chosen
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from contract.router_place import RouterPlace, deployment, in_memory, over_gateway_api
+from contract.router_place import RouterPlace, in_memory, over_gateway_api, over_route_ref
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +13,7 @@ from rampway.core.observation import Route
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.errors import Conflict
 
-PLACES = {"memory": in_memory, "gateway api": over_gateway_api}
+PLACES = {"memory": in_memory, "gateway api": over_gateway_api, "route ref": over_route_ref}
 
 
 @pytest.fixture(params=list(PLACES.values()), ids=list(PLACES))
@@ -24,8 +24,12 @@ def place(request: pytest.FixtureRequest) -> RouterPlace:
 
 
 async def test_before_the_first_write_there_is_nothing(place: RouterPlace) -> None:
-    """No route is no route: nothing exists, nothing is accepted."""
-    assert await place.router.observe(place.deployment) == Route()
+    """No route is no route: nothing is accepted, nobody but stable gets anything."""
+    found = await place.router.observe(place.deployment)
+    assert not found.accepted
+    assert found.split == STABLE_ONLY
+    assert found.exists == (place.deployment.spec.traffic.route_ref is not None)
+    assert found.exists or found == Route()
 
 
 async def test_b14_at_rest_there_is_one_backend(place: RouterPlace) -> None:
@@ -98,8 +102,8 @@ async def test_b13_a_weight_counts_once_it_was_accepted(place: RouterPlace) -> N
 async def test_deployments_do_not_touch_each_other(place: RouterPlace) -> None:
     """One ModelDeployment's split is its own."""
     await place.router.set_split(place.deployment, Split("digits-2", 30))
-    other = deployment("iris")
-    assert not (await place.router.observe(other)).exists
+    other = place.make("iris")
+    assert (await place.router.observe(other)).split == STABLE_ONLY
     await place.router.set_split(other, STABLE_ONLY)
     assert (await place.router.observe(place.deployment)).split.weight_pct == 30
 

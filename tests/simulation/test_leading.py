@@ -11,7 +11,7 @@ from simulation.stage import BROKEN, NAME, Stage, policy, serving, step
 from rampway.core.observation import Defaults
 from rampway.kube import kinds
 from rampway.kube.errors import KubeError
-from rampway.routers.gateway_api import GatewayApiRouter
+from rampway.routers.by_type import RouterByType
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Deposed, Fence
@@ -49,7 +49,7 @@ def leader(world: World, api: MemoryApi) -> Reconciler:
     """Return a second operator, in a term of its own, sharing the first one's looks."""
     world.term += 1
     fence = Fence(api, world.term, lambda: True)
-    router = GatewayApiRouter(api)
+    router = RouterByType(api)
     return Reconciler(
         api,
         Gatherer(api, router, Defaults("server:1"), world.cluster.probe_digest, fence),

@@ -14,7 +14,7 @@ from unit.kube_pages import Pages, pages
 from rampway import handlers
 from rampway.api import labels
 from rampway.handlers import OWN_KINDS, Key, NoDiffBase, NoProgress, registry, settings
-from rampway.kube.kinds import MODEL_DEPLOYMENT, POD
+from rampway.kube.kinds import HTTP_ROUTE, MODEL_DEPLOYMENT, POD
 
 OURS = f"{labels.MANAGED_BY}={labels.MANAGER}"
 
@@ -115,9 +115,10 @@ async def test_b34_kopf_tells_and_writes_nothing(monkeypatch: pytest.MonkeyPatch
         server.tell(POD, "stray")
         server.tell(POD, "one", **{labels.DEPLOYMENT: "vision"})
         server.tell(MODEL_DEPLOYMENT, "iris")
-        await told.until(2)
-        assert sorted(told.keys) == [("ml", "iris"), ("ml", "vision")]
+        server.tell(HTTP_ROUTE, "site")  # a user's: whoever follows it is meant
+        await told.until(3)
+        assert sorted(told.keys) == [("ml", ""), ("ml", "iris"), ("ml", "vision")]
     assert server.writes == []
-    for kind in OWN_KINDS:  # asked for by our label
-        assert server.selectors[kind.plural] == {OURS}
+    for kind in OWN_KINDS:  # asked for by our label, but for users' routes
+        assert server.selectors[kind.plural] == {"" if kind is HTTP_ROUTE else OURS}
     assert server.selectors[MODEL_DEPLOYMENT.plural] == {""}

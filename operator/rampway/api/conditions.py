@@ -65,6 +65,8 @@ class Reason(StrEnum):
     # Accepted
     VALID = "Valid"
     ROUTE_CONFLICT = "RouteConflict"  # another ModelDeployment has this host and path
+    ROUTE_NOT_FOUND = "RouteNotFound"  # the rule that routeRef names is not there, or not usable
+    ROUTE_IN_USE = "RouteInUse"  # the rule sends requests to others than this model
     BAD_QUERY = "BadQuery"  # a check's query is wrong; it holds that check only
     BAD_POD_TEMPLATE = "BadPodTemplate"  # the API server refused the pod template
     # Ready

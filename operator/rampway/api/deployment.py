@@ -19,6 +19,7 @@ from rampway.api.base import (
 from rampway.api.conditions import Condition
 from rampway.api.policy import Policy
 from rampway.api.rules import Form, Rule, UniqueItems
+from rampway.api.traffic import ObjectName, Traffic
 
 MAX_KEY_LENGTH = 253
 SHORT_KEYS = Rule(
@@ -40,29 +41,6 @@ Uri = Annotated[
         r"^(file:///|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/|https?://[^/\s])\S*$",
         "file:///path, pvc://claim/path, http://host/path or https://host/path",
     ),
-]
-Hostname = Annotated[
-    str,
-    Field(max_length=253),
-    Form(
-        r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        "a host name in lower case without port, for example digits.example or *.example",
-    ),
-]
-PathPrefix = Annotated[
-    str,
-    Field(max_length=512),
-    Form(r"^(/|(/[-A-Za-z0-9._~!$&()*+,;=:@]+)+/?)$", "a path from /, for example /models/digits"),
-]
-ObjectName = Annotated[
-    str,
-    Field(max_length=253),
-    Form(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", "the name of a Kubernetes object"),
-]
-Namespace = Annotated[
-    str,
-    Field(max_length=63),
-    Form(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "the name of a namespace"),
 ]
 Quantities = Annotated[dict[str, Quantity], SHORT_KEYS]
 
@@ -137,45 +115,6 @@ class Server(ApiModel):
         "that name. Proven by a dry run before anything starts.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
-
-
-class ParentRef(ApiModel):
-    """A Gateway that the route attaches to."""
-
-    name: ObjectName = Field(description="Name of the Gateway.")
-    namespace: Namespace | None = Field(
-        default=None,
-        description="Its namespace, where it is another one; the Gateway's allowedRoutes decides "
-        "who may attach.",
-    )
-    section_name: ShortText | None = Field(default=None, description="One listener of it.")
-
-
-class OwnedRoute(ApiModel):
-    """An HTTPRoute that the operator makes, owns, and deletes with the ModelDeployment."""
-
-    parent_refs: tuple[ParentRef, ...] = Field(
-        min_length=1, max_length=8, description="Gateways to attach to."
-    )
-    hostnames: Annotated[tuple[Hostname, ...], UniqueItems()] = Field(
-        default=(), max_length=16, description="Hosts to answer for; none means all."
-    )
-    path_prefix: PathPrefix = Field(
-        default="/", description="Answers for this path and everything under it."
-    )
-
-
-class TrafficType(StrEnum):
-    """How requests reach the model."""
-
-    OWNED_ROUTE = "OwnedRoute"
-
-
-class Traffic(ApiModel):
-    """How requests reach the model."""
-
-    type: TrafficType = Field(default=TrafficType.OWNED_ROUTE, description="How traffic is split.")
-    owned_route: OwnedRoute = Field(description="The HTTPRoute to make.")
 
 
 class DirectLook(ApiModel):

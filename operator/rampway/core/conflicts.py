@@ -17,6 +17,7 @@ class Claim:
 
     Attributes:
         parents: (namespace, name, section) of each Gateway; an empty section means all listeners.
+            Likewise the user's route and the rule in it.
         hosts: Host names; none means all.
         granted: Whether this very claim was granted, refused (False), or not judged yet (None).
             An edit that leaves host and path alone leaves what was granted.
@@ -33,8 +34,24 @@ class Claim:
     @classmethod
     def of(cls, deployment: ModelDeployment) -> "Claim":
         """Return the claim of a ModelDeployment."""
+        claim = cls._owned(deployment) or cls._of_rule(deployment)
+        return replace(claim, granted=_judged(deployment, claim))
+
+    @classmethod
+    def _of_rule(cls, deployment: ModelDeployment) -> "Claim":
+        """Return the claim on a rule of the user's route; no rule means the only one."""
+        space, ref = deployment.namespace, deployment.spec.traffic.route_ref
+        rule = (space, f"HTTPRoute {ref.name}", ref.rule or "") if ref else (space, "", "")
+        none = frozenset[str]()
+        made_at = deployment.created_at
+        return cls(space, deployment.name, made_at, frozenset({rule}), none, "")
+
+    @classmethod
+    def _owned(cls, deployment: ModelDeployment) -> "Claim | None":
         route = deployment.spec.traffic.owned_route
-        claim = cls(
+        if route is None:
+            return None
+        return cls(
             deployment.namespace,
             deployment.name,
             deployment.created_at,
@@ -45,14 +62,13 @@ class Claim:
             frozenset(route.hostnames),
             route.path_prefix,
         )
-        return replace(claim, granted=_judged(deployment, claim))
 
     @property
     def address(self) -> str:
-        """Return it in words: gateways, hosts, path."""
+        """Return it in words: gateways, hosts, path; or the rule of the user's route."""
         gateways = (f"{space}/{name}" + f"#{at}" * bool(at) for space, name, at in self.parents)
         hosts = ",".join(sorted(self.hosts)) or "*"
-        words = f"{','.join(sorted(gateways))} {hosts} {self.path_prefix}"
+        words = f"{','.join(sorted(gateways))} {hosts} {self.path_prefix}".rstrip()
         if len(words) <= LONGEST:
             return words
         return f"{words[:LONGEST]}… {hashlib.sha256(words.encode()).hexdigest()[:16]}"

@@ -4,7 +4,7 @@ from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
-from rampway.core import keeping, passes, revision, rolling, verdict, watching
+from rampway.core import keeping, passes, refusing, revision, rolling, verdict, watching
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -26,8 +26,9 @@ def decide(obs: Observation) -> Decision:
     """Decide what the operator does about one ModelDeployment. Pure: no clock, no I/O."""
     if obs.deployment.deleting:
         return Decision(())  # everything goes by owner references (B34)
-    if obs.conflict:
-        return _refuse(obs)
+    refused = refusing.refuse(obs)
+    if refused is not None:
+        return refused
     stable, active = obs.stable, obs.active
     desired = revision.revision_hash(obs.deployment.spec)
     recalled = rolling.recall(obs, active) if active else None
@@ -44,21 +45,6 @@ def decide(obs: Observation) -> Decision:
     if desired == stable.hash:
         return _rest(obs, stable)
     return _consider(obs, stable, desired)
-
-
-def _refuse(obs: Observation) -> Decision:
-    """Touch nothing but our own candidate's traffic: another has this host and path (B15).
-
-    A candidate that nobody judges must not go on serving (B23).
-    """
-    text = (
-        f"host and path are already taken on this Gateway by ModelDeployment {obs.conflict}; "
-        "give this one another hostname, pathPrefix or Gateway"
-    )
-    standing = Standing.refused(Reason.ROUTE_CONFLICT, text)
-    exposed = not obs.route.split.at_rest and obs.stable is not None and obs.stable.ready
-    moves = (SetSplit(STABLE_ONLY),) if exposed else ()
-    return Decision((*moves, *passes.write_status(obs, standing)), requeue_after_s=30.0)
 
 
 def _without_stable(obs: Observation, desired: str) -> Decision:

@@ -108,6 +108,8 @@ class Route:
         split: Who gets which requests.
         accepted: Every parent reports Accepted and ResolvedRefs at this generation (B13).
         message: What the parents say where they do not accept it.
+        problem: Why there is no rule to split, and what to do about it; else empty.
+        strangers: Backends of the rule that are not of this model, where the rule is the user's.
     """
 
     exists: bool = False
@@ -116,6 +118,8 @@ class Route:
     split: Split = STABLE_ONLY
     accepted: bool = False
     message: str = ""
+    problem: str = ""
+    strangers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Standing:
         stalled: Without a change or a person nothing will move (kstatus).
         bad_query: What is wrong with a user's query, else empty (B21).
         bad_template: The API server's words about the pod template, else empty.
-        conflict: Another ModelDeployment has this host and path (B15).
+        conflict: Why the route cannot be used: it is another's, in use, or not there (B15, B16).
         beside: Hash of the revision that answers requests beside stable, else empty.
     """
 
@@ -242,7 +242,7 @@ def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
 
 def _accepted(standing: Standing) -> tuple[str, Reason, str]:
     if standing.conflict:
-        return FALSE, Reason.ROUTE_CONFLICT, standing.conflict
+        return FALSE, standing.reason, standing.conflict
     if standing.bad_template:
         return FALSE, Reason.BAD_POD_TEMPLATE, standing.bad_template
     if standing.bad_query:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rampway.api.parse import ModelDeployment
+from rampway.api.traffic import OwnedRoute
 from rampway.core import revision
 from rampway.core.observation import Route
 from rampway.core.split import Split
@@ -52,7 +53,7 @@ class GatewayApiRouter:
 
 def manifest(deployment: ModelDeployment, split: Split) -> Obj:
     """Return the HTTPRoute with this split."""
-    wanted = deployment.spec.traffic.owned_route
+    wanted = _wanted(deployment)
     matches = [{"path": {"type": "PathPrefix", "value": wanted.path_prefix}}]
     spec: dict[str, Any] = {
         "parentRefs": [
@@ -83,6 +84,13 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
         accepted=not message,
         message=message,
     )
+
+
+def _wanted(deployment: ModelDeployment) -> OwnedRoute:
+    wanted = deployment.spec.traffic.owned_route
+    if wanted is None:
+        raise TypeError(f"{deployment.name} has no ownedRoute; choose its router by traffic.type")
+    return wanted
 
 
 def _in_shape(route: Obj, deployment: ModelDeployment) -> bool:

@@ -40,20 +40,25 @@ class Fence:
     api: KubeApi
     term: int
     leads: Callable[[], bool]
-    _claimed: set[Key] = field(default_factory=set)
+    _claimed: dict[Key, str] = field(default_factory=dict)
 
-    def holds(self, deployment: ModelDeployment) -> bool:
+    def holds(self, deployment: ModelDeployment, route: str = "") -> bool:
         """Whether everything of a ModelDeployment bears our stamp.
+
+        Args:
+            deployment: Whose objects they are.
+            route: Name of the user's route that it splits, if there is one.
 
         Raises:
             Deposed: our term is over.
         """
         self.check()
-        return (deployment.namespace, deployment.name) in self._claimed
+        stamped = self._claimed.get((deployment.namespace, deployment.name))
+        return stamped is not None and route in {"", stamped}
 
     def drop(self, deployment: ModelDeployment) -> None:
         """Look at the stamps again before the next write: one failed by a conflict."""
-        self._claimed.discard((deployment.namespace, deployment.name))
+        self._claimed.pop((deployment.namespace, deployment.name), None)
 
     def check(self, obj: Mapping[str, Any] | None = None) -> None:
         """Make sure that we lead, and that nobody with a later term had this object.
@@ -67,18 +72,24 @@ class Fence:
         if later > self.term:
             raise Deposed(f"term {later} has begun; ours was {self.term}")
 
-    async def claim(self, deployment: ModelDeployment) -> None:
+    async def claim(self, deployment: ModelDeployment, route: str = "") -> None:
         """Stamp everything of a ModelDeployment; read it anew before deciding on a write.
+
+        Args:
+            deployment: Whose objects they are.
+            route: Name of the user's route that it splits, if there is one.
 
         Raises:
             Conflict: something changed while it was stamped; try again.
             Deposed: somebody else leads.
         """
-        ours = {labels.DEPLOYMENT: deployment.name}
+        space, name = deployment.namespace, deployment.name
+        if route:
+            await self._stamp(HTTP_ROUTE, await self.api.get(HTTP_ROUTE, space, route))
         for kind in STAMPED:
-            for obj in await self.api.list(kind, deployment.namespace, ours):
+            for obj in await self.api.list(kind, space, {labels.DEPLOYMENT: name}):
                 await self._stamp(kind, obj)
-        self._claimed.add((deployment.namespace, deployment.name))
+        self._claimed[space, name] = route
 
     def bind(self, operations: JsonPatch) -> JsonPatch:
         """Return a JSON patch that applies only to an object with our stamp."""

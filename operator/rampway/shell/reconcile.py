@@ -19,6 +19,7 @@ from rampway.metrics.direct import Target
 from rampway.shell import telemetry
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
+from rampway.shell.followers import Followers
 from rampway.shell.gather import Gatherer
 from rampway.shell.looks import Interest, Key, Looks
 from rampway.shell.memory import Memory
@@ -52,6 +53,7 @@ class Reconciler:
     clock: Callable[[], float]
     _memories: dict[Key, tuple[str, Memory]] = field(default_factory=dict)
     _changed: set[Key] = field(default_factory=set)
+    followers: Followers = field(default_factory=Followers)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass; return after how many seconds to come again, None for on events only.
@@ -120,14 +122,16 @@ class Reconciler:
         last = self._memories[key][1].last if key in self._memories else None
         deployment = parse_deployment(raw, last.deployment if last else None)
         memory = self._memory(key, deployment.uid)
+        self.followers.note(deployment)
         memory.seen, memory.idle_until_s = None, 0.0
         look = self.looks.latest(key)
         obs = await self.gatherer.observe(
             deployment, memory, look, self.clock(), self.looks.rollouts
         )
         decision = decide(obs)
-        if not self.fence.holds(deployment) and (decision.actions or decision.active):
-            await self.fence.claim(deployment)
+        route = _users_route(obs)
+        if not self.fence.holds(deployment, route) and (decision.actions or decision.active):
+            await self.fence.claim(deployment, route)
             return 0.0  # decide again, on what is read after the stamp
         if decision.actions:
             kinds = [type(action).__name__ for action in decision.actions]
@@ -175,6 +179,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         known = self._memories.pop(key, None)
+        self.followers.forget(key)
         telemetry.rollout(known[1].phase if known else "", "")
         if known and known[1].passed:
             telemetry.RECONCILED.dec()
@@ -187,6 +192,13 @@ class Reconciler:
         telemetry.rollout(memory.phase, phase)
         memory.phase = phase
         self.looks.want(key, _interest(obs, active, decision) if active else None)
+
+
+def _users_route(obs: Observation) -> str:
+    """Return the name of the user's route that we may write, empty if there is none."""
+    ref = obs.deployment.spec.traffic.route_ref
+    usable = obs.route.exists and not (obs.route.problem or obs.route.strangers or obs.conflict)
+    return ref.name if ref and usable else ""
 
 
 def _rewritten(

@@ -15,7 +15,8 @@ from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.errors import KubeError, NotFound
 from rampway.metrics.memory import MemorySource
-from rampway.routers.gateway_api import GatewayApiRouter, read
+from rampway.routers.by_type import RouterByType
+from rampway.routers.gateway_api import read
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
@@ -41,6 +42,7 @@ WATCHED = (
     kinds.HTTP_ROUTE,
 )
 RETRY_S = 1.0
+OWNED = {"ownedRoute": {"parentRefs": [{"name": "eg"}]}}
 PASSES = 60
 """A ModelDeployment that wants another pass at once more often than this is in a loop."""
 
@@ -102,7 +104,7 @@ class World:
 
     def start(self) -> None:
         """Start a new operator: nothing is remembered, everything is listed."""
-        router = GatewayApiRouter(self.api)
+        router = RouterByType(self.api)
         defaults = Defaults("server:1", self.checkpoint_interval_s)
         self.looks = Looks(self.source, self.cluster, self.clock, self.wake)
         self.term += 1
@@ -209,9 +211,13 @@ class World:
         name = meta["name"]
         if kind is not kinds.MODEL_DEPLOYMENT:
             name = (meta.get("labels") or {}).get(labels.DEPLOYMENT, "")
-        key = (meta["namespace"], name)
-        if name and self.reconciler.touch(key, kind.kind, meta["name"], version):
-            self.wake(key)
+        space, followers = meta["namespace"], self.reconciler.followers
+        keys = [(space, name)] if name else []
+        if kind is kinds.HTTP_ROUTE and not name:
+            keys = list(followers.of(space, meta["name"]))
+        for key in keys:
+            if self.reconciler.touch(key, kind.kind, meta["name"], version):
+                self.wake(key)
 
     # What people do.
 
@@ -224,7 +230,7 @@ class World:
                 "apiVersion": API_VERSION,
                 "kind": "ModelDeployment",
                 "metadata": {"name": name, "namespace": SPACE},
-                "spec": {"traffic": {"ownedRoute": {"parentRefs": [{"name": "eg"}]}}} | spec,
+                "spec": {"traffic": OWNED} | spec,
             }
             self.store.create(kinds.MODEL_DEPLOYMENT, manifest)
 

@@ -12,7 +12,7 @@ from rampway.core.actions import Action
 from rampway.core.observation import Defaults, Look, Observation
 from rampway.kube.base import Obj
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE, Kind
-from rampway.routers.gateway_api import GatewayApiRouter
+from rampway.routers.by_type import RouterByType
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
@@ -48,7 +48,7 @@ class Place:
     def __post_init__(self) -> None:
         """Put the ModelDeployment there."""
         self.api = MemoryApi(self.store)
-        router = GatewayApiRouter(self.api)
+        router = RouterByType(self.api)
         self.fence = Fence(self.api, 1, lambda: True)
         recorder = Recorder(self.api, lambda: NOW_S, "me")
         self.executor = Executor(self.api, router, recorder, self.fence)

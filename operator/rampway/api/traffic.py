@@ -1,0 +1,112 @@
+"""How requests reach a model: a route of our own, or a rule of the user's."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from rampway.api.base import ApiModel
+from rampway.api.rules import Form, Rule, UniqueItems
+
+Hostname = Annotated[
+    str,
+    Field(max_length=253),
+    Form(
+        r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "a host name in lower case without port, for example digits.example or *.example",
+    ),
+]
+PathPrefix = Annotated[
+    str,
+    Field(max_length=512),
+    Form(r"^(/|(/[-A-Za-z0-9._~!$&()*+,;=:@]+)+/?)$", "a path from /, for example /models/digits"),
+]
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    Form(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", "the name of a Kubernetes object"),
+]
+Namespace = Annotated[
+    str,
+    Field(max_length=63),
+    Form(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "the name of a namespace"),
+]
+
+
+class ParentRef(ApiModel):
+    """A Gateway that the route attaches to."""
+
+    name: ObjectName = Field(description="Name of the Gateway.")
+    namespace: Namespace | None = Field(
+        default=None,
+        description="Its namespace, where it is another one; the Gateway's allowedRoutes decides "
+        "who may attach.",
+    )
+    section_name: Annotated[str, Field(max_length=253)] | None = Field(
+        default=None, description="One listener of it."
+    )
+
+
+class OwnedRoute(ApiModel):
+    """An HTTPRoute that the operator makes, owns, and deletes with the ModelDeployment."""
+
+    parent_refs: tuple[ParentRef, ...] = Field(
+        min_length=1, max_length=8, description="Gateways to attach to."
+    )
+    hostnames: Annotated[tuple[Hostname, ...], UniqueItems()] = Field(
+        default=(), max_length=16, description="Hosts to answer for; none means all."
+    )
+    path_prefix: PathPrefix = Field(
+        default="/", description="Answers for this path and everything under it."
+    )
+
+
+class RouteRef(ApiModel):
+    """A rule of an HTTPRoute of yours, in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the HTTPRoute.")
+    rule: ObjectName | None = Field(
+        default=None,
+        description="Name of the rule (`name` in the HTTPRoute's rule). Left out: its only rule.",
+    )
+
+
+class TrafficType(StrEnum):
+    """How requests reach the model."""
+
+    OWNED_ROUTE = "OwnedRoute"
+    ROUTE_REF = "RouteRef"
+
+
+def _one_of_them(traffic: "Traffic") -> bool:
+    owned = traffic.type is TrafficType.OWNED_ROUTE
+    return (traffic.owned_route is not None) == owned and (traffic.route_ref is not None) != owned
+
+
+class Traffic(ApiModel):
+    """How requests reach the model."""
+
+    rules = (
+        Rule(
+            cel="self.type == 'OwnedRoute' ? has(self.ownedRoute) && !has(self.routeRef) "
+            ": has(self.routeRef) && !has(self.ownedRoute)",
+            message="expected exactly the field that belongs to type: ownedRoute for OwnedRoute, "
+            "routeRef for RouteRef",
+            holds=_one_of_them,
+        ),
+        Rule(
+            cel="self.type == oldSelf.type && (!has(self.routeRef) || !has(oldSelf.routeRef) "
+            "|| self.routeRef == oldSelf.routeRef)",
+            message="type and routeRef cannot be changed: what the old route does with requests "
+            "would stay as it is. Apply a ModelDeployment of another name",
+            holds=lambda _: True,  # about two versions: the API server's to judge
+        ),
+    )
+
+    type: TrafficType = Field(
+        default=TrafficType.OWNED_ROUTE,
+        description="OwnedRoute: an HTTPRoute that the operator makes. RouteRef: one rule of an "
+        "HTTPRoute of yours; nothing else in it is touched.",
+    )
+    owned_route: OwnedRoute | None = Field(default=None, description="The HTTPRoute to make.")
+    route_ref: RouteRef | None = Field(default=None, description="The rule to split.")

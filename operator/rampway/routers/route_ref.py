@@ -1,0 +1,112 @@
+"""Traffic by one rule of an HTTPRoute of the user's; nothing else in it is touched (B14)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rampway.api.parse import ModelDeployment
+from rampway.api.traffic import RouteRef
+from rampway.core.observation import Route
+from rampway.core.split import Split
+from rampway.kube.base import KubeApi, Obj
+from rampway.kube.errors import NotFound
+from rampway.kube.kinds import HTTP_ROUTE
+from rampway.routers import chosen, rules
+from rampway.routers.parents import objection
+
+
+class RouteRefRouter:
+    """Implements `Router` by conditional patches to one rule of the user's route.
+
+    A split by headers adds one rule while it lasts. The route is never made, nor mended elsewhere.
+    """
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    async def observe(self, deployment: ModelDeployment) -> Route:
+        """Return the split as the user's rule has it, or why there is no such rule."""
+        ref = _ref(deployment)
+        try:
+            route = await self._api.get(HTTP_ROUTE, deployment.namespace, ref.name)
+        except NotFound:
+            where = f"HTTPRoute {deployment.namespace}/{ref.name} does not exist"
+            return Route(problem=f"{where}; apply it, {_how(deployment, ref)}")
+        return read(route, deployment)
+
+    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+        """Change what splits the rule and nothing else; a rule that is gone is not made.
+
+        Raises:
+            NotFound: the route or the rule is gone since it was observed.
+        """
+        ref = _ref(deployment)
+        route = await self._api.get(HTTP_ROUTE, deployment.namespace, ref.name)
+        index, problem = find(route, deployment)
+        if index is None:
+            raise NotFound(problem)
+        version = route["metadata"]["resourceVersion"]
+        patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
+        patch += rules.changes(route, index, deployment.name, split)
+        if len(patch) > 1:
+            await self._api.patch(HTTP_ROUTE, deployment.namespace, ref.name, patch)
+
+
+def read(route: Obj, deployment: ModelDeployment) -> Route:
+    """Return the split that the user's rule carries and what the gateways say of it."""
+    index, problem = find(route, deployment)
+    if index is None:
+        return Route(exists=True, problem=problem)
+    stable = deployment.name
+    split = rules.read(route, index, stable)
+    message = objection(route)
+    strangers = [
+        name
+        for name in rules.names(route, index)
+        if name != stable and not chosen.is_revision(name, stable)
+    ]
+    return Route(
+        exists=True,
+        in_shape=rules.tidy(route, index, stable),
+        at_rest=split.at_rest and rules.serves(route, index, stable),
+        split=split,
+        accepted=not message,
+        message=message,
+        strangers=tuple(dict.fromkeys(strangers)),
+    )
+
+
+def find(route: Obj, deployment: ModelDeployment) -> tuple[int | None, str]:
+    """Return the position of the rule, or None and what there is instead and what to do."""
+    ref = _ref(deployment)
+    every = list(route.get("spec", {}).get("rules") or [])
+    mine = [n for n, rule in enumerate(every) if _is_meant(rule, ref, deployment.name)]
+    where = f"HTTPRoute {deployment.namespace}/{ref.name}"
+    if len(mine) != 1:
+        there = ", ".join(rule.get("name") or f"#{n + 1} (no name)" for n, rule in enumerate(every))
+        many = f"{len(mine)} rules" if mine else "no rule"
+        named = f" of the name {ref.rule}" if ref.rule else ""
+        seen = f"{where} has {many}{named}; its rules: {there or 'none'}"
+        return None, f"{seen}. Expected one rule {_how(deployment, ref)}"
+    redirects = any(f.get("type") == "RequestRedirect" for f in every[mine[0]].get("filters") or [])
+    if redirects:
+        rule = f"rule {ref.rule}" if ref.rule else "the rule"
+        return None, f"{rule} of {where} redirects requests, so it has no backend; name another"
+    return mine[0], ""
+
+
+def _is_meant(rule: Mapping[str, Any], ref: RouteRef, stable: str) -> bool:
+    if ref.rule is None:  # the only one: the one that we add for headers does not count
+        return not chosen.is_ours(rule, {}, stable)
+    return rule.get("name") == ref.rule
+
+
+def _how(deployment: ModelDeployment, ref: RouteRef) -> str:
+    name = f"`name: {ref.rule}`" if ref.rule else "no other rule beside it (or set routeRef.rule)"
+    return f"with {name} and Service {deployment.name}, port {chosen.PORT}, as its only backend"
+
+
+def _ref(deployment: ModelDeployment) -> RouteRef:
+    ref = deployment.spec.traffic.route_ref
+    if ref is None:
+        raise TypeError(f"{deployment.name} has no routeRef; choose its router by traffic.type")
+    return ref
