@@ -208,9 +208,15 @@ MISTAKES = (
     Mistake("replicas as a string", ("spec", "replicas"), "3", ("spec.replicas", "integer")),
     Mistake("paused as a string", ("spec", "paused"), "yes", ("spec.paused", "boolean")),
     Mistake(
-        "another kind of traffic", ("spec", "traffic", "type"), "RouteRef", ("spec.traffic.type",)
+        "another kind of traffic", ("spec", "traffic", "type"), "Envoy", ("spec.traffic.type",)
     ),
-    Mistake("no route", ROUTE, LEFT_OUT, ("spec.traffic.ownedRoute",)),
+    Mistake(
+        "a type without its field",
+        ("spec", "traffic", "type"),
+        "RouteRef",
+        ("spec.traffic", "routeRef for RouteRef"),
+    ),
+    Mistake("no route", ROUTE, LEFT_OUT, ("spec.traffic", "ownedRoute for OwnedRoute")),
     Mistake("no Gateway", (*ROUTE, "parentRefs"), [], (".parentRefs", "at least 1 item")),
     Mistake(
         "a host with its port",
