@@ -115,6 +115,7 @@ def _value(name: str, labels: str) -> Value:
     others: dict[str, Value] = {
         "rampway_request_duration_seconds_count": lambda pod: pod.answered,
         "rampway_request_duration_seconds_sum": lambda pod: int(mean_s * pod.answered),
+        "rampway_answers_total": lambda _: 0,  # nobody reads them here
         "rampway_in_flight_requests": lambda _: 0,
         "rampway_model_info": lambda _: 1,
         "process_start_time_seconds": lambda pod: int(pod.started_s),
