@@ -61,7 +61,7 @@ async def ask(api: KubeApi, namespace: str, wish: Wish) -> ExitCode:
             if asked.agreed != agreed:
                 raise Refusal(
                     f"{wish.name} moved on in the meantime: {asked.about.status.message}. Look "
-                    f"again: kubectl rampway status {wish.name}"
+                    f"again: {seen.typed('status')}"
                 ) from None
         else:
             _tell(f"{asked.said}{_recorded(kept, asked, by)}", asked.then)

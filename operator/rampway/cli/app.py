@@ -6,6 +6,9 @@ import typer
 
 from rampway.cli.abort import abort
 from rampway.cli.approve import approve
+from rampway.cli.explain import explain
+from rampway.cli.history import history
+from rampway.cli.list_ import list_
 from rampway.cli.pause import pause
 from rampway.cli.promote import promote
 from rampway.cli.resume import resume
@@ -24,7 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (status, approve, promote, abort, retry, pause, resume, undo, version):
+app.command()(status)
+app.command("list")(list_)
+for verb in (explain, history, approve, promote, abort, retry, pause, resume, undo, version):
     app.command()(verb)
 
 

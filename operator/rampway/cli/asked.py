@@ -58,6 +58,10 @@ class Seen:
         """Name of the ModelDeployment."""
         return self.deployment.name
 
+    def typed(self, verb: str, *words: str) -> str:
+        """Return a command about it, as a person types it."""
+        return typed(self.deployment, verb, *words)
+
     def running(self, verb: str) -> ModelRollout:
         """Return the rollout that runs, if it is the one that the person means."""
         found = next((one for one in reversed(self.rollouts) if not ended(one)), None)
@@ -80,9 +84,15 @@ class Seen:
             raise Refusal(
                 f"attempt {self.attempt} is not the one that it is about: that is now attempt "
                 f"{found.spec.attempt}, {found.name}, of candidate {candidate(found)}. Look at it "
-                f"first: kubectl rampway status {self.name}"
+                f"first: {self.typed('status')}"
             )
         return found
+
+
+def typed(deployment: ModelDeployment, verb: str, *words: str) -> str:
+    """Return a command about a ModelDeployment, as a person types it."""
+    about = [deployment.name, *words, "-n", deployment.namespace]
+    return " ".join(["kubectl rampway", verb, *about])
 
 
 def candidate(rollout: ModelRollout) -> str:

@@ -1,11 +1,11 @@
 """The same facts for programs: `status -o json` and `-o yaml`. Pure."""
 
-import json
 from dataclasses import asdict
 from typing import Any
 
 from rampway.cli.facts import Facts
 from rampway.cli.options import Format
+from rampway.cli.printing import dump
 from rampway.core.instants import to_wire
 
 
@@ -44,12 +44,7 @@ def as_data(facts: Facts, now_s: float) -> dict[str, Any]:
 
 def as_text(facts: Facts, now_s: float, wanted: Format) -> str:
     """Return the data as JSON or YAML text, without a newline at the end."""
-    data = as_data(facts, now_s)
-    if wanted is Format.JSON:
-        return json.dumps(data, indent=2, ensure_ascii=False)
-    import yaml
-
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100).rstrip("\n")
+    return dump(as_data(facts, now_s), wanted)
 
 
 def _route(facts: Facts) -> dict[str, Any] | None:

@@ -88,3 +88,9 @@ To = Annotated[
     typer.Option(help="Hash (its beginning suffices) or version; `history` has them."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would happen; change nothing.")]
+AllNamespaces = Annotated[
+    bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")
+]
+Number = Annotated[
+    int | None, typer.Argument(min=1, help="An attempt, to see everything about it.")
+]

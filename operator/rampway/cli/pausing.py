@@ -5,7 +5,7 @@ import typer
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment
 from rampway.cli.acting import TRIES, rollouts_of
-from rampway.cli.asked import Refusal
+from rampway.cli.asked import Refusal, typed
 from rampway.cli.exits import ExitCode
 from rampway.cli.facts import ended
 from rampway.cli.words import clean
@@ -55,7 +55,7 @@ def _then(deployment: ModelDeployment, running: ModelRollout | None, *, paused: 
         return (
             f"{running.name} stays where it is ({where}, {status.weight_pct} %): no share rises, "
             "nothing is promoted; failing checks and crashes still roll back. To go on: "
-            f"kubectl rampway resume {deployment.name}"
+            + typed(deployment, "resume")
         )
     return f"{running.name} goes on from {where}: {status.message}"
 

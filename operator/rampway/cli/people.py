@@ -42,7 +42,7 @@ def _waiting(seen: Seen, rollout: ModelRollout, found: Sequence[Stage]) -> str:
         return status.step.name
     ahead = [stage.name for stage in _ahead(rollout, found) if stage.approval is not None]
     hint = (
-        f"to approve one ahead: kubectl rampway approve {seen.name} {ahead[0]}"
+        f"to approve one ahead: {seen.typed('approve', ahead[0])}"
         if ahead
         else "none of the steps ahead asks for approval"
     )
@@ -71,8 +71,7 @@ def _may_be_approved(
     if not stopped and not asks:
         raise Refusal(
             f"step {wanted} of {rollout.name} asks for no approval, and no failed check stops it; "
-            "it ends by itself. To skip what is left: kubectl rampway promote "
-            f"{rollout.spec.deployment}"
+            "it ends by itself; `kubectl rampway promote` skips what is left"
         )
 
 
@@ -98,8 +97,7 @@ def promote(seen: Seen) -> Asked:
     status = rollout.status
     if status.phase == P.WATCHING:
         raise Refusal(
-            f"{rollout.name} is promoted already, and watched; to go back: kubectl rampway undo "
-            f"{seen.name}"
+            f"{rollout.name} is promoted already, and watched; to go back: {seen.typed('undo')}"
         )
     given = rollout.spec.requests.promote
     if given is not None:
@@ -135,7 +133,7 @@ def abort(seen: Seen) -> Asked:
         where = f"stable {stable(rollout)} goes on; the candidate has had no request"
     then = (
         f"{where}. It counts as a rollback: not tried again until the spec changes or somebody "
-        f"says: kubectl rampway retry {seen.name}"
+        f"says: {seen.typed('retry')}"
     )
     return Asked(rollout, {"abort": {}}, text, then, anyway=True)
 
@@ -205,4 +203,4 @@ def _by(asked: Request) -> str:
 def _paused(seen: Seen) -> str:
     if not seen.deployment.spec.paused:
         return ""
-    return f"; paused: nothing moves before kubectl rampway resume {seen.name}"
+    return f"; paused: nothing moves before {seen.typed('resume')}"

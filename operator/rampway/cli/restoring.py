@@ -8,7 +8,7 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.cli.asked import Refusal
+from rampway.cli.asked import Refusal, typed
 from rampway.cli.facts import ended
 from rampway.core import stages
 from rampway.core.instants import from_wire
@@ -155,7 +155,7 @@ def _then(
     number = len(stages.of(deployment.spec.rollout.policy))
     text = f"a rollout to {target.shown} begins, with the policy's {number} steps and its checks"
     if deployment.spec.paused:
-        text += f", once kubectl rampway resume {deployment.name} ends the pause"
+        text += f", once {typed(deployment, 'resume')} ends the pause"
     return text
 
 

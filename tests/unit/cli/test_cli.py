@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console, RenderableType
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 from unit.cli import scenes
 
@@ -287,8 +288,11 @@ def test_a_terminal_without_utf_8_gets_question_marks_not_a_traceback() -> None:
 def test_the_reference_shows_what_the_program_prints() -> None:
     """The example and every exit code of docs/reference/cli.md are the program's own."""
     page = (Path(__file__).parents[3] / "docs/reference/cli.md").read_text()
-    snapshot = Path(__file__).parent / "snapshots/mid_rollout.txt"
-    assert f"```\n{snapshot.read_text()}```" in page
+    for name in ("mid_rollout", "history", "explain_mid_rollout"):
+        snapshot = Path(__file__).parent / f"snapshots/{name}.txt"
+        assert f"```\n{snapshot.read_text()}```" in page
+    commands = getattr(get_command(app), "commands", {})
+    assert [name for name in commands if f"`{name}" not in page.split("## status", 1)[0]] == []
     table = page.split("## Exit codes", 1)[1]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(
         ExitCode

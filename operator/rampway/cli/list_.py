@@ -1,0 +1,54 @@
+"""`kubectl rampway list`."""
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from rampway.cli import terminal
+from rampway.cli.exits import ExitCode
+from rampway.cli.options import (
+    AllNamespaces,
+    Context,
+    Format,
+    Kubeconfig,
+    Namespace,
+    NoColor,
+    Output,
+)
+
+if TYPE_CHECKING:
+    from rampway.kube.base import KubeApi
+
+
+def list_(
+    *,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    output: Output = Format.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    no_color: NoColor = False,
+) -> None:
+    """List the ModelDeployments of a namespace, or of all, with their phase and rollout."""
+
+    async def work(api: "KubeApi", space: str) -> ExitCode:
+        from rampway.api.parse import Unparseable, parse_deployment
+        from rampway.cli import listing
+        from rampway.cli.printing import printed
+        from rampway.kube.kinds import MODEL_DEPLOYMENT
+
+        found = []
+        for obj in await api.list(MODEL_DEPLOYMENT, None if all_namespaces else space):
+            try:
+                found.append(parse_deployment(obj))
+            except Unparseable as err:
+                name = f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
+                terminal.complain(f"not shown: {name} cannot be understood: {err}")
+        wide = output is Format.WIDE
+        shown = listing.table(found, time.time(), spaces=all_namespaces, wide=wide)
+        printed(shown, listing.data(found), output, no_color=no_color)
+        return ExitCode.OK
+
+    run = terminal.logged_in(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    raise typer.Exit(terminal.guarded(run, needed="list modeldeployments.rampway.dev"))

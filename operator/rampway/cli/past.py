@@ -1,0 +1,145 @@
+"""The rollouts of a ModelDeployment: how each went, and one of them in full. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rampway.api.parse import ModelRollout
+from rampway.api.rollout import Contender
+from rampway.cli import course, words
+from rampway.cli.facts import ended
+from rampway.cli.printing import grid, rows
+from rampway.cli.words import clean
+from rampway.core.instants import brief, from_wire
+
+_COLOURS = {"Promoted": "green", "RolledBack": "red", "Superseded": "yellow", "Aborted": "yellow"}
+
+
+def table(rollouts: Sequence[ModelRollout], now_s: float, *, wide: bool) -> Table | Text:
+    """Return a row for each rollout, the latest first."""
+    if not rollouts:
+        return Text("no rollout has been made: the first revision is served without one")
+    titles = ["ATTEMPT>", "FROM", "TO", "ENDED", "BY", "STARTED", "TOOK>", "WHY"]
+    found = []
+    for one in reversed(rollouts):
+        row = _row(one, now_s)
+        if not wide:  # a reason in one word is enough where lines are short
+            row[-1] = Text(clean(one.status.reason))
+        found.append(row)
+    return rows(titles, found)
+
+
+def _row(one: ModelRollout, now_s: float) -> list[Text]:
+    status = one.status
+    return [
+        Text(str(one.spec.attempt)),
+        Text(_known(one.spec.stable)),
+        Text(_known(one.spec.candidate)),
+        Text(_how(one), _COLOURS.get(status.phase, "cyan")),
+        Text(by_whom(one)),
+        Text(words.at(status.started_at, now_s)),
+        Text(_took(one, now_s)),
+        Text(clean(f"{status.reason}: {status.message}")),
+    ]
+
+
+def _known(contender: Contender) -> str:
+    return clean(contender.info.version or contender.revision)
+
+
+def _how(one: ModelRollout) -> str:
+    phase = clean(one.status.phase) or "Starting"
+    return phase if ended(one) else f"{phase} …"
+
+
+def by_whom(one: ModelRollout) -> str:
+    """Return who took the decision that ended it, or the latest one."""
+    made = one.status.decisions
+    return clean(made[-1].actor) if made else "-"
+
+
+def _took(one: ModelRollout, now_s: float) -> str:
+    took_s = took(one, now_s)
+    return "?" if took_s is None else brief(took_s)
+
+
+def took(one: ModelRollout, now_s: float) -> float | None:
+    """Return how long it took, or has been running, in seconds."""
+    began_s, ended_s = from_wire(one.status.started_at), from_wire(one.status.ended_at)
+    if began_s is None:
+        return None
+    return (now_s if ended_s is None else ended_s) - began_s
+
+
+def in_full(one: ModelRollout, now_s: float) -> RenderableType:
+    """Return all decisions and requests of one rollout, and what its checks said last."""
+    status = one.status
+    head = Text.assemble(
+        (one.name, "bold"),
+        f", attempt {one.spec.attempt}: from {_known(one.spec.stable)} to "
+        f"{_known(one.spec.candidate)}, ",
+        (_how(one), _COLOURS.get(status.phase, "cyan")),
+        f" ({_took(one, now_s)})",
+    )
+    parts: list[RenderableType] = [head, Text(clean(f"{status.reason}: {status.message}"))]
+    if status.decisions:
+        parts += [Text(), Text("DECISIONS", "bold"), _decisions(one)]
+    asked = list(course.requests(one))
+    if asked:
+        requests = [[Text(part) for part in row] for row in asked]
+        parts += [Text(), Text("REQUESTS", "bold"), _plain(requests)]
+    if status.checks:
+        checks = [
+            [Text(clean(c.name)), Text(clean(c.state)), Text(clean(c.message))]
+            for c in status.checks
+        ]
+        parts += [Text(), Text("CHECKS, as they were last", "bold"), _plain(checks)]
+    return Group(*parts)
+
+
+def _decisions(one: ModelRollout) -> Table:
+    made = [
+        [
+            Text(made.at[:19] + "Z"),
+            Text(clean(made.actor)),
+            Text(clean(made.action)),
+            Text(clean(made.message)),
+        ]
+        for made in one.status.decisions
+    ]
+    return _plain(made)
+
+
+def _plain(found: Sequence[Sequence[Text]]) -> Table:
+    table_ = grid(*("" for _ in found[0]), header=False)
+    for row in found:
+        table_.add_row(*row)
+    return table_
+
+
+def data(rollouts: Sequence[ModelRollout], now_s: float) -> list[dict[str, Any]]:
+    """Return the same for programs, the latest first; each with its decisions."""
+    return [_data(one, now_s) for one in reversed(rollouts)]
+
+
+def _data(one: ModelRollout, now_s: float) -> dict[str, Any]:
+    took_s = took(one, now_s)
+    status = one.status.model_dump(mode="json", by_alias=True, exclude={"evidence"})
+    return {
+        "name": one.name,
+        "attempt": one.spec.attempt,
+        "from": _contender(one.spec.stable),
+        "to": _contender(one.spec.candidate),
+        "ended": ended(one),
+        "by": by_whom(one),
+        "tookSeconds": None if took_s is None else round(took_s, 1),
+        "requests": one.spec.requests.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "status": status,
+    }
+
+
+def _contender(one: Contender) -> dict[str, str]:
+    return {"revision": one.revision, "version": one.info.version or ""}
