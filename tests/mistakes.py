@@ -204,7 +204,7 @@ MISTAKES = (
         "lots",
         ("spec.server.resources.limits.memory",),
     ),
-    Mistake("no replicas", ("spec", "replicas"), 0, ("spec.replicas",)),
+    Mistake("fewer than no replicas", ("spec", "replicas"), -1, ("spec.replicas",)),
     Mistake("replicas as a string", ("spec", "replicas"), "3", ("spec.replicas", "integer")),
     Mistake("paused as a string", ("spec", "paused"), "yes", ("spec.paused", "boolean")),
     Mistake(

@@ -27,6 +27,7 @@ class Phase(StrEnum):
     ROLLING_BACK = "RollingBack"  # traffic is on its way back
     ROLLED_BACK = "RolledBack"  # the spec's revision was refused by evidence
     DEGRADED = "Degraded"  # stable has no ready pod
+    SCALED_TO_ZERO = "ScaledToZero"  # spec.replicas is 0: nothing serves
     REFUSED = "Refused"  # the spec cannot be acted upon; see Accepted
 
 
@@ -73,6 +74,7 @@ class Reason(StrEnum):
     SERVING = "Serving"
     NO_READY_POD = "NoReadyPod"
     FIRST_REVISION = "FirstRevision"
+    SCALED_TO_ZERO = "ScaledToZero"  # spec.replicas is 0; a rollout waits
     # progress
     AT_REST = "AtRest"
     CANDIDATE_STARTING = "CandidateStarting"

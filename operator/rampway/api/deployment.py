@@ -162,7 +162,7 @@ class ModelDeploymentSpec(ApiModel):
         default_factory=Server, description="What runs the model; a change makes a new revision."
     )
     replicas: int = Field(
-        default=1, ge=1, le=1000, strict=True, description="Pods of a revision at 100 %."
+        default=1, ge=0, le=1000, strict=True, description="Pods of a revision at 100 %; 0: none."
     )
     traffic: Traffic = Field(description="How requests reach the model.")
     automation: Automation = Field(
@@ -211,8 +211,8 @@ class ModelDeploymentStatus(StatusModel):
     phase: Token = ""
     """Pending (first revision, not serving yet), Healthy (the spec's revision serves),
     Progressing (a rollout is under way), Paused, Holding (it waits for evidence it cannot get),
-    RollingBack, RolledBack (the spec's revision was refused), Degraded (stable has no ready pod)
-    or Refused (the spec cannot be acted upon)."""
+    RollingBack, RolledBack (the spec's revision was refused), Degraded (stable has no ready pod),
+    ScaledToZero (nothing is to serve) or Refused (the spec cannot be acted upon)."""
     reason: Token = ""
     """Why, in one word."""
     message: Message = ""

@@ -21,6 +21,7 @@ PHASES: Mapping[str, tuple[str, str]] = {
     Phase.ROLLING_BACK: ("↶", "red"),
     Phase.ROLLED_BACK: ("✖", "red"),
     Phase.DEGRADED: ("⚠", "red"),
+    Phase.SCALED_TO_ZERO: ("○", "yellow"),
     Phase.REFUSED: ("✖", "red"),
 }
 """Symbol and colour of each phase."""

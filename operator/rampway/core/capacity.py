@@ -7,16 +7,16 @@ SURGE_FACTOR = 1.5
 
 
 def replicas_for(weight_pct: int, replicas: int) -> int:
-    """Return the pods that a candidate needs for its weight, at least one.
+    """Return the pods that a candidate needs for its weight: at least one, unless all are none.
 
     A revision with all its `replicas` carries 100 %, so each pod carries an equal part of it.
     """
-    return max(1, math.ceil(weight_pct * replicas / 100))
+    return max(min(1, replicas), math.ceil(weight_pct * replicas / 100))
 
 
 def weight_for(ready: int, replicas: int) -> int:
     """Return the largest weight in percent that so many ready pods carry without overload."""
-    return min(100, math.floor(100 * ready / replicas))
+    return min(100, math.floor(100 * ready / replicas)) if replicas else 0
 
 
 def returnable_pct(stable_ready: int, replicas: int) -> int:

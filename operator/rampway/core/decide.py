@@ -4,7 +4,7 @@ from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
-from rampway.core import keeping, passes, refusing, revision, rolling, verdict, watching
+from rampway.core import keeping, passes, refusing, revision, rolling, verdict, watching, zero
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -18,7 +18,7 @@ from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import Decision
 from rampway.core.split import STABLE_ONLY
-from rampway.core.standing import Standing
+from rampway.core.standing import UNKNOWN, Standing
 from rampway.core.verdict import Verdict
 
 
@@ -84,6 +84,9 @@ def _first(obs: Observation) -> Decision:
         news = f"first revision {mine.name} serves; no checks were made, there was no stable"
         actions.append(Emit(f"first-{desired}", Reason.PROMOTED, news))
         return Decision(tuple(actions), requeue_after_s=0)
+    if not spec.replicas and mine is not None:
+        standing = Standing.scaled_to_zero(f"{zero.WORDS}; it never has", UNKNOWN)
+        return Decision((*actions, *passes.write_status(obs, standing)))
     words = mine.trouble if mine else obs.refusal
     text = f"first revision: {mine.ready if mine else 0} of {spec.replicas} pods ready"
     text = f"{text}: {words}" if words else text
@@ -99,6 +102,9 @@ def _consider(obs: Observation, stable: Revision, desired: str) -> Decision:
     if refused is not None:  # B26: not tried again until the spec changes
         bad = labels.revision_name(obs.deployment.name, desired)
         return _maintain(obs, stable, Standing.rolled_back(refused, desired, bad, stable))
+    if not obs.deployment.spec.replicas:
+        text = f"{zero.WORDS}; the rollout of revision {desired} starts when it is scaled up"
+        return _maintain(obs, stable, Standing.scaled_to_zero(text, UNKNOWN, desired))
     if obs.deployment.spec.paused:
         text = f"revision {desired} is recorded; its rollout starts when spec.paused is false"
         return _maintain(obs, stable, Standing.paused(desired, text))

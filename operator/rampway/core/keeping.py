@@ -54,7 +54,7 @@ def tidy(
         if old.hash in busy:
             continue
         left_s = _keep_until_s(obs, stable, old) - obs.now_s
-        if left_s > 0:
+        if left_s > 0 and obs.deployment.spec.replicas:
             waits_s.append(left_s)
         elif old.replicas:
             actions.append(Scale(old.name, 0))

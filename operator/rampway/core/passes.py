@@ -31,6 +31,8 @@ class Decision:
 
 def reached(obs: Observation, stable: Revision) -> bool:
     """Whether the Service `<name>` is known to reach the very pods of stable that serve."""
+    if not obs.deployment.spec.replicas:
+        return obs.service.selects == stable.hash  # there is nobody to reach (B38)
     served = {pod.name for pod in stable.pods if pod.ready}
     return bool(obs.service.selects == stable.hash and served and served <= obs.service.ready_pods)
 

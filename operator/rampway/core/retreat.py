@@ -37,7 +37,8 @@ def retreat(outcome: Outcome, course: Course, found: Danger, end: RolloutPhase) 
         words = course.obs.route.message or "there is no route yet"
         wait = f"; the gateway has not confirmed that all traffic is back: {words}"
     update = {"return_at_once": found.at_once}
-    leaving = Outcome(outcome.status.model_copy(update=update), target)
+    pods = None if course.replicas else 0
+    leaving = Outcome(outcome.status.model_copy(update=update), target, replicas=pods)
     leaving = say(leaving, found.reason, f"{found.message}{wait}")
     if course.phase is not P.ROLLING_BACK:
         action = "RollingBack" if end is P.ROLLED_BACK else end.value
@@ -47,6 +48,8 @@ def retreat(outcome: Outcome, course: Course, found: Danger, end: RolloutPhase) 
 
 def _returning(course: Course, found: Danger) -> tuple[Split, str]:
     """Return what the candidate keeps for now, and what that waits for (B24)."""
+    if not course.replicas:
+        return STABLE_ONLY, ""  # nobody is to serve (B38)
     now = course.split
     answers = now.weight_pct or now.headers
     if answers and not course.stable.ready:

@@ -154,7 +154,7 @@ def _without_candidate(
     actions: list[Action] = passes.ensure_stable(obs, stable)
     actions = [*passes.rest(obs, stable), *actions]
     if wanted and active.spec.requests.abort is None:
-        actions += passes.ensure_revision(obs, None, 1)
+        actions += passes.ensure_revision(obs, None, min(1, obs.deployment.spec.replicas))
         words = f"the API server refused the pod template: {obs.refusal}" if obs.refusal else ""
         standing = Standing.starting(active, words, refusal=obs.refusal)
         wait_s = 30.0 if obs.refusal else 0.0

@@ -11,7 +11,7 @@ from dataclasses import replace
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
-from rampway.core import capacity, health, steps, verdict
+from rampway.core import capacity, health, steps, verdict, zero
 from rampway.core.actions import WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
@@ -47,7 +47,8 @@ def advance(course: Course) -> Outcome:
         IllegalTransition: a change of phase that TRANSITIONS does not name.
     """
     phase = course.phase
-    outcome = _PHASES[phase](_observed(course))
+    waits = not course.replicas and phase in _MOVING
+    outcome = (zero.held if waits else _PHASES[phase])(_observed(course))
     after = RolloutPhase(outcome.status.phase)
     allowed(course.rollout.name, phase, after)
     return outcome
@@ -226,6 +227,8 @@ def _half_returned(course: Course) -> Outcome:
     text = found.message if found else f"{course.stable.name} is stable again"
     return enter(say(Outcome(course.status), reason, text), end, course.now_s)
 
+
+_MOVING = frozenset({P.STARTING, P.STEPPING, P.PROMOTING})
 
 _PHASES: Mapping[RolloutPhase, Callable[[Course], Outcome]] = {
     P.STARTING: _starting,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
-from rampway.core import scale, steps
+from rampway.core import scale, steps, zero
 from rampway.core.conflicts import Claim
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import to_wire
@@ -58,6 +58,8 @@ class Standing:
     @classmethod
     def at_rest(cls, obs: Observation, stable: Revision) -> "Standing":
         """The spec's revision is stable."""
+        if not obs.deployment.spec.replicas:
+            return cls.scaled_to_zero(zero.WORDS, TRUE)
         if not stable.ready:
             words = f": {stable.trouble}" if stable.trouble else ""
             text = f"no pod of {stable.name} is ready{words}"
@@ -67,6 +69,11 @@ class Standing:
         if stable.ready < replicas and stable.trouble:
             text = f"{text}: {stable.trouble}"
         return cls(Phase.HEALTHY, Reason.AT_REST, text, TRUE)
+
+    @classmethod
+    def scaled_to_zero(cls, text: str, promoted: str, candidate: str = "") -> "Standing":
+        """Nothing is to serve."""
+        return cls(Phase.SCALED_TO_ZERO, Reason.SCALED_TO_ZERO, text, promoted, candidate)
 
     @classmethod
     def rolled_back(cls, why: Verdict, candidate: str, name: str, stable: Revision) -> "Standing":
@@ -180,6 +187,8 @@ def _phase(course: Course, outcome: Outcome) -> Phase:
         return Phase.ROLLING_BACK
     if phase == RolloutPhase.ROLLED_BACK:
         return Phase.ROLLED_BACK
+    if reason == Reason.SCALED_TO_ZERO:
+        return Phase.SCALED_TO_ZERO
     if course.paused:
         return Phase.PAUSED
     return Phase.HOLDING if reason in _HOLDS else Phase.PROGRESSING
@@ -219,7 +228,9 @@ def _revision(known: Revision | None, revision_hash: str) -> RevisionStatus | No
 
 def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
     stable = obs.stable
-    if stable is not None and stable.ready:
+    if not obs.deployment.spec.replicas:
+        ready = (FALSE, Reason.SCALED_TO_ZERO, zero.WORDS)
+    elif stable is not None and stable.ready:
         ready = (TRUE, Reason.SERVING, f"stable {stable.name} serves")
     elif stable is not None:
         text = f"no pod of stable {stable.name} is ready"

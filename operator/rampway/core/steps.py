@@ -34,7 +34,7 @@ def hold_split(course: Course) -> Outcome:
     outcome = Outcome(course.status, target, replicas=course.pods_for(stage))
     whole = stage.split(course.candidate.name)
     in_force = target == course.split == whole and course.obs.route.accepted
-    status = outcome.status.model_copy(update={"step": _hold_clock(course, in_force=in_force)})
+    status = outcome.status.model_copy(update={"step": hold_clock(course, in_force=in_force)})
     return _give(replace(outcome, status=status), course, target)
 
 
@@ -56,7 +56,7 @@ def _carried(course: Course, stage: Stage) -> Split:
     return found.or_rest()
 
 
-def _hold_clock(course: Course, *, in_force: bool) -> StepStatus:
+def hold_clock(course: Course, *, in_force: bool) -> StepStatus:
     """Start or stop the clock of the hold: it runs while the split is in force (B18)."""
     step = course.status.step
     if in_force == bool(step.in_force_since):

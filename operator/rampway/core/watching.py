@@ -34,6 +34,8 @@ def watch(obs: Observation, active: ModelRollout, stable: Revision) -> Decision:
         text = f"undone: the spec went back to {before.name} within the watch"
         undone = Danger(Reason.UNDONE, text, at_once=True)
         return _return(_course(obs, active, stable, before), undone, RolloutPhase.ABORTED)
+    if not obs.deployment.spec.replicas:
+        return _end(obs, active, "scaled to zero (spec.replicas), so there is nothing to watch")
     if desired != stable.hash:
         return _end(obs, active, f"the spec names a newer revision, {desired}")
     course = _course(obs, active, stable, before)

@@ -14,7 +14,7 @@ from rampway.core.verdict import Verdict
 
 @pytest.mark.parametrize(
     ("weight_pct", "replicas", "pods"),
-    [(0, 4, 1), (1, 1, 1), (5, 3, 1), (25, 4, 1), (26, 4, 2), (50, 3, 2), (100, 3, 3)],
+    [(0, 4, 1), (1, 0, 0), (1, 1, 1), (5, 3, 1), (25, 4, 1), (26, 4, 2), (50, 3, 2), (100, 3, 3)],
 )
 def test_b06_pods_for_a_weight(weight_pct: int, replicas: int, pods: int) -> None:
     """B6: at least one pod, and each carries its part of all."""
@@ -23,7 +23,7 @@ def test_b06_pods_for_a_weight(weight_pct: int, replicas: int, pods: int) -> Non
 
 @pytest.mark.parametrize(
     ("ready", "replicas", "weight_pct"),
-    [(0, 3, 0), (1, 3, 33), (2, 3, 66), (3, 3, 100), (5, 3, 100)],
+    [(0, 3, 0), (2, 0, 0), (1, 3, 33), (2, 3, 66), (3, 3, 100), (5, 3, 100)],
 )
 def test_b06_weight_for_pods(ready: int, replicas: int, weight_pct: int) -> None:
     """B6: what ready pods carry is rounded down, and never more than all."""
