@@ -124,9 +124,9 @@ def test_b38_at_zero_nothing_serves_and_it_comes_back() -> None:
 @pytest.mark.parametrize("killed", [False, True])
 def test_b38_a_rollout_waits_at_zero_and_goes_on(killed: bool) -> None:
     """No step ends and nothing is held against the candidate, however long; then it goes on."""
-    patience = {"onUnknown": {"after": "30s", "then": "Rollback"}}
-    steps = (step("ten", 10), step("half", 50, 40))
-    stage = serving(rollout=policy(*steps, **patience), replicas=2, rate_per_s=200)
+    patience = {"after": "30s", "then": "Rollback"}
+    wanted = policy(step("ten", 10), step("half", 50, 40), onUnknown=patience)
+    stage = serving(rollout=wanted, replicas=2, rate_per_s=200)
     second = stage.release(2)
     stage.until_step("half")
     stage.run(10)
