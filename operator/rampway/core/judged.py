@@ -34,6 +34,19 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What became of reading stable's past.
+
+    Attributes:
+        intervals: Intervals in which both halves of its pods had requests.
+        lacking: Why it is no history, else empty.
+    """
+
+    intervals: int
+    lacking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceState:
     """Evidence of one rollout so far; what a checkpoint holds (B32).
 
@@ -47,6 +60,7 @@ class EvidenceState:
         rate_per_s: Candidate's requests per second, smoothed; for telling how long is left.
         last_scrape_s: Time of the newest scrape, by revision.
         cutoff_s: Scrapes up to here belong to an earlier weight.
+        history: What was learnt from stable's past; None while it was not read.
     """
 
     seen_s: float
@@ -58,6 +72,7 @@ class EvidenceState:
     rate_per_s: float = 0.0
     last_scrape_s: Mapping[str, float] = field(default_factory=dict)
     cutoff_s: float = 0.0
+    history: History | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
 from rampway.core.deltas import Delta, Ledger
-from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
+from rampway.core.evidence import BoundPair, Dispersion, EProcess, PairCount, Tolerance
 
 SERVER_ERRORS = ("model_error", "server_error")
 CLIENT_ERRORS = ("client_error",)
@@ -75,6 +75,36 @@ def update(
     )
 
 
+def with_past(
+    policy: Policy, check: Check, state: PairedState, pairs: Sequence[tuple[Delta, Delta]]
+) -> PairedState:
+    """Return the state with what two halves of stable's pods showed before (`core/history.py`)."""
+    # Both halves are stable: what it is not compared with has no slower bound either.
+    alike = replace(
+        state, bounds=tuple(replace(b, candidate_bound_s=b.stable_bound_s) for b in state.bounds)
+    )
+    pasts = [Dispersion()] * len(state.processes)
+    for one, other in pairs:
+        for index, counts in enumerate(_counts(check, alike, one, other)):
+            if counts.comparable:
+                theta = counts.candidate_n / (counts.candidate_n + counts.stable_n)
+                events = (counts.candidate_events, counts.stable_events)
+                pasts[index] = pasts[index].seen(*events, theta)
+    bound = -math.log(policy.alpha)
+    known = zip(state.processes, pasts, strict=True)
+    return replace(state, processes=tuple(evidence.with_past(p, past, bound) for p, past in known))
+
+
+def knows_past(state: PairedState) -> bool:
+    """Whether all that is compared knows of stable's own bursts from before."""
+    return all(process.past is not None for process in state.processes)
+
+
+def capped(state: PairedState) -> bool:
+    """Whether a look gains little in something that is compared, whatever is known."""
+    return any(process.cap <= evidence.MOST_PER_LOOK for process in state.processes)
+
+
 def tolerance_of(check: Check) -> Tolerance:
     """Return what a check does not call harm."""
     if check.error_rate is not None:
@@ -117,11 +147,29 @@ def leans_to_harm(check: Check, state: PairedState) -> bool:
 
     A harmless candidate is there with a chance under 1/LEANING at any time, and leaves again. What
     the present step has won counts by itself: power that earlier steps had says nothing of harm
-    that began since (B18).
+    that began since (B18). So does what was won since any moment: after a long calm the stakes are
+    burnt, and harm that has just begun does not show in the whole yet.
     """
     latest = max((process.log_recent() for process in state.processes), default=0.0)
-    leaning = log_e(check, state) >= math.log(LEANING)
+    leaning = max(log_e(check, state), log_lately(check, state)) >= math.log(LEANING)
     return leaning or latest >= math.log(LEANING_LATELY)
+
+
+def log_lately(check: Check, state: PairedState) -> float:
+    """Return the logarithm of what was won since the best moment to begin, averaged like `log_e`.
+
+    It is no e-value: it passes any bound some day, and falls again.
+    """
+    if not state.processes:
+        return 0.0
+    lately = (process.log_lately() for process in state.processes)
+    return evidence.log_average(list(zip(shares(check, state), lately, strict=True)))
+
+
+def suspicious(checks: Sequence[Check], states: Mapping[str, PairedState]) -> bool:
+    """Whether something may have begun, so that the next look should come sooner."""
+    found = [(c, states[c.name]) for c in checks if c.name in states]
+    return any(log_lately(check, state) >= math.log(LEANING_LATELY) for check, state in found)
 
 
 def culprits(policy: Policy, states: Mapping[str, PairedState]) -> frozenset[str]:

@@ -5,7 +5,15 @@ from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
 from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_factor
 from rampway.core.evidence.power import TARGET, harm_rate, power, requests_missing
-from rampway.core.evidence.process import EProcess, Segment, log_e, ratio, start, update
+from rampway.core.evidence.process import (
+    EProcess,
+    Segment,
+    log_e,
+    ratio,
+    start,
+    update,
+    with_past,
+)
 from rampway.core.evidence.serialise import from_json, to_json
 
 __all__ = [
@@ -32,4 +40,5 @@ __all__ = [
     "tail_counts",
     "to_json",
     "update",
+    "with_past",
 ]

@@ -1,4 +1,4 @@
-"""The guard against bursts without history: phi so far, and a cap on what one look may gain.
+"""The guard against bursts: phi so far, and a cap on what one look may gain.
 
 Real requests fail in bursts (retries, a bad client, a slow disk), and then the binomial law of
 the candidate's share promises too much. phi estimates by how much, as a Pearson ratio,
@@ -9,15 +9,23 @@ over the looks so far that had events, v the mean of e theta (1 - theta) over th
 PRIOR_LOOKS = 2 looks before the first had shown PRIOR_PHI = 2. Log factors are divided by phi.
 It comes from past looks only, so the e-value stays one wherever it was one before; that it also
 holds back bursts is measured (docs/reference/evidence.md), not proved.
+
+Where stable's past is known, the same sums of one half of its pods against the other, interval by
+interval, count with those of the looks, and the cap is wider.
 """
 
 import math
 from dataclasses import dataclass
 
 MOST_PER_LOOK = math.log(3)
-"""The most that a component may gain in one look, in nats."""
+"""The most that a component may gain in one look, in nats, where no history is known."""
 PRIOR_LOOKS = 2.0
 PRIOR_PHI = 2.0
+FEW_PHI = 5.0
+"""The prior of a history that has failures: how a few come together, they do not tell yet."""
+MOST_PHI = 16.0
+"""A history of worse bursts counts as this bad: stable had an incident, and no candidate's harm
+should be put down to it for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,14 @@ class Dispersion:
             return max(1.0, prior_phi)
         prior = PRIOR_LOOKS * self.variance / self.looks
         return max(1.0, (self.surprise + prior_phi * prior) / (self.variance + prior))
+
+    def plus(self, other: "Dispersion") -> "Dispersion":
+        """Return what both say together."""
+        return Dispersion(
+            self.surprise + other.surprise,
+            self.variance + other.variance,
+            self.looks + other.looks,
+        )
 
     def seen(self, candidate_events: int, stable_events: int, theta: float) -> "Dispersion":
         """Return the state after one look.

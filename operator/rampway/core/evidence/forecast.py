@@ -10,13 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rampway.core.evidence.dispersion import MOST_PER_LOOK, PRIOR_LOOKS, PRIOR_PHI
+from rampway.core.evidence.dispersion import PRIOR_LOOKS, Dispersion
 from rampway.core.evidence.mixture import RHOS, Stake, Tolerance, log_sum
-from rampway.core.evidence.process import KEPT, Segment
+from rampway.core.evidence.process import KEPT, Segment, prior_phi
 
 _MANY = 10.0
 """Events a look from which they are taken as normal, those of stable with them; of fewer, the
 candidate's are Poisson and stable's their mean."""
+_LEAST_VARIANCE = 0.25
+"""As little as one event, where stable has none: what the looks show then weighs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Plan:
         candidate_rate: Events per request of the harmful candidate.
         stable_rate: Events per request of stable.
         phi: Over-dispersion that the looks will go on to show, at least 1.
+        cap: The most that a component may gain in one look, in nats.
+        past: What is known of stable's own bursts from before, if anything.
     """
 
     exposures: tuple[Exposure, ...]
@@ -47,6 +51,8 @@ class Plan:
     candidate_rate: float
     stable_rate: float
     phi: float
+    cap: float
+    past: Dispersion | None = None
 
     @property
     def candidate_n(self) -> float:
@@ -70,12 +76,13 @@ class _Term:
     stable_slope: float
     floor_cost: float
     phi: float
+    cap: float
 
     def gain(self, mine: float, other: float) -> float:
         """Return the mean gain of all looks at both sides' event rates, in nats."""
         mean, stable_mean = self.candidate_n * mine, self.stable_n * other
         cost = stable_mean * self.stable_slope + self.floor_cost
-        limit = cost + self.phi * MOST_PER_LOOK
+        limit = cost + self.phi * self.cap
         if mean > _MANY:
             variance = self.slope**2 * mean + self.stable_slope**2 * stable_mean
             lost = normal_excess(self.slope * mean - limit, math.sqrt(variance))
@@ -110,9 +117,7 @@ class Forecast:
 def forecast(plan: Plan) -> Forecast:
     """Return log E under a plan; it needs at least one exposure."""
     looks = list(zip(plan.exposures, _mean_phis(plan), strict=True))
-    terms = tuple(
-        tuple(_term(rho, exposure, phi, plan.tolerance) for exposure, phi in looks) for rho in RHOS
-    )
+    terms = tuple(tuple(_term(rho, exposure, phi, plan) for exposure, phi in looks) for rho in RHOS)
     return Forecast(plan.candidate_n, plan.stable_n, terms)
 
 
@@ -121,7 +126,8 @@ def exposures(segments: Sequence[Segment]) -> tuple[Exposure, ...]:
     return tuple(Exposure(s.candidate_n, s.stable_n, s.looks) for s in segments if s.looks)
 
 
-def _term(rho: float, exposure: Exposure, phi: float, tolerance: Tolerance) -> _Term:
+def _term(rho: float, exposure: Exposure, phi: float, plan: Plan) -> _Term:
+    tolerance = plan.tolerance
     look = exposure.times(1 / exposure.looks)
     exposed = look.candidate_n * tolerance.ratio
     c = 1 + exposed / (exposed + look.stable_n) * (rho - 1)
@@ -134,26 +140,49 @@ def _term(rho: float, exposure: Exposure, phi: float, tolerance: Tolerance) -> _
         stable_slope=math.log(c),
         floor_cost=floor_cost,
         phi=phi,
+        cap=plan.cap,
     )
 
 
 def _mean_phis(plan: Plan) -> list[float]:
     """Return the guard's mean phi of each segment (harmonic: it divides).
 
-    After k looks with events the guard divides by (k phi + 4) / (k + 2) in the mean; the inverse
-    is integrated over the segment's looks.
+    After k looks with events the guard divides by (k phi + known) / (k + before) in the mean: the
+    prior's looks and what its phi makes of them, and those of the past likewise, counted in looks
+    of the same variance. The inverse is integrated over the segment's looks.
     """
     phis: list[float] = []
     k = 0.0
-    offset = PRIOR_LOOKS * PRIOR_PHI / plan.phi
+    weight = _past_looks(plan)
+    before = PRIOR_LOOKS + weight
+    known = PRIOR_LOOKS * prior_phi(plan.past)
+    if plan.past and weight:
+        known += weight * plan.past.surprise / plan.past.variance
+    offset = known / plan.phi
     for e in plan.exposures:
-        events = e.candidate_n * plan.candidate_rate + e.stable_n * plan.stable_rate
-        more = max(1e-9, e.looks * -math.expm1(-events / e.looks))
+        more = _looks_with_events(plan, e)
         log = math.log1p(more / (k + offset))
-        inverse = (1 + (PRIOR_LOOKS - offset) * log / more) / plan.phi
+        inverse = (1 + (before - offset) * log / more) / plan.phi
         phis.append(max(1.0, 1 / inverse))
         k += more
     return phis
+
+
+def _looks_with_events(plan: Plan, e: Exposure) -> float:
+    events = e.candidate_n * plan.candidate_rate + e.stable_n * plan.stable_rate
+    return max(1e-9, e.looks * -math.expm1(-events / e.looks))
+
+
+def _past_looks(plan: Plan) -> float:
+    """Return how many looks of the plan the past weighs as much as, by their variance."""
+    if plan.past is None or not plan.past.variance:
+        return 0.0
+    variance = looks = 0.0
+    for e in plan.exposures:
+        mine, other = e.candidate_n * plan.candidate_rate, e.stable_n * plan.stable_rate
+        variance += mine * other / (mine + other) if mine else 0.0
+        looks += _looks_with_events(plan, e)
+    return plan.past.variance * looks / max(variance, _LEAST_VARIANCE)
 
 
 def _poisson_excess(slope: float, limit: float, mean: float) -> float:

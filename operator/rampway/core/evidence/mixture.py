@@ -127,11 +127,20 @@ def bet(
     """
     if not counts.comparable:
         return stake
+    return staked(stake, gains(counts, tolerance, phi=phi, cap=cap))
+
+
+def gains(counts: PairCount, tolerance: Tolerance, *, phi: float, cap: float) -> tuple[float, ...]:
+    """Return what one look adds to log W_j of each component; arguments as for `bet`."""
+    return tuple(min(cap, log_factor(rho, counts, tolerance) / phi) for rho in RHOS)
+
+
+def staked(stake: Stake, won: Sequence[float]) -> Stake:
+    """Return the stake after a look that added so much to each component."""
     invest = stake.log_cash + math.log(INVESTED_PER_LOOK)
     log_w = tuple(
-        log_sum([old, invest + math.log(weight)])
-        + min(cap, log_factor(rho, counts, tolerance) / phi)
-        for rho, weight, old in zip(RHOS, WEIGHTS, stake.log_w, strict=True)
+        log_sum([old, invest + math.log(weight)]) + gain
+        for gain, weight, old in zip(won, WEIGHTS, stake.log_w, strict=True)
     )
     return Stake(log_w, stake.log_cash + math.log1p(-INVESTED_PER_LOOK))
 

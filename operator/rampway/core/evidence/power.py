@@ -91,8 +91,9 @@ def _plan(process: EProcess, tolerance: Tolerance, detect: float) -> Plan:
     total = process.total
     stable = total.stable_events / total.stable_n if total.stable_n else 0.0
     harm = harm_rate(process, tolerance, detect)
-    phi = process.dispersion.phi_from(1.0)
-    return Plan(exposures(process.segments), tolerance, harm, stable, phi)
+    phi = process.spread.phi_from(1.0)
+    seen = exposures(process.segments)
+    return Plan(seen, tolerance, harm, stable, phi, process.cap, process.past)
 
 
 def _power(plan: Plan, log_bound: float) -> float:

@@ -5,13 +5,32 @@ have lost, and what is won has to make that good first. So a tenth of the capita
 whenever the traffic's split changes, a part of it, with what the part before has left, is staked
 afresh on all components (`recent`). Money that is moved between bets, by a rule known beforehand,
 leaves the whole an e-process: its mean stays at most 1 under H0.
+
+Beside it each component of `lately` begins anew whenever it falls below 1, an e-CUSUM (Shin,
+Ramdas & Rinaldo, arXiv 2203.03532): it rolls nothing back, as it reaches any bound some day, and it
+tells at once that something may have begun.
 """
 
 import math
 from dataclasses import dataclass, field, replace
 
-from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
-from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_sum
+from rampway.core.evidence.dispersion import (
+    FEW_PHI,
+    MOST_PER_LOOK,
+    MOST_PHI,
+    PRIOR_PHI,
+    Dispersion,
+)
+from rampway.core.evidence.mixture import (
+    RHOS,
+    WEIGHTS,
+    PairCount,
+    Stake,
+    Tolerance,
+    gains,
+    log_sum,
+    staked,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +66,32 @@ class EProcess:
         stake: The mixture's capital, as if it were the whole; it counts `1 - KEPT`.
         recent: What is staked since the present segment began, likewise; nothing in the first.
         recent_share: Share of the whole that `recent` multiplies.
+        lately: By component, what would be won since the best moment to begin, in nats, 0 or more;
+            no part of the whole.
         dispersion: The guard's state.
+        past: What stable's own pods showed before; None: not known.
+        cap: The most that a component may gain in one look, in nats.
         segments: Totals, one for each split of traffic, the present one last.
     """
 
     stake: Stake = field(default_factory=Stake)
     recent: Stake = field(default_factory=Stake)
     recent_share: float = 0.0
+    lately: tuple[float, ...] = (0.0,) * len(RHOS)
     dispersion: Dispersion = field(default_factory=Dispersion)
+    past: Dispersion | None = None
+    cap: float = MOST_PER_LOOK
     segments: tuple[Segment, ...] = (Segment(),)
 
     @property
     def phi(self) -> float:
         """Over-dispersion so far, at least 1."""
-        return self.dispersion.phi
+        return self.spread.phi_from(prior_phi(self.past))
+
+    @property
+    def spread(self) -> Dispersion:
+        """What stable's past and the looks say together."""
+        return self.past.plus(self.dispersion) if self.past else self.dispersion
 
     @property
     def total(self) -> Segment:
@@ -79,9 +110,38 @@ class EProcess:
             parts.append(math.log(self.recent_share) + self.recent.log_total())
         return log_sum(parts)
 
+    def log_lately(self) -> float:
+        """Return the logarithm of what would be won since the best moment to begin; 0 or more."""
+        return log_sum([math.log(w) + won for w, won in zip(WEIGHTS, self.lately, strict=True)])
+
     def log_recent(self) -> float:
         """Return the logarithm of what was won since the present segment began; 0 in the first."""
         return self.recent.log_total() if self.recent_share else 0.0
+
+
+def prior_phi(past: Dispersion | None) -> float:
+    """Return which phi is suspected before much is seen; a past with failures raises it."""
+    return FEW_PHI if past and past.looks else PRIOR_PHI
+
+
+def with_past(process: EProcess, past: Dispersion, log_bound: float) -> EProcess:
+    """Return a process that has seen nothing yet, with what is known of stable's own bursts.
+
+    One look may then gain the whole bound in each component: not enough by itself to reach it
+    from an e-value of 1, as a part is kept, so that no look alone calls harm. Where stable's bursts
+    are beyond measure the cap stays as narrow as without a history.
+
+    Args:
+        process: The process before; one that has seen something stays as it is.
+        past: Half of stable's pods against the other half.
+        log_bound: log(1/alpha).
+    """
+    if any(segment.looks for segment in process.segments):
+        return process
+    beyond = past.phi_from(prior_phi(past)) > MOST_PHI
+    cap = MOST_PER_LOOK if beyond else max(MOST_PER_LOOK, log_bound)
+    measured = replace(past, surprise=min(past.surprise, MOST_PHI * past.variance))
+    return replace(process, past=measured, cap=cap)
 
 
 def start() -> EProcess:
@@ -115,13 +175,12 @@ def update(
     after = replace(process, segments=segments)
     theta = _expected_share(after.total, counts)
     spread = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
-    phi = process.phi
+    won = gains(counts, tolerance, phi=process.phi, cap=process.cap)
     return replace(
         after,
-        stake=bet(process.stake, counts, tolerance, phi=phi, cap=MOST_PER_LOOK),
-        recent=bet(process.recent, counts, tolerance, phi=phi, cap=MOST_PER_LOOK)
-        if process.recent_share
-        else process.recent,
+        stake=staked(process.stake, won),
+        recent=staked(process.recent, won) if process.recent_share else process.recent,
+        lately=tuple(max(0.0, old + gain) for old, gain in zip(process.lately, won, strict=True)),
         dispersion=spread,
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rampway.core.evidence.dispersion import Dispersion
+from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.mixture import RHOS, Stake
 from rampway.core.evidence.process import EProcess, Segment
 
@@ -10,25 +10,50 @@ VERSION = 2
 """Changes when the meaning of a field does, the mixture's grid included."""
 _NANO = 9
 """Decimals kept: a billionth of a nat is far below anything that decides."""
+_MILLI = 3
+"""For what only delays a pass."""
 
 
 def to_json(process: EProcess) -> dict[str, Any]:
     """Return the process as JSON; the same again after `from_json`."""
     spread = process.dispersion
-    return {
+    data = {
         "v": VERSION,
         "w": _stake(process.stake),
         "r": [process.recent_share, *_stake(process.recent)] if process.recent_share else [],
-        "d": [round(spread.surprise, _NANO), round(spread.variance, _NANO), spread.looks],
+        "d": _dispersed(spread),
         "s": [
             [s.candidate_n, s.candidate_events, s.stable_n, s.stable_events, s.looks]
             for s in process.segments
         ],
     }
+    # What an earlier version did not write may be missing, and is not known to one that reads it.
+    if process.past is not None:
+        data |= {"p": _dispersed(process.past), "c": round(process.cap, _NANO)}
+    if any(process.lately):
+        data["l"] = [round(won, _MILLI) for won in process.lately]
+    return data
+
+
+def _dispersed(spread: Dispersion) -> list[float]:
+    return [round(spread.surprise, _NANO), round(spread.variance, _NANO), spread.looks]
+
+
+def _dispersion(numbers: list[Any]) -> Dispersion:
+    surprise, variance, looks = numbers
+    return Dispersion(float(surprise), float(variance), int(looks))
 
 
 def _stake(stake: Stake) -> list[float]:
     return [round(x, _NANO) for x in (*stake.log_w, stake.log_cash)]
+
+
+def _lately(numbers: list[Any] | None) -> tuple[float, ...]:
+    won = tuple(map(float, numbers or [0.0] * len(RHOS)))
+    if len(won) != len(RHOS):
+        found = f"evidence with {len(won)} late components"
+        raise ValueError(f"{found}; expected {len(RHOS)}: begin anew")
+    return won
 
 
 def _staked(numbers: list[Any]) -> Stake:
@@ -51,11 +76,14 @@ def from_json(data: Any) -> EProcess:
     if not segments:
         raise ValueError("evidence without a segment; expected at least one: begin anew")
     share, *recent = data["r"] or [0.0]
-    surprise, variance, looks = data["d"]
+    past = data.get("p")
     return EProcess(
         stake=_staked(data["w"]),
         recent=_staked(recent) if recent else Stake(),
         recent_share=float(share),
-        dispersion=Dispersion(float(surprise), float(variance), int(looks)),
+        lately=_lately(data.get("l")),
+        dispersion=_dispersion(data["d"]),
+        past=_dispersion(past) if past else None,
+        cap=float(data["c"]) if past else MOST_PER_LOOK,
         segments=segments,
     )

@@ -59,24 +59,44 @@ class _Capital:
 
 @dataclass
 class _Guard:
-    """phi of all runs."""
+    """phi of all runs.
+
+    Attributes:
+        prior: What phi two looks before the first have shown, as it were.
+        cap: The most that a component gains in a look.
+    """
 
     squares: Floats
     variance: Floats
     looks: Floats
     candidate: Floats
     stable: Floats
+    prior: Floats
+    cap: Floats
     candidate_n: float = 0
     stable_n: float = 0
 
     @classmethod
     def of(cls, runs: int) -> Self:
-        zeros = np.zeros(runs)
-        return cls(zeros, zeros.copy(), zeros.copy(), zeros.copy(), zeros.copy())
+        squares, variance, looks, candidate, stable = np.zeros((5, runs))
+        prior, cap = np.full(runs, 2.0), np.full(runs, math.log(3))
+        return cls(squares, variance, looks, candidate, stable, prior, cap)
+
+    def knows(self, past: "Past", alpha: float) -> None:
+        """Begin with what stable showed before."""
+        prior = np.where(past.looks > 0, 5.0, 2.0)
+        self.squares, self.variance, self.looks = past.squares, past.variance, past.looks
+        self.prior = prior
+        measured = self.phi() <= 16
+        self.squares = np.minimum(past.squares, 16 * past.variance)
+        self.variance, self.looks = past.variance.copy(), past.looks.copy()
+        self.cap = np.where(measured, max(math.log(3), -math.log(alpha)), math.log(3))
 
     def phi(self) -> Floats:
         mean = np.where(self.looks > 0, self.variance / np.maximum(self.looks, 1), 1.0)
-        phi: Floats = np.maximum(1, (self.squares + 4 * mean) / (self.variance + 2 * mean))
+        phi: Floats = np.maximum(
+            1, (self.squares + 2 * self.prior * mean) / (self.variance + 2 * mean)
+        )
         return phi
 
     def see(self, mine: Floats, other: Floats, n_c: float, n_s: float) -> None:
@@ -92,6 +112,25 @@ class _Guard:
         self.looks += events > 0
 
 
+@dataclass(frozen=True)
+class Past:
+    """What half of stable's pods against the other half showed before the rollout, in each run."""
+
+    squares: Floats
+    variance: Floats
+    looks: Floats
+
+    @classmethod
+    def of(cls, rng: np.random.Generator, runs: int, halves: Traffic, intervals: int) -> Self:
+        """Draw so many intervals; `halves` are the events of both, of like size."""
+        found = np.zeros((3, runs))
+        for look in range(intervals):
+            mine, other = halves(rng, runs, look)
+            events = mine + other
+            found += ((mine - events / 2) ** 2, events / 4, events > 0)
+        return cls(*found)
+
+
 def simulate(
     rng: np.random.Generator,
     runs: int,
@@ -102,6 +141,7 @@ def simulate(
     ratio: float = 1.0,
     floor: float = 0.0,
     guarded: bool = True,
+    past: Past | None = None,
     begin: int = 0,
     patient: bool = False,
 ) -> Runs:
@@ -116,11 +156,14 @@ def simulate(
         ratio: Tolerated ratio.
         floor: Tolerated on top.
         guarded: With the dispersion guard, else the plain mixture.
+        past: What stable showed before; the guard knows nothing of it without.
         begin: Crossings and events before this look do not count (harm begins here).
         patient: Go on to the last look when all runs have crossed.
     """
     capital = _Capital(np.tile(np.log(0.9 * WEIGHTS), (runs, 1)))
     guard = _Guard.of(runs)
+    if past is not None:
+        guard.knows(past, alpha)
     # E = (1 - KEPT) * capital + KEPT in a first segment: what is kept for later counts unstaked.
     bound = math.log((1 / alpha - KEPT) / (1 - KEPT))
     crossed = np.full(runs, -1)
@@ -135,7 +178,7 @@ def simulate(
         )
         log_factors -= n_c * floor * (RHOS / c - 1)
         if guarded:
-            log_factors = np.minimum(log_factors / guard.phi()[:, None], math.log(3))
+            log_factors = np.minimum(log_factors / guard.phi()[:, None], guard.cap[:, None])
             guard.see(mine, other, n_c, n_s)
         capital.bet(log_factors)
         if look >= begin:
@@ -199,6 +242,20 @@ def unsteady(candidate: float, stable: float, shape: float) -> Traffic:
     return _both(one, candidate, stable)
 
 
+def slow(candidate: float, stable: float, shape: float = 2, looks: int = 15) -> Traffic:
+    """As `unsteady`, but each multiplier stays for so many looks: bursts longer than a look."""
+    held: dict[float, Floats] = {}
+
+    def draw(rng: np.random.Generator, runs: int, look: int) -> tuple[Floats, Floats]:
+        if look % looks == 0:
+            for arm in (0, 1):
+                held[arm] = rng.gamma(shape, 1 / shape, runs)
+        mine, other = (rng.poisson(m * held[a]) for a, m in ((0, candidate), (1, stable)))
+        return mine.astype(float), other.astype(float)
+
+    return draw
+
+
 HARD: dict[str, Callable[[float, float], Traffic]] = {
     "retries x3": retries,
     "bursts, geometric 5": bursts,
@@ -225,13 +282,33 @@ def least_events(share: float, ratio: float, alpha: float) -> float:
     return -math.log(alpha) / nats
 
 
+@dataclass(frozen=True)
+class Before:
+    """What was before the rollout: `halves` of stable's pods, over so many intervals."""
+
+    halves: Traffic
+    intervals: int = 120
+
+    def drawn(self, rng: np.random.Generator, runs: int) -> Past:
+        """Draw it for so many runs."""
+        return Past.of(rng, runs, self.halves, self.intervals)
+
+
 def false_alarms(
-    seed: int, traffic: Traffic, share: float, *, guarded: bool = True, runs: int = 5000
+    seed: int,
+    traffic: Traffic,
+    share: float,
+    *,
+    guarded: bool = True,
+    before: Before | None = None,
+    alpha: float = 0.05,
+    runs: int = 5000,
 ) -> float:
-    """Return the share of harmless runs that alarm within 300 looks at alpha = .05."""
+    """Return the share of harmless runs that alarm within 300 looks."""
     split = [(2000 * share, 2000 * (1 - share))] * 300
     rng = np.random.default_rng(seed)
-    return simulate(rng, runs, traffic, split, alpha=0.05, guarded=guarded).alarms
+    past = before.drawn(rng, runs) if before else None
+    return simulate(rng, runs, traffic, split, alpha=alpha, guarded=guarded, past=past).alarms
 
 
 def events_needed(
@@ -240,6 +317,7 @@ def events_needed(
     share: float,
     *,
     guarded: bool,
+    before: Before | None = None,
     begin: int = 0,
     alpha: float = 0.05,
     runs: int = 2000,
@@ -252,7 +330,8 @@ def events_needed(
     """
     split = [(2000 * share, 2000 * (1 - share))] * (begin + looks)
     rng = np.random.default_rng(seed)
-    done = simulate(rng, runs, traffic, split, alpha=alpha, guarded=guarded, begin=begin)
+    past = before.drawn(rng, runs) if before else None
+    done = simulate(rng, runs, traffic, split, alpha=alpha, guarded=guarded, past=past, begin=begin)
     if done.alarms < 1:
         raise ValueError(f"only {done.alarms:.1%} of the runs alarmed within {looks} looks")
     return float(done.events.mean())

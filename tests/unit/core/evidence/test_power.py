@@ -1,12 +1,13 @@
 """Power: what a pass for lack of harm rests on (B18)."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import mpmath
 import numpy as np
 import pytest
-from unit.core.evidence.montecarlo import binomial, simulate
+from unit.core.evidence.montecarlo import Past, binomial, simulate
 
 from rampway.core.evidence import (
     Dispersion,
@@ -19,6 +20,7 @@ from rampway.core.evidence import (
     requests_missing,
     start,
     update,
+    with_past,
 )
 from rampway.core.evidence.power import at_least
 
@@ -44,6 +46,7 @@ def measured(
     ]
     harm = min(1.0, detect * max(stable_rate, tolerance.floor))
     seed = round(1e6 * (stable_rate + detect + alpha) + len(schedule))
+    told = process.past and (process.past.surprise, process.past.variance, process.past.looks)
     runs = simulate(
         np.random.default_rng(seed),
         2000,
@@ -52,6 +55,7 @@ def measured(
         alpha=alpha,
         ratio=tolerance.ratio,
         floor=tolerance.floor,
+        past=Past(*(np.full(2000, float(x)) for x in told)) if told else None,
         patient=True,
     )
     return float((runs.log_e >= -math.log(alpha)).mean())
@@ -84,6 +88,30 @@ def test_b18_power_agrees_with_the_real_process(case: str) -> None:
     real = measured(process, stable_rate, tolerance, detect, alpha)
     assert 0.2 < real < 0.97, "a case that tells nothing"
     assert -0.13 < predicted - real < 0.06
+
+
+KNOWN = {
+    "50 %, stable free of errors, 3x": ([(14, 50, 50)], 0.0, 3, 0.005, 0),
+    "5 %, stable free of errors, 5x": ([(60, 5, 95)], 0.0, 5, 0.003, 0),
+    "20 %, stable at 2 %, 3x": ([(60, 20, 80)], 0.02, 3, 0.01, 240),
+    "5 then 50 %, stable at 2 %": ([(60, 5, 95), (18, 50, 50)], 0.02, 3, 0.005, 240),
+    "50 %, looks of many requests": ([(8, 200, 200)], 0.02, 3, 0.003, 240),
+}
+
+
+@pytest.mark.parametrize("case", KNOWN)
+def test_b18_power_agrees_where_stables_past_is_known(case: str) -> None:
+    """With the wider cap and the phi of a past without bursts: .06 above, .2 below at most."""
+    splits, stable_rate, detect, alpha, failures = KNOWN[case]
+    tolerance = Tolerance(1.1, 0.01)
+    past = Dispersion(failures / 4, failures / 4, min(failures, 120))
+    begun = with_past(start(), past, -math.log(alpha))
+    seen_since = seen(*splits, stable_rate=stable_rate)
+    process = replace(begun, segments=seen_since.segments, dispersion=seen_since.dispersion)
+    predicted = power(process, tolerance, detect, -math.log(alpha))
+    real = measured(process, stable_rate, tolerance, detect, alpha)
+    assert 0.2 < real < 0.97, "a case that tells nothing"
+    assert -0.2 < predicted - real < 0.06
 
 
 @pytest.mark.parametrize("share", [5, 50])
