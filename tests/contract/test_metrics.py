@@ -1,5 +1,6 @@
 """The contract of a metric source (B17, B20, B21): in memory, and on a real Prometheus."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from itertools import count, groupby
@@ -18,6 +19,7 @@ from prometheus_api_client import PrometheusConnect
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
 from rampway.core.deltas import Delta, advance, start_ledger
+from rampway.core.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 
 BORN_S = 1_750_000_000.25
@@ -227,6 +229,39 @@ async def test_nobody_known_is_no_failure(place: Place) -> None:
     unknown = RevisionKey(place.namespace, "never-1")
     assert await place.source.scrapes([unknown], now_s - 60, now_s) == ()
     assert await place.source.scrapes([], now_s - 60, now_s) == ()
+
+
+async def test_the_past_of_a_few_pods_by_steps(place: Place) -> None:
+    """What each pod had counted at the end of each second, histograms only where asked for."""
+    one, other = pod(place), pod(place, "digits-1-rs-b")
+    place.add(one, other, pod(place, "digits-1-rs-c"))
+    began_s = await place.scraped()
+    for _ in range(3):
+        one.serve(ok=1)
+        other.serve(ok=10, failed=1)
+        await place.scraped()
+        await asyncio.sleep(1.1)
+    now_s = await place.scraped()
+    names = (one.name, other.name)
+    past = Past(place.namespace, "digits-1", names, began_s - 1, 1.0, buckets=True)
+    found = await place.source.past(past, now_s)
+    assert {s.pod for s in found} == set(names)
+    assert all(began_s - 1 < s.at_s <= now_s and s.at_s == round(s.at_s) for s in found)
+    assert [s.at_s for s in found] == sorted(s.at_s for s in found)
+    assert len({(s.pod, s.at_s) for s in found}) == len(found)
+    assert {s.started_at_s for s in found} == {BORN_S}
+    assert said(list(found), one)[-1] == (BORN_S, 3)
+    assert len(said(list(found), other)) >= 3
+    last = found[-1]
+    assert last.buckets[-1] == (float("inf"), last.outcomes["ok"] + last.outcomes["model_error"])
+    plain = await place.source.past(replace(past, buckets=False), now_s)
+    if isinstance(place, PrometheusPlace):
+        assert {s.buckets for s in plain} == {()}
+    assert [(s.pod, s.outcomes) for s in plain] == [(s.pod, s.outcomes) for s in found]
+    assert await place.source.past(replace(past, pods=()), now_s) == ()
+    assert await place.source.past(replace(past, revision="digits-2"), now_s) == ()
+    with pytest.raises(MetricsUnavailable):
+        await place.unreachable.past(past, now_s)
 
 
 async def test_b17_unreachable_is_no_verdict(place: Place) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rampway.core import deltas, evidence
 from rampway.core.evidence import BoundPair
-from rampway.core.judged import EvidenceState
+from rampway.core.judged import EvidenceState, History
 from rampway.core.paired import PairedState
 
 FORMAT = 1
@@ -22,6 +22,7 @@ def to_text(state: EvidenceState) -> str:
         "step": [state.step_index, state.step_requests, state.rate_per_s],
         "scraped": dict(state.last_scrape_s),
         "cutoff": state.cutoff_s,
+        "history": [state.history.intervals, state.history.lacking] if state.history else None,
     }
     return json.dumps(data, separators=(",", ":"))
 
@@ -46,6 +47,10 @@ def _paired(state: PairedState) -> dict[str, Any]:
     }
 
 
+def _history(intervals: int, lacking: str) -> History:
+    return History(int(intervals), str(lacking))
+
+
 def _parse(data: dict[str, Any]) -> EvidenceState:
     if data["format"] != FORMAT:
         raise ValueError(f"checkpoint of format {data['format']}, expected {FORMAT}")
@@ -66,4 +71,6 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
         rate_per_s=rate,
         last_scrape_s=data["scraped"],
         cutoff_s=data["cutoff"],
+        # Not written by earlier versions; never read again, as their rollouts have begun.
+        history=_history(*data["history"]) if data.get("history") else None,
     )

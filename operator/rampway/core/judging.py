@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core import paired, thresholds
+from rampway.core import history, paired, thresholds
 from rampway.core.deltas import Delta, Ledger, advance, start_ledger
 from rampway.core.instants import brief
 from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
@@ -44,6 +44,7 @@ def judge(
     before = state or EvidenceState(seen_s=0.0, ledger=start_ledger(look.at_s))
     after = before
     if look.at_s > before.seen_s:
+        after = before = history.learn(policy, before, look, contest.stable)
         if look.scrapes or not look.problem:
             after = _take_in_all(policy, before, look, contest)
         after = replace(after, breaches=thresholds.breaches(policy.checks, after.breaches, look))
@@ -216,6 +217,8 @@ def _paired(
         text = "waits until stable has answered 100 requests"
         return CheckResult(check.name, CheckState.WAITING, text)
     text = paired.calm_sentence(check, mine)
+    caution = history.caution(state, mine)
+    text += f"; {caution}" if caution else ""
     missing = paired.missing(policy, check, mine)
     if missing == 0 and paired.leans_to_harm(check, mine):
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"

@@ -145,6 +145,8 @@ class Look:
         problem: Why Prometheus could not be read, else empty.
         answers: Answers to the queries of threshold checks, by check.
         heard: Whether Prometheus has answered at all since the operator began to look.
+        past: Scrapes of stable's pods from before the rollout; None where none were asked for, or
+            Prometheus gave no answer.
     """
 
     at_s: float
@@ -152,6 +154,7 @@ class Look:
     problem: str = ""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     heard: bool = True
+    past: tuple[Scrape, ...] | None = None
 
 
 CHECKPOINTS_PER_S = 10.0

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
+from rampway.core.history import Past
 
 __all__ = ["Answer", "AnswerKind", "MetricSource", "MetricsUnavailable", "RevisionKey"]
 
@@ -40,6 +41,16 @@ class MetricSource(Protocol):
 
         Raises:
             MetricsUnavailable: no answer, an error, or a partial answer.
+        """
+        ...
+
+    async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
+        """Return what the pods had counted at each step in (past.since_s, until_s], by time.
+
+        A pod that was not scraped anew in a step may be left out there or be repeated.
+
+        Raises:
+            MetricsUnavailable: no answer, an error, a partial answer, or one that is too long.
         """
         ...
 

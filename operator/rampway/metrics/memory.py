@@ -1,5 +1,6 @@
 """A Prometheus in memory for the simulation: it keeps scrapes, and can be down, slow or wrong."""
 
+import math
 from bisect import bisect_right, insort
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,6 +8,7 @@ from enum import StrEnum
 
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
+from rampway.core.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 
 
@@ -61,6 +63,16 @@ class MemorySource:
         end = bisect_right(self._kept, until_s, key=_time)
         found = (s for s in self._kept[first:end] if (s.namespace, s.revision) in wanted)
         return tuple(s if histograms else replace(s, buckets=()) for s in found)
+
+    async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
+        """Return the last scrape of each pod in each step, as of its end."""
+        revisions = [RevisionKey(past.namespace, past.revision)]
+        steps: dict[tuple[str, float], Scrape] = {}
+        for scrape in await self.scrapes(revisions, past.since_s, until_s):
+            ends_s = math.ceil(scrape.at_s / past.step_s) * past.step_s
+            if scrape.pod in past.pods and ends_s <= until_s:
+                steps[scrape.pod, ends_s] = replace(scrape, at_s=ends_s)
+        return tuple(sorted(steps.values(), key=_time))
 
     async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
         """Answer instant queries of users."""

@@ -17,6 +17,7 @@ import aiohttp
 
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
+from rampway.core.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY, Profile
 from rampway.metrics.questions import Questions
@@ -101,6 +102,17 @@ class PrometheusSource:
                 ]
         return tuple(sorted(found, key=lambda s: s.at_s))
 
+    async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
+        """Return what the pods had counted at each step in (past.since_s, until_s], by time."""
+        if not past.pods:
+            return ()
+        profile = self._profile
+        names = [profile.requests, *([profile.buckets] if past.buckets else []), profile.started]
+        series = await self._samples(_subquery(names, past, until_s), until_s)
+        with understood(self._where):
+            found = [s for s in assemble(series, self._profile) if s.revision == past.revision]
+        return tuple(sorted(found, key=lambda s: s.at_s))
+
     async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
         """Answer users' instant queries, many in one request; every failure is an Answer."""
         return await self._questions.answers(queries, at_s)
@@ -170,13 +182,25 @@ def _selector(names: Sequence[str], revisions: Sequence[RevisionKey], length_s: 
     pods = "|".join(sorted({_literal(r.revision[:POD_PREFIX]) for r in revisions}))
     # One more millisecond: the end of the window is rounded to one.
     window = f"[{math.ceil(length_s * 1000) + 1}ms]"
+    return _series(names, spaces, f"({pods}).*") + window
+
+
+def _subquery(names: Sequence[str], past: Past, until_s: float) -> str:
+    """Return a query of as many samples as there are steps, however often was scraped."""
+    pods = "|".join(_literal(pod) for pod in past.pods)
+    window = f"[{math.ceil(until_s - past.since_s)}s:{math.ceil(past.step_s)}s]"
+    return _series(names, _literal(past.namespace), pods) + window
+
+
+def _series(names: Sequence[str], spaces: str, pods: str) -> str:
+    """Return a selector of these series; namespaces and pods are regular expressions."""
     labels = (
         ("__name__", "|".join(names)),
         ("namespace", spaces),
-        ("pod", f"({pods}).*"),
+        ("pod", pods),
         ("attempt", "first|"),
     )
-    return f"{{{','.join(f'{name}=~{_quoted(text)}' for name, text in labels)}}}{window}"
+    return f"{{{','.join(f'{name}=~{_quoted(text)}' for name, text in labels)}}}"
 
 
 def portions(

@@ -5,12 +5,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
+from rampway.core.history import Past
 from rampway.core.observation import Look
 from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
 from rampway.metrics.direct import PodReader, Target
 
+log = structlog.get_logger("rampway.looks")
 Key = tuple[str, str]
 """Namespace and name of a ModelDeployment."""
 
@@ -28,6 +32,11 @@ HISTOGRAMS_PER_S = 20.0
 """The durations of so many rollouts are read in a second; of more each has its turn less often."""
 HISTOGRAMS_AT_LEAST = 50
 """And so many in each look, also in the first one."""
+HURRY_S = 0.25
+"""Where something may have begun, pods are read again after so long."""
+PAST_TRIES = 3
+PASTS_AT_ONCE = 8
+"""Of so many rollouts stable's past is read in one look; others wait for the next one."""
 PODS_PER_S = 100.0
 """So many pods are read directly in a second; of more each has its turn less often."""
 
@@ -42,6 +51,8 @@ class Interest:
         queries: PromQL by name of the check.
         timed: Whether it needs durations.
         pods: Pods to be read directly; none while no step runs.
+        past: What it wants to know of stable's past, until that is known.
+        hurry: Something may have begun: its pods are read again sooner.
     """
 
     namespace: str
@@ -50,6 +61,8 @@ class Interest:
     queries: Mapping[str, str]
     timed: bool = True
     pods: tuple[Target, ...] = ()
+    past: Past | None = None
+    hurry: bool = False
 
     def same_questions(self, other: "Interest | None") -> bool:
         """Whether an answer to the one answers the other."""
@@ -74,6 +87,7 @@ class Looks:
     _latest: dict[Key, Look] = field(default_factory=dict)
     _timed_s: dict[Key, float] = field(default_factory=dict)
     _looked_s: float = math.inf
+    _untold: dict[Key, int] = field(default_factory=dict)
 
     def want(self, key: Key, interest: Interest | None) -> None:
         """State what a ModelDeployment wants looked at from now on; None: nothing."""
@@ -81,6 +95,7 @@ class Looks:
             self._interests.pop(key, None)
             self._latest.pop(key, None)
             self._timed_s.pop(key, None)
+            self._untold.pop(key, None)
         else:
             self._interests[key] = interest
 
@@ -104,9 +119,11 @@ class Looks:
             windows.setdefault(window, {})[key] = interest
         # What several rollouts ask is one question; all of them are asked in one go.
         texts = {query for interest in asked.values() for query in interest.queries.values()}
-        answers = await self.source.queries(sorted(texts), now_s) if texts else {}
+        answers, pasts = await asyncio.gather(
+            self._answers(sorted(texts), now_s), self._pasts(asked, now_s)
+        )
         for window, interests in windows.items():
-            await self._look_at(interests, window, answers)
+            await self._look_at(interests, window, answers, pasts)
 
     def _turns(self, now_s: float) -> set[Key]:
         """Return whose durations are read in this look: who waited longest.
@@ -128,12 +145,19 @@ class Looks:
             await self.look()
             await asyncio.sleep(max(0.05, interval_s - (self.clock() - began_s)))
 
-    async def look_directly(self) -> int:
+    async def look_directly(self, *, hurried: bool = False) -> int:
         """Read the pods of all that want it; return how many there were.
 
         Prometheus's last look stays in force beside it: its scrapes count once, however often.
+
+        Args:
+            hurried: Only those that are in a hurry.
         """
-        interests = {key: found for key, found in self._interests.items() if found.pods}
+        interests = {
+            key: found
+            for key, found in self._interests.items()
+            if found.pods and (found.hurry or not hurried)
+        }
         now_s = self.clock()
         scrapes = await self.pods.scrapes([pod for one in interests.values() for pod in one.pods])
         of = _by_revision(scrapes)
@@ -154,14 +178,54 @@ class Looks:
         while True:
             began_s = self.clock()
             pods = await self.look_directly()
-            wait_s = max(interval_s, pods / PODS_PER_S)
-            await asyncio.sleep(max(0.05, wait_s - (self.clock() - began_s)))
+            left_s = max(interval_s, pods / PODS_PER_S) - (self.clock() - began_s)
+            while left_s > HURRY_S:
+                await asyncio.sleep(HURRY_S)
+                left_s -= HURRY_S + await self._hurried()
+            await asyncio.sleep(max(0.05, left_s))
+
+    async def _hurried(self) -> float:
+        """Read the pods of those in a hurry again, within the budget; return how long it took."""
+        pods = sum(len(found.pods) for found in self._interests.values() if found.hurry)
+        if not 0 < pods <= PODS_PER_S * HURRY_S:
+            return 0.0
+        began_s = self.clock()
+        await self.look_directly(hurried=True)
+        return self.clock() - began_s
+
+    async def _answers(self, queries: list[str], now_s: float) -> Mapping[str, Answer]:
+        return await self.source.queries(queries, now_s) if queries else {}
+
+    async def _pasts(
+        self, asked: Mapping[Key, Interest], now_s: float
+    ) -> dict[Key, tuple[Scrape, ...]]:
+        """Return stable's past for those that want it, as far as Prometheus tells it.
+
+        A few at a time, and each a few times only: evidence goes on without.
+        """
+        wanted = [
+            (key, interest.past)
+            for key, interest in asked.items()
+            if interest.past is not None and self._untold.get(key, 0) < PAST_TRIES
+        ][:PASTS_AT_ONCE]
+
+        async def read(key: Key, past: Past) -> tuple[Key, tuple[Scrape, ...] | None]:
+            self._untold[key] = self._untold.get(key, 0) + 1
+            try:
+                return key, await self.source.past(past, now_s)
+            except MetricsUnavailable as error:
+                log.info("stable's past not read", namespace=key[0], name=key[1], why=str(error))
+                return key, None
+
+        found = await asyncio.gather(*(read(key, past) for key, past in wanted))
+        return {key: scrapes for key, scrapes in found if scrapes is not None}
 
     async def _look_at(
         self,
         interests: Mapping[Key, Interest],
         window: _Window,
         answers: Mapping[str, Answer],
+        pasts: Mapping[Key, tuple[Scrape, ...]],
     ) -> None:
         since_s, until_s, timed = window
         wanted = {
@@ -184,7 +248,7 @@ class Looks:
             before = self._latest.get(key)
             heard = not problem or (before is not None and before.heard)
             found = {name: answers[query] for name, query in interest.queries.items()}
-            self._latest[key] = Look(until_s, mine, problem, found, heard)
+            self._latest[key] = Look(until_s, mine, problem, found, heard, pasts.get(key))
             self.notify(key)
 
 

@@ -7,8 +7,10 @@ import structlog
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, Unparseable, parse_deployment
+from rampway.core import history, paired
 from rampway.core.actions import Emit, SetSplit, WriteRollout, WriteStatus
 from rampway.core.decide import decide
+from rampway.core.history import Past
 from rampway.core.observation import Observation
 from rampway.core.passes import Decision
 from rampway.core.queries import fill
@@ -224,10 +226,10 @@ def _interest(obs: Observation, active: ModelRollout, decision: Decision) -> Int
         "name": spec.deployment,
         "namespace": active.namespace,
     }
-    paired = any(check.paired for check in spec.policy.checks)
+    compared = any(check.paired for check in spec.policy.checks)
     return Interest(
         namespace=active.namespace,
-        revisions=(names["candidate"], names["stable"]) if paired else (),
+        revisions=(names["candidate"], names["stable"]) if compared else (),
         seen_s=(decision.evidence.seen_s or None) if decision.evidence else None,
         queries={
             check.name: fill(check.threshold.query, names)
@@ -235,8 +237,25 @@ def _interest(obs: Observation, active: ModelRollout, decision: Decision) -> Int
             if check.threshold
         },
         timed=any(check.latency for check in spec.policy.checks),
-        pods=_pods(obs, active) if paired else (),
+        pods=_pods(obs, active) if compared else (),
+        past=_past(obs, active, decision),
+        hurry=_suspicious(active, decision),
     )
+
+
+def _past(obs: Observation, active: ModelRollout, decision: Decision) -> Past | None:
+    """Return what is to be read of stable's past, until the candidate gets its first request."""
+    stable = obs.revision(active.spec.stable.revision)
+    if stable is None or active.status.traffic_since:
+        return None
+    policy = active.spec.policy
+    return history.wanted(policy, active.namespace, stable, decision.evidence, obs.now_s)
+
+
+def _suspicious(active: ModelRollout, decision: Decision) -> bool:
+    """Whether something may have begun on the candidate."""
+    known = decision.evidence
+    return known is not None and paired.suspicious(active.spec.policy.checks, known.paired)
 
 
 def _pods(obs: Observation, active: ModelRollout) -> tuple[Target, ...]:

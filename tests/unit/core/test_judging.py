@@ -110,6 +110,25 @@ def test_harm_is_found_and_harmlessness_too() -> None:
     assert calm.requests > 25_000
 
 
+def test_b18_harm_that_begins_after_a_long_calm_lets_nothing_pass() -> None:
+    """B18: where the stakes are burnt, unproven harm shows in no e-value, and does not pass."""
+    calm = grown(0.0, looks=200)
+    found = looked(calm)
+    assert [r.state for r in found.results] == [CheckState.PASS]
+    at_s, (mine, other) = calm[-1]
+    states, bad = [], 0
+    for n in range(1, 7):
+        bad += 100
+        later = replace(mine, at_s=mine.at_s + 5 * n,
+                        outcomes={"ok": 500 * (199 + n) - bad, "model_error": bad})  # fmt: skip
+        base = replace(other, at_s=other.at_s + 5 * n,
+                       outcomes={"ok": 5000 + 500 * (199 + n), "model_error": 0})  # fmt: skip
+        found = looked([(at_s + 5 * n, (later, base))], state=found.state)
+        states.append(found.results[0].state)
+    assert states[2:] == [CheckState.WAITING] * 4
+    assert "leans towards harm" in found.results[0].message
+
+
 def test_b18_waiting_says_how_much_is_missing() -> None:
     """B18: it names the requests that are missing and how long they take."""
     found = looked(grown(0.0, looks=3))

@@ -1,9 +1,12 @@
 """B17: the faults that the simulation's Prometheus can have; the rest is in the contract."""
 
+from dataclasses import replace
+
 import pytest
 
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
+from rampway.core.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.memory import MemorySource, Mode
 
@@ -39,6 +42,23 @@ async def test_b17_what_is_left_after_an_outage(mode: Mode, kept: list[int]) -> 
     found = await source.scrapes([KEY], T0_S, T0_S + 9)
     assert [s.at_s - T0_S for s in found] == kept
     assert (await ask(source, "up", T0_S)).value == 1.0
+
+
+async def test_the_past_is_the_last_scrape_of_each_step() -> None:
+    """Of a step the last scrape counts, as of the step's end; no unfinished step does."""
+    source = MemorySource()
+    for after_s in (1, 4, 9, 10, 11, 26):
+        source.record(replace(scrape(after_s), outcomes={"ok": after_s}))
+    source.record(replace(scrape(3), pod="other"))
+    past = Past("space", "digits-1", ("a",), T0_S + 2, 10.0, buckets=False)
+    found = await source.past(past, T0_S + 29)
+    assert [(s.pod, s.at_s - T0_S, s.outcomes["ok"]) for s in found] == [
+        ("a", 10, 10),
+        ("a", 20, 11),
+    ]
+    source.mode = Mode.UNREACHABLE
+    with pytest.raises(MetricsUnavailable):
+        await source.past(past, T0_S + 29)
 
 
 async def test_b17_nan_is_for_queries_only() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from rampway.core.answers import Answer, AnswerKind
+from rampway.core.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY
 from rampway.metrics.prometheus import AT_ONCE, PrometheusSource, portions
@@ -69,6 +70,40 @@ async def source(server: Server) -> AsyncIterator[PrometheusSource]:
     found = PrometheusSource(server.url, deadline_s=0.5, longest_answer=10_000)
     yield found
     await found.close()
+
+
+PAST = Past("space", "digits-1", ("digits-1-a.b", "digits-1-c"), NOW_S - 600.5, 5.0, buckets=True)
+
+
+async def test_the_past_is_one_subquery(server: Server, source: PrometheusSource) -> None:
+    """It names the pods and what is needed, and asks for as many samples as there are steps."""
+    server.answers(success("matrix", []))
+    assert await source.past(PAST, NOW_S) == ()
+    assert await source.past(replace(PAST, buckets=False), NOW_S) == ()
+    assert await source.past(replace(PAST, pods=()), NOW_S) == ()
+    whole, plain = (form["query"] for form in server.forms)
+    assert whole == (
+        '{__name__=~"rampway_requests_total|rampway_request_duration_seconds_bucket|'
+        'process_start_time_seconds",namespace=~"space",'
+        'pod=~"digits-1-a\\\\.b|digits-1-c",attempt=~"first|"}[601s:5s]'
+    )
+    assert "bucket" not in plain
+    assert server.forms[0]["time"] == f"{NOW_S:.3f}"
+
+
+async def test_b17_a_past_that_is_not_whole_is_unavailable(
+    server: Server, source: PrometheusSource
+) -> None:
+    """B17: a refusal, a partial answer or one that is too long is no past."""
+    server.answers(failure("bad_data", "no subqueries here"), 400)
+    with pytest.raises(MetricsUnavailable, match="no subqueries here"):
+        await source.past(PAST, NOW_S)
+    server.answers(success("matrix", []) | {"warnings": ["store 2"]})
+    with pytest.raises(MetricsUnavailable, match="store 2"):
+        await source.past(PAST, NOW_S)
+    server.answers(" " * 20_000)
+    with pytest.raises(MetricsUnavailable, match="longer than"):
+        await source.past(PAST, NOW_S)
 
 
 async def ask(source: PrometheusSource, query: str, at_s: float) -> Answer:

@@ -10,6 +10,7 @@ from unit.shell.pods import Pods
 
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
+from rampway.core.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.direct import Target
 from rampway.shell.looks import (
@@ -18,6 +19,8 @@ from rampway.shell.looks import (
     HISTOGRAMS_PER_S,
     LONGEST_WINDOW_S,
     OVERLAP_S,
+    PAST_TRIES,
+    PASTS_AT_ONCE,
     PODS_PER_S,
     Interest,
     Key,
@@ -49,6 +52,8 @@ class Source:
     windows: list[tuple[list[str], float, float]] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
     timed: list[tuple[str, bool]] = field(default_factory=list)
+    forgetful: bool = False
+    pasts: list[tuple[str, float]] = field(default_factory=list)
 
     async def scrapes(
         self,
@@ -65,6 +70,13 @@ class Source:
         if self.down:
             raise MetricsUnavailable("Prometheus is down")
         return self.scraped
+
+    async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
+        """Return the same of the past."""
+        self.pasts.append((past.revision, until_s))
+        if self.down or self.forgetful:
+            raise MetricsUnavailable("nothing is known of the past")
+        return tuple(replace(s, at_s=until_s - 60) for s in self.scraped)
 
     async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
         """Answer each with itself."""
@@ -263,6 +275,59 @@ async def test_b17_a_direct_look_hides_no_problem() -> None:
     assert told == [A, A]
 
 
+def past_of(name: str = "a") -> Past:
+    """Return what is wanted of a stable's past."""
+    return Past("ml", f"{name}-1", ("p", "q"), NOW_S - 600, 5.0, buckets=False)
+
+
+async def test_stables_past_comes_with_the_look() -> None:
+    """Who wants it gets it with the next look; who does not gets none."""
+    source = Source((scrape("a-1"),))
+    looks, _ = looking(source, a=replace(interest("a"), past=past_of()), b=interest("b"))
+    await looks.look()
+    first, second = looks.latest(A), looks.latest(B)
+    assert first is not None
+    assert second is not None
+    assert first.past == (replace(scrape("a-1"), at_s=NOW_S - 60),)
+    assert second.past is None
+    looks.want(A, interest("a"))
+    await looks.look()
+    later = looks.latest(A)
+    assert later is not None
+    assert later.past is None
+    assert source.pasts == [("a-1", NOW_S)]
+
+
+async def test_b17_a_past_that_is_not_told_holds_nobody_up() -> None:
+    """B17: the look is as good without; it is tried three times, and anew for another rollout."""
+    source = Source((scrape("a-1"),), forgetful=True)
+    looks, told = looking(source, a=replace(interest("a"), past=past_of()))
+    for _ in range(5):
+        await looks.look()
+    latest = looks.latest(A)
+    assert latest is not None
+    assert (latest.past, latest.problem, len(latest.scrapes)) == (None, "", 1)
+    assert told == [A] * 5
+    assert len(source.pasts) == PAST_TRIES
+    looks.want(A, None)
+    looks.want(A, replace(interest("a"), past=past_of()))
+    await looks.look()
+    assert len(source.pasts) == PAST_TRIES + 1
+
+
+async def test_pasts_are_read_a_few_at_a_time() -> None:
+    """A thousand rollouts that begin at once do not ask for all their pasts in one look."""
+    source = Source()
+    names = [f"m{n}" for n in range(3 * PASTS_AT_ONCE)]
+    looks, _ = looking(source, **{n: replace(interest(n), past=past_of(n)) for n in names})
+    await looks.look()
+    assert len(source.pasts) == PASTS_AT_ONCE
+    for name in names[:PASTS_AT_ONCE]:
+        looks.want(("ml", name), interest(name))
+    await looks.look()
+    assert len(set(source.pasts)) == len(source.pasts) == 2 * PASTS_AT_ONCE
+
+
 async def test_a_silent_pod_makes_no_look() -> None:
     """Where no pod answers, nothing is told: Prometheus alone counts."""
     looks, told = looking(Source(), a=replace(interest("a"), pods=(A_POD,)))
@@ -273,20 +338,42 @@ async def test_a_silent_pod_makes_no_look() -> None:
 
 
 async def test_direct_looks_keep_their_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more pods than the budget has, each is read less often."""
-    waits = list[float]()
+    """Of more pods than the budget has, each is read less often; a hurry changes nothing there."""
+    many = tuple(replace(A_POD, pod=f"pod-{n}") for n in range(3 * int(PODS_PER_S)))
+    for pods, hurry, wait_s in (((A_POD,), False, 1.0), (many, False, 3.0), (many, True, 3.0)):
+        looks, _ = looking(Source(), a=replace(interest("a"), pods=pods, hurry=hurry))
+        reads = await reads_of(looks, monkeypatch, 2.5 * wait_s)
+        assert reads == [0.0, wait_s, 2 * wait_s]
+
+
+async def test_a_hurry_reads_its_own_pods_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something may have begun, its pods are read again within a second, and only these."""
+    calm = replace(interest("b"), pods=(replace(A_POD, pod="other", revision="b-1"),))
+    looks, _ = looking(Source(), a=replace(interest("a"), pods=(A_POD,), hurry=True), b=calm)
+    reads = await reads_of(looks, monkeypatch, 1.2)
+    assert reads == [0.0, 0.25, 0.5, 0.75, 1.0]
+    asked = looks.pods.asked  # type: ignore[attr-defined]
+    assert asked == [["a-2-pod", "other"], *[["a-2-pod"]] * 3, ["a-2-pod", "other"]]
+
+
+async def reads_of(looks: Looks, monkeypatch: pytest.MonkeyPatch, until_s: float) -> list[float]:
+    """Return when pods were read directly until an instant, by a clock that only waiting moves."""
+    passed_s, reads = 0.0, list[float]()
+    read = looks.pods.scrapes
 
     async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 2:
+        nonlocal passed_s
+        passed_s += seconds
+        if passed_s > until_s:
             raise asyncio.CancelledError
 
-    many = tuple(replace(A_POD, pod=f"pod-{n}") for n in range(3 * int(PODS_PER_S)))
-    for pods in ((A_POD,), many):
-        looks, _ = looking(Source(), a=replace(interest("a"), pods=pods))
-        monkeypatch.setattr(asyncio, "sleep", sleep)
+    async def noted(targets: Sequence[Target]) -> tuple[Scrape, ...]:
+        reads.append(passed_s)
+        return await read(targets)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", sleep)
+        patched.setattr(looks.pods, "scrapes", noted)
         with pytest.raises(asyncio.CancelledError):
             await looks.run_directly(1.0)
-        monkeypatch.undo()
-        assert waits == [1.0 if len(pods) == 1 else 3.0] * 2
-        waits.clear()
+    return reads

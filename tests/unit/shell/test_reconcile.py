@@ -8,7 +8,9 @@ from unit.shell.pods import Pods
 
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.core.deltas import start_ledger
-from rampway.core.judged import EvidenceState
+from rampway.core.evidence import EProcess
+from rampway.core.judged import EvidenceState, History
+from rampway.core.paired import PairedState
 from rampway.kube.errors import Conflict, Ending
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE
 from rampway.metrics.memory import MemorySource
@@ -128,6 +130,37 @@ async def test_an_active_rollout_is_looked_at() -> None:
     await one.reconcile(KEY)
     assert KEY not in one.looks._interests
     assert memory.rollout == ""
+
+
+async def test_stables_past_is_wanted_until_it_is_known() -> None:
+    """It is asked for until it is learnt or the candidate has requests, and a suspicion hurries."""
+    place = Place()
+    first = under_way(place)
+    one = reconciler(place)
+    for _ in range(3):
+        await one.reconcile(KEY)
+    wanted = one.looks._interests[KEY]
+    assert wanted.past is not None
+    assert (wanted.past.namespace, wanted.past.revision) == (SPACE, first)
+    assert not wanted.hurry
+    memory = one._memories[KEY][1]
+    failing = EProcess(lately=(2.0,) * 8)
+    states = {"errors": PairedState((failing, EProcess()))}
+    known = EvidenceState(NOW_S, start_ledger(NOW_S), states, history=History(120))
+    memory.evidence = known
+    await one.reconcile(KEY)
+    wanted = one.looks._interests[KEY]
+    assert wanted.past is None
+    assert wanted.hurry
+    memory.evidence = replace(known, history=None)
+    (rollout,) = place.store.list(MODEL_ROLLOUT, SPACE)
+    status = rollout["status"] | {"trafficSince": "2026-01-01T00:00:00Z"}
+    place.store.patch(
+        MODEL_ROLLOUT, SPACE, rollout["metadata"]["name"], {"status": status}, subresource="status"
+    )
+    one._changed.add(KEY)
+    await one.reconcile(KEY)
+    assert one.looks._interests[KEY].past is None
 
 
 async def test_without_comparisons_no_counters_are_read() -> None:
