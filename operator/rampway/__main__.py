@@ -33,6 +33,7 @@ from rampway.shell.execute import Executor
 from rampway.shell.fence import Deposed, Fence
 from rampway.shell.followers import Followers
 from rampway.shell.gather import Gatherer
+from rampway.shell.hooks import HookCaller
 from rampway.shell.leader import Elector
 from rampway.shell.looks import Key, Looks
 from rampway.shell.probe import DigestProbe
@@ -104,6 +105,10 @@ class Operator:
             if self.news(mine, kind, name, version):
                 self.add(mine)
 
+    def answered(self, key: Key) -> None:
+        """Have a ModelDeployment looked at whose hook was answered: no event tells of that."""
+        self.changed(key, "Hook", "", "")
+
     def found(self, key: Key, version: str) -> None:
         """Have a ModelDeployment looked at that a list holds: its last event may be lost."""
         self.news(key, MODEL_DEPLOYMENT.kind, key[1], version)
@@ -171,7 +176,7 @@ async def _lead(
     fence = Fence(api, term, elector.leads)
     reader = HttpPodReader(session, labels.SERVER_PORT, time.time, told=telemetry.pod_read)
     looks = Looks(source, reader, time.time, operator.add)
-    reconciler = _reconciler(api, session, looks, fence, operator.settings)
+    reconciler = _reconciler(operator, api, session, looks, fence)
 
     async def handle(key: Key) -> float | None:
         try:
@@ -210,15 +215,18 @@ async def _resync(operator: Operator, api: KubeApi) -> None:
 
 
 def _reconciler(
-    api: KubeApi, session: aiohttp.ClientSession, looks: Looks, fence: Fence, settings: Settings
+    operator: Operator, api: KubeApi, session: aiohttp.ClientSession, looks: Looks, fence: Fence
 ) -> Reconciler:
+    settings = operator.settings
     router = RouterByType(api)
     defaults = Defaults(settings.server_image, settings.checkpoint_interval_s)
+    probe = DigestProbe(session)
+    calls = HookCaller(session, settings.hook_urls, operator.answered)
     recorder = Recorder(api, time.time, _identity())
     return Reconciler(
         api,
-        Gatherer(Together(api, labels.DEPLOYMENT), router, defaults, DigestProbe(session), fence),
-        Executor(api, router, recorder, fence),
+        Gatherer(Together(api, labels.DEPLOYMENT), router, defaults, probe, fence, calls),
+        Executor(api, router, recorder, fence, calls),
         looks,
         fence,
         time.time,

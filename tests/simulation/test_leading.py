@@ -52,8 +52,8 @@ def leader(world: World, api: MemoryApi) -> Reconciler:
     router = RouterByType(api)
     return Reconciler(
         api,
-        Gatherer(api, router, Defaults("server:1"), world.cluster.probe_digest, fence),
-        Executor(api, router, Recorder(api, world.clock, "sim"), fence),
+        Gatherer(api, router, Defaults("server:1"), world.cluster.probe_digest, fence, world.calls),
+        Executor(api, router, Recorder(api, world.clock, "sim"), fence, world.calls),
         world.looks,
         fence,
         world.clock,

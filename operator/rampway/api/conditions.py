@@ -88,6 +88,8 @@ class Reason(StrEnum):
     STABLE_CRASHES_TOO = "StableCrashesToo"
     APPROVAL = "WaitingForApproval"
     STOPPED_BY_CHECK = "StoppedByCheck"  # a failed check that asks
+    HOOK_RUNNING = "HookRunning"
+    HOOK_FAILED = "HookFailed"
     WATCHING = "Watching"
     # ends
     PROMOTED = "Promoted"

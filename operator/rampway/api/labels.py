@@ -17,6 +17,8 @@ VERSION = f"{GROUP}/version"
 """Annotation: the user's `info.version`, shown only."""
 CONTENT = f"{GROUP}/content"
 """Annotation of a revision's Deployment: the model and server fields it was made from, JSON."""
+HOOK = f"{GROUP}/hook"
+"""Annotation of a Job: the run of a hook that it is. Label of its pods: the hook's name."""
 TERM = f"{GROUP}/term"
 """Annotation: term of the operator that may write this object (B31)."""
 

@@ -21,6 +21,7 @@ from rampway.api.checks import (
     PairedCheck,
     ThresholdCheck,
 )
+from rampway.api.hooks import Hook
 from rampway.api.rules import Form, Rule, UniqueItems, matches
 from rampway.api.steps import Step, Steps, percent
 
@@ -194,6 +195,9 @@ class Policy(ApiModel):
         default_factory=_default_checks,
         max_length=16,
         description="What the candidate is judged by, all through the rollout.",
+    )
+    hooks: Annotated[tuple[Hook, ...], UniqueItems("name")] = Field(
+        default=(), max_length=16, description="What is done before or after its moments."
     )
     on_unknown: OnUnknown = Field(
         default_factory=OnUnknown, description="What to do when checks cannot tell."

@@ -122,6 +122,19 @@ class Decision(StatusModel):
     """Why, in a sentence."""
 
 
+class HookStatus(StatusModel):
+    """One run of a hook."""
+
+    key: Token
+    """Name of the hook, and of the step that it precedes."""
+    state: Token
+    """Running, Succeeded or Failed."""
+    since: Timestamp = ""
+    """When it was begun."""
+    message: Message = ""
+    """What it said."""
+
+
 class StepStatus(StatusModel):
     """Where the rollout is."""
 
@@ -190,6 +203,8 @@ class ModelRolloutStatus(StatusModel):
     """Whether the spec has changed since the end, so that the same content may be tried again."""
     checks: Annotated[tuple[CheckStatus, ...], Field(json_schema_extra=listed(64, "name"))] = ()
     """The latest answer of each check."""
+    hooks: Annotated[tuple[HookStatus, ...], Field(json_schema_extra=listed(400, "key"))] = ()
+    """The hooks that have run, and those that run."""
     checked_at: Timestamp = ""
     """When they answered."""
     decisions: Annotated[tuple[Decision, ...], Field(json_schema_extra=listed(1000))] = ()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rampway.api.deployment import ModelDeploymentStatus
+from rampway.api.hooks import Hook
 from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.split import Split
 
@@ -40,6 +41,22 @@ class TellAutomation:
     revision: str
     revision_hash: str
     degree: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """Begin a run of a hook; one that was begun already is left as it is (B29).
+
+    Attributes:
+        key: Names the run within its rollout.
+        facts: What it is told.
+    """
+
+    rollout: str
+    rollout_uid: str
+    key: str
+    hook: Hook
+    facts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,7 @@ Action = (
     | Scale
     | Annotate
     | TellAutomation
+    | RunHook
     | PointService
     | SetSplit
     | WriteRollout

@@ -7,6 +7,7 @@ from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.api.rollout import Decision, ModelRolloutStatus, Requests, StepApproval
 from rampway.core import capacity, stages
+from rampway.core.actions import Action
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.judged import Judged
 from rampway.core.observation import Observation, Revision
@@ -143,12 +144,14 @@ class Outcome:
         split: What the route must give the candidate.
         replicas: Pods that the candidate must have; None leaves them.
         commit: The candidate becomes stable now.
+        calls: What begins the hooks that are due.
     """
 
     status: ModelRolloutStatus
     split: Split = STABLE_ONLY
     replicas: int | None = None
     commit: bool = False
+    calls: tuple[Action, ...] = ()
     news: tuple[Decision, ...] = field(default=())
 
     @property

@@ -4,7 +4,17 @@ from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
-from rampway.core import keeping, passes, refusing, revision, rolling, verdict, watching, zero
+from rampway.core import (
+    hooks,
+    keeping,
+    passes,
+    refusing,
+    revision,
+    rolling,
+    verdict,
+    watching,
+    zero,
+)
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -170,8 +180,9 @@ def _maintain(obs: Observation, stable: Revision, standing: Standing) -> Decisio
     actions: list[Action] = passes.ensure_stable(obs, stable)
     actions += passes.rest(obs, stable)
     kept, next_s = keeping.tidy(obs, stable, active=None)
-    actions += [*kept, *_moved_on(obs), *passes.write_status(obs, standing)]
-    unsettled = not obs.route.split.at_rest
+    following, busy = hooks.follow(obs)
+    actions += [*kept, *following, *_moved_on(obs), *passes.write_status(obs, standing)]
+    unsettled = busy or not obs.route.split.at_rest
     return Decision(tuple(actions), requeue_after_s=1.0 if unsettled else next_s)
 
 

@@ -157,6 +157,18 @@ class Look:
     past: tuple[Scrape, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """What is known of one run of a hook.
+
+    Attributes:
+        state: Running, Succeeded or Failed.
+    """
+
+    state: str
+    message: str = ""
+
+
 CHECKPOINTS_PER_S = 10.0
 """All rollouts together write no more checkpoints than this (B32)."""
 ACTIVE_REQUEUE_S = 5.0
@@ -197,6 +209,7 @@ class Observation:
         evidence: Evidence so far, of the active rollout, from memory or its checkpoint.
         conflict: Name of the ModelDeployment that already has this host and path (B15).
         refusal: The API server's words where it refused the pod template.
+        hooks: Runs of hooks that are known of, by `rollout/key`.
     """
 
     now_s: float
@@ -210,6 +223,7 @@ class Observation:
     evidence: EvidenceState | None = None
     conflict: str = ""
     refusal: str = ""
+    hooks: Mapping[str, HookRun] = field(default_factory=dict)
 
     def revision(self, revision_hash: str) -> Revision | None:
         """Return the revision with this hash, if it exists."""

@@ -120,6 +120,7 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
         promoted = {labels.PROMOTED_AT: promoted_at(obs), labels.VERDICT: "Promoted"}
         ordered.append(Annotate(candidate.name, promoted))
     ordered += [
+        *outcome.calls,
         *kept,
         *told(course, outcome),
         *passes.write_status(obs, standing, numbers=bool(wrote)),

@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
-from rampway.core import capacity, health, steps, verdict, zero
+from rampway.core import capacity, health, hooks, steps, verdict, zero
 from rampway.core.actions import WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.retreat import ALL_PCT, cause, keep, retreat, share, unchanged
+from rampway.core.stages import Stage
 from rampway.core.troubles import deadline, trouble
 
 P = RolloutPhase
@@ -111,8 +113,30 @@ def _starting(course: Course) -> Outcome:
     if course.policy.checks and (course.obs.look is None or course.obs.look.problem):
         problem = course.obs.look.problem if course.obs.look else "no look at the metrics yet"
         return say(outcome, Reason.EVIDENCE_UNKNOWN, f"no traffic without evidence: {problem}")
-    begun = enter(outcome, P.STEPPING, course.now_s)
-    return _enter_step(begun, course, 0)
+    moments = [(HookMoment.BEFORE_ROLLOUT, None), (HookMoment.BEFORE_STEP, first)]
+    closed, outcome = _gates(outcome, course, moments)
+    if closed:
+        return outcome
+    return _enter_step(enter(outcome, P.STEPPING, course.now_s), course, 0)
+
+
+def _gates(
+    outcome: Outcome, course: Course, moments: list[tuple[HookMoment, Stage | None]]
+) -> tuple[bool, Outcome]:
+    """Run the hooks of these moments; return whether they hold the rollout, and what it comes to.
+
+    They are asked after all dangers, so that they never delay a rollback (B23).
+    """
+    for moment, stage in moments:
+        found = hooks.gate(course, moment, stage)
+        status = outcome.status.model_copy(update={"hooks": found.status.hooks})
+        outcome = replace(outcome, status=status, calls=(*outcome.calls, *found.calls))
+        course = replace(course, rollout=replace(course.rollout, status=status))
+        if found.danger is not None:
+            return True, retreat(outcome, course, found.danger, P.ROLLED_BACK)
+        if found.waits is not None:
+            return True, say(outcome, *found.waits)
+    return False, outcome
 
 
 def _enter_step(outcome: Outcome, course: Course, index: int) -> Outcome:
@@ -135,17 +159,24 @@ def _stepping(course: Course) -> Outcome:
             return retreat(outcome, course, late, P.ROLLED_BACK)
     skip = course.requests.promote
     if skip is not None and not course.paused:
-        return _promote(outcome, course, skip)
+        return _after_steps(outcome, course, skip)
     waiting = steps.unfinished(course, outcome)
     if waiting is not None:
         return say(outcome, *waiting)
     if course.paused:
         return say(outcome, Reason.PAUSED, "the step is over; paused (spec.paused)")
-    outcome = _approved(outcome, course)
     following = course.status.step.index + 1
-    if following < len(course.stages):
-        return _enter_step(outcome, course, following)
-    return _promote(outcome, course, None)
+    if following == len(course.stages):
+        return _after_steps(outcome, course, None)
+    moment = (HookMoment.BEFORE_STEP, course.stages[following])
+    closed, outcome = _gates(outcome, course, [moment])
+    return outcome if closed else _enter_step(_approved(outcome, course), course, following)
+
+
+def _after_steps(outcome: Outcome, course: Course, skip: Request | None) -> Outcome:
+    """Promote, once the hooks before it have succeeded."""
+    closed, outcome = _gates(outcome, course, [(HookMoment.BEFORE_PROMOTION, None)])
+    return outcome if closed else _promote(_approved(outcome, course), course, skip)
 
 
 def _approved(outcome: Outcome, course: Course) -> Outcome:

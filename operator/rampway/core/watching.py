@@ -8,7 +8,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Watch
 from rampway.api.rollout import ModelRolloutStatus
-from rampway.core import capacity, health, keeping, passes, reactions, revision, rolling
+from rampway.core import capacity, health, hooks, keeping, passes, reactions, revision, rolling
 from rampway.core.actions import Action, Annotate, Scale, SetSplit, WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
@@ -96,6 +96,9 @@ def _go_on(course: Course, plan: Watch, left_s: float) -> Decision:
     carried = capacity.weight_for(before.serving, course.replicas)
     wanted = Split(before.name, min(plan.holdback_pct, carried)).or_rest()
     outcome = Outcome(_clocked(course, plan, wanted), wanted)
+    following = hooks.after(obs, course.rollout)
+    told = outcome.status.model_copy(update={"hooks": following.status.hooks})
+    outcome = replace(outcome, status=told, calls=following.calls)
     beside = f", {wanted.weight_pct} % stay on {before.name}" if wanted.weight_pct else ""
     text = f"{stable.name} is stable; watched for {brief(left_s)} more{beside}"
     outcome = say(outcome, Reason.WATCHING, text)
@@ -109,7 +112,7 @@ def _go_on(course: Course, plan: Watch, left_s: float) -> Decision:
     standing = Standing.watching(course, outcome)
     status = passes.write_status(obs, standing, numbers=bool(wrote))
     wait_s = min(obs.defaults.requeue_s, left_s)
-    whole = (*wrote, *actions, *kept, *status)
+    whole = (*wrote, *actions, *outcome.calls, *kept, *status)
     return Decision(whole, wait_s, course.judged.state, course.rollout.name)
 
 

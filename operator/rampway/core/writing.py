@@ -6,7 +6,14 @@ from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.instants import from_wire
 
 _COUNTING = frozenset(
-    {Reason.STEP, Reason.EVIDENCE_WAITING, Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO}
+    {
+        Reason.STEP,
+        Reason.EVIDENCE_WAITING,
+        Reason.EVIDENCE_UNKNOWN,
+        Reason.STABLE_CRASHES_TOO,
+        Reason.HOOK_RUNNING,
+        Reason.WATCHING,
+    }
 )
 """Reasons whose messages carry numbers that change at every look."""
 

@@ -45,6 +45,7 @@ MODEL_DEPLOYMENT = Kind("rampway.dev", "v1alpha1", "modeldeployments", "ModelDep
 MODEL_ROLLOUT = Kind("rampway.dev", "v1alpha1", "modelrollouts", "ModelRollout")
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 REPLICA_SET = Kind("apps", "v1", "replicasets", "ReplicaSet")
+JOB = Kind("batch", "v1", "jobs", "Job")
 SERVICE = Kind("", "v1", "services", "Service")
 POD = Kind("", "v1", "pods", "Pod")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")

@@ -5,7 +5,7 @@ from typing import Any
 
 from rampway.api import labels
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.core import revision
+from rampway.core import hookjob, revision
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -13,6 +13,7 @@ from rampway.core.actions import (
     Delete,
     Emit,
     PointService,
+    RunHook,
     Scale,
     SetSplit,
     TellAutomation,
@@ -25,6 +26,7 @@ from rampway.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    JOB,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     SERVICE,
@@ -33,6 +35,7 @@ from rampway.kube.kinds import (
 from rampway.routers.base import Router
 from rampway.shell.events import Recorder
 from rampway.shell.fence import Fence
+from rampway.shell.hooks import Calls
 from rampway.shell.memory import Memory
 
 _KINDS = {k.kind: k for k in (CONFIG_MAP, DEPLOYMENT, MODEL_ROLLOUT, SERVICE)}
@@ -46,6 +49,7 @@ class Executor:
     router: Router
     recorder: Recorder
     fence: Fence
+    calls: Calls
 
     async def execute(
         self, actions: tuple[Action, ...], obs: Observation, memory: Memory
@@ -83,6 +87,8 @@ class Executor:
             case TellAutomation(name, digest, degree):
                 wanted = revision.automation_record(deployment, name, digest, degree)
                 await self._tell(deployment, wanted)
+            case RunHook():
+                await self._run(deployment, action, memory)
             case PointService(digest):
                 await self._point_service(deployment, digest)
             case Delete(kind, name, uid):
@@ -104,6 +110,12 @@ class Executor:
             if kind is not DEPLOYMENT:
                 raise
             memory.refusals[manifest["metadata"]["labels"][labels.REVISION]] = str(refused)
+
+    async def _run(self, deployment: ModelDeployment, run: RunHook, memory: Memory) -> None:
+        if run.hook.job is not None:
+            await self._create(JOB, hookjob.manifest(deployment, run, run.hook.job), memory)
+        elif run.hook.http is not None:
+            self.calls.begin((deployment.namespace, deployment.name), run, run.hook.http.url)
 
     async def _tell(self, deployment: ModelDeployment, wanted: Obj) -> None:
         """Write a ConfigMap that pods read; it is made with the first degree that has to be told.

@@ -19,22 +19,25 @@ from rampway.api.parse import (
 )
 from rampway.core.checkpoint import from_text
 from rampway.core.conflicts import Claim, conflicting
+from rampway.core.hooks import RUNNING
 from rampway.core.judged import EvidenceState
-from rampway.core.observation import Defaults, Look, Observation, Revision, has_ended
+from rampway.core.observation import Defaults, HookRun, Look, Observation, Revision, has_ended
 from rampway.core.revision import revision_hash
 from rampway.kube.base import Lister, Obj
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    JOB,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     POD,
     SERVICE,
 )
 from rampway.routers.base import Router
-from rampway.shell import reading
+from rampway.shell import hooks, reading
 from rampway.shell.fence import Fence
+from rampway.shell.hooks import Calls
 from rampway.shell.memory import Memory
 
 ProbeDigest = Callable[[str, Obj, str], Awaitable[str]]
@@ -55,6 +58,7 @@ class Gatherer:
     defaults: Defaults
     probe_digest: ProbeDigest
     fence: Fence
+    calls: Calls
     _claims: dict[str, tuple[str, Claim | None]] = field(default_factory=dict)
 
     async def observe(
@@ -109,6 +113,7 @@ class Gatherer:
             evidence=_evidence(memory, attempts),
             conflict=await self._conflict(deployment),
             refusal=memory.refusal_of(revision_hash(deployment.spec)),
+            hooks=await self._hooks(deployment, attempts),
         )
 
     async def _revision(
@@ -144,6 +149,17 @@ class Gatherer:
             if reading.pod(pod).ready:
                 return await self.probe_digest(deployment.namespace, pod, deployment.name)
         return ""
+
+    async def _hooks(
+        self, deployment: ModelDeployment, attempts: list[ModelRollout]
+    ) -> dict[str, HookRun]:
+        """Return what is known of the latest rollout's hooks; asked while one of them runs."""
+        last = attempts[-1] if attempts else None
+        if last is None or not any(run.state == RUNNING for run in last.status.hooks):
+            return {}
+        ours = {labels.DEPLOYMENT: deployment.name}
+        jobs = await self.lister.list(JOB, deployment.namespace, ours)
+        return hooks.read_jobs(jobs) | self.calls.runs(last.name)
 
     async def _conflict(self, deployment: ModelDeployment) -> str:
         """Return who has this host and path already; asked while the answer can still matter."""

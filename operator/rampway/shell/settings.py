@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from rampway import __version__
 
@@ -28,6 +29,7 @@ class Settings:
         namespace: Where the operator's Lease is.
         pod: Name of the operator's pod; empty outside of a cluster.
         log_level: debug, info, warning or error.
+        hook_urls: What the address of a hook's HTTP call has to begin with.
     """
 
     prometheus_url: str = "http://prometheus.rampway-system.svc:9090"
@@ -41,6 +43,7 @@ class Settings:
     namespace: str = "rampway-system"
     pod: str = ""
     log_level: str = "info"
+    hook_urls: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -67,7 +70,22 @@ class Settings:
             namespace=found.get("RAMPWAY_NAMESPACE", default.namespace),
             pod=found.get("RAMPWAY_POD", default.pod),
             log_level=found.get("RAMPWAY_LOG_LEVEL", default.log_level),
+            hook_urls=_prefixes(found, "HOOK_URLS"),
         )
+
+
+def _prefixes(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return addresses that others have to begin with.
+
+    Each has a path: http://host alone would also allow http://host.of.somebody.else.
+    """
+    found = tuple(env.get(f"RAMPWAY_{name}", "").split())
+    for prefix in found:
+        parts = urlsplit(prefix)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or not parts.path:
+            expected = "addresses such as https://host/ with a slash after the host"
+            raise BadSetting(f"RAMPWAY_{name}: {prefix!r}: expected {expected}")
+    return found
 
 
 def _positive(env: Mapping[str, str], name: str, default: float) -> float:

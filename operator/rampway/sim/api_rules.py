@@ -69,6 +69,7 @@ RULES: Mapping[Kind, Rules] = MappingProxyType(
         kinds.SERVICE: Rules(generation=False, first_status={"loadBalancer": {}}),
         kinds.POD: Rules(first_status={"phase": "Pending"}),
         kinds.CONFIG_MAP: _PLAIN,
+        kinds.JOB: Rules(),
         kinds.PERSISTENT_VOLUME_CLAIM: Rules(generation=False, first_status={"phase": "Pending"}),
         kinds.NODE: Rules(generation=False),
         kinds.NAMESPACE: Rules(generation=False, first_status={"phase": "Active"}),

@@ -29,6 +29,7 @@ from rampway.sim.apiserver import Killed, MemoryApi
 from rampway.sim.clock import SimClock
 from rampway.sim.cluster import SimCluster
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings
+from rampway.sim.hooks import MemoryCalls
 
 SPACE = "default"
 RESYNC_S = 60.0
@@ -64,6 +65,7 @@ class World:
         stalled_until_s: Until then the operator waits for an answer, and does nothing.
         deaf: The watch is cut: what happens is not heard until `listen_again`.
         restarts: How often the operator was killed and started again.
+        calls: The other side of hooks' HTTP calls.
         term: Of the operator: each one that starts has a later one.
     """
 
@@ -81,6 +83,7 @@ class World:
     restarts: int = 0
     term: int = 0
     running: bool = True
+    calls: MemoryCalls = field(default_factory=MemoryCalls)
     store: Store = field(init=False)
     api: MemoryApi = field(init=False)
     cluster: SimCluster = field(init=False)
@@ -107,12 +110,13 @@ class World:
         router = RouterByType(self.api)
         defaults = Defaults("server:1", self.checkpoint_interval_s)
         self.looks = Looks(self.source, self.cluster, self.clock, self.wake)
+        self.calls.forget()
         self.term += 1
         fence = Fence(self.api, self.term, lambda: True)
         self.reconciler = Reconciler(
             self.api,
-            Gatherer(self.api, router, defaults, self.cluster.probe_digest, fence),
-            Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence),
+            Gatherer(self.api, router, defaults, self.cluster.probe_digest, fence, self.calls),
+            Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence, self.calls),
             self.looks,
             fence,
             self.clock,

@@ -19,6 +19,7 @@ from rampway.shell.fence import Fence
 from rampway.shell.gather import Gatherer
 from rampway.shell.memory import Memory
 from rampway.sim.apiserver import MemoryApi, Store
+from rampway.sim.hooks import MemoryCalls
 
 SPACE, NAME = "ml", "digits"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,6 +45,7 @@ class Place:
     store: Store = field(default_factory=lambda: Store(lambda: AT, namespaces=(SPACE, "other")))
     memory: Memory = field(default_factory=Memory)
     asked: list[str] = field(default_factory=list)
+    calls: MemoryCalls = field(default_factory=MemoryCalls)
 
     def __post_init__(self) -> None:
         """Put the ModelDeployment there."""
@@ -51,8 +53,10 @@ class Place:
         router = RouterByType(self.api)
         self.fence = Fence(self.api, 1, lambda: True)
         recorder = Recorder(self.api, lambda: NOW_S, "me")
-        self.executor = Executor(self.api, router, recorder, self.fence)
-        self.gatherer = Gatherer(self.api, router, Defaults("server:1"), self._digest, self.fence)
+        self.executor = Executor(self.api, router, recorder, self.fence, self.calls)
+        self.gatherer = Gatherer(
+            self.api, router, Defaults("server:1"), self._digest, self.fence, self.calls
+        )
         self.put(NAME)
 
     async def _digest(self, _namespace: str, pod: Obj, model: str) -> str:

@@ -58,3 +58,13 @@ def test_what_is_no_such_count_is_refused(name: str, value: str) -> None:
     """A port beyond all ports, and half a worker, are refused."""
     with pytest.raises(BadSetting, match="a whole number from 1 to"):
         Settings.from_env({f"RAMPWAY_{name}": value})
+
+
+def test_b36_addresses_of_hooks_end_their_host() -> None:
+    """B36: a list of addresses, each with a path: a host alone would allow longer ones."""
+    found = Settings.from_env({"RAMPWAY_HOOK_URLS": "https://a.example/ http://b/x"})
+    assert found.hook_urls == ("https://a.example/", "http://b/x")
+    assert Settings.from_env({}).hook_urls == ()
+    for wrong in ("https://a.example", "a.example/", "ftp://a/"):
+        with pytest.raises(BadSetting, match="with a slash after the host"):
+            Settings.from_env({"RAMPWAY_HOOK_URLS": wrong})
