@@ -25,7 +25,7 @@ from rampway.core.actions import Scale
 from rampway.core.judged import Judged
 from rampway.core.observation import Observation
 from rampway.core.split import Split
-from rampway.routers import rules
+from rampway.routers import chosen, rules
 
 SEED = int(os.environ.get("SIMULATION_SEED", "1"))
 """Of the sample and of the random orders; printed with each failure."""
@@ -112,9 +112,9 @@ def no_capacity(patch: pytest.MonkeyPatch) -> None:
 
 def weights_beyond_100(patch: pytest.MonkeyPatch) -> None:
     """Write weights that do not sum to 100."""
-    one = rules._backend
+    one = chosen.backend
 
-    def wrong(stable: str, split: Split) -> list[rules.Rule]:
+    def wrong(stable: str, split: Split, _known: object = None) -> list[chosen.Rule]:
         both = [one(stable, 100), one(split.candidate, split.weight_pct)]
         return both[: 1 + bool(split.weight_pct)]
 

@@ -28,8 +28,10 @@ from rampway.core.actions import (
     Delete,
     Emit,
     PointService,
+    RunHook,
     Scale,
     SetSplit,
+    TellAutomation,
     WriteRollout,
     WriteStatus,
 )
@@ -50,7 +52,7 @@ def kinds(found: Decision) -> list[str]:
     return [_short(action) for action in found.actions]
 
 
-def _short(action: Action) -> str:
+def _short(action: Action) -> str:  # noqa: C901 - a case for each kind
     match action:
         case Create(kind, manifest):
             return f"create {kind} {manifest['metadata']['name'].replace('digits-', '')}"
@@ -70,6 +72,10 @@ def _short(action: Action) -> str:
             return f"delete {kind}"
         case Emit():
             return f"emit {action.reason}"
+        case TellAutomation(_, _, degree):
+            return f"tell {degree}"
+        case RunHook():
+            return f"run {action.key}"
 
 
 def status_of(found: Decision) -> str:
