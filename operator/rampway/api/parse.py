@@ -134,11 +134,16 @@ def _validated(model: type[_M], obj: Mapping[str, Any], key: str) -> _M:
 
 def explain(error: ValidationError, root: str = "") -> str:
     """Return pydantic's findings as one line: per mistake the field's path, what, what was seen."""
-    found = error.errors(include_url=False, include_context=False)
-    lines = [_mistake(item, root) for item in found if not _follows(item, found)]
+    lines = [text for _, text in mistakes(error, root)]
     if len(lines) > _MAX_MISTAKES:
         lines[_MAX_MISTAKES:] = [f"and {len(lines) - _MAX_MISTAKES} more"]
     return "; ".join(lines)
+
+
+def mistakes(error: ValidationError, root: str = "") -> list[tuple[tuple[int | str, ...], str]]:
+    """Return pydantic's findings one by one: where, as parts of the path, and `explain`'s words."""
+    found = error.errors(include_url=False, include_context=False)
+    return [(item["loc"], _mistake(item, root)) for item in found if not _follows(item, found)]
 
 
 def _follows(item: ErrorDetails, found: list[ErrorDetails]) -> bool:

@@ -1,13 +1,17 @@
 """The program and its verbs; what is heavy is imported by the verb that needs it."""
 
+import os
 import sys
 
 import typer
 
 from rampway.cli.abort import abort
 from rampway.cli.approve import approve
+from rampway.cli.completion import PROGRAM as FILE
+from rampway.cli.completion import VARIABLE, completion
 from rampway.cli.explain import explain
 from rampway.cli.history import history
+from rampway.cli.lint import lint
 from rampway.cli.list_ import list_
 from rampway.cli.pause import pause
 from rampway.cli.promote import promote
@@ -23,13 +27,27 @@ app = typer.Typer(
     name=PROGRAM,
     help="See how a model is rolled out, why it stopped, and have your say.",
     no_args_is_help=True,
-    add_completion=False,
+    # The verb `completion` prints the scripts; two more options in every help would say it again.
+    add_completion=VARIABLE in os.environ,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(status)
 app.command("list")(list_)
-for verb in (explain, history, approve, promote, abort, retry, pause, resume, undo, version):
+for verb in (
+    explain,
+    history,
+    lint,
+    approve,
+    promote,
+    abort,
+    retry,
+    pause,
+    resume,
+    undo,
+    completion,
+    version,
+):
     app.command()(verb)
 
 
@@ -39,4 +57,4 @@ def run() -> None:
         # A terminal without UTF-8 gets `?` for a symbol, not a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app(prog_name=PROGRAM)
+    app(prog_name=FILE if VARIABLE in os.environ else PROGRAM)

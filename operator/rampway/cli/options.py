@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rampway.cli.completion import names
+
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 MESSAGE_LENGTH = 1024
@@ -51,7 +53,10 @@ def _message(text: str) -> str:
     return text
 
 
-Name = Annotated[str, typer.Argument(help="Name of the ModelDeployment.", callback=_name)]
+Name = Annotated[
+    str,
+    typer.Argument(help="Name of the ModelDeployment.", callback=_name, autocompletion=names),
+]
 Namespace = Annotated[
     str | None,
     typer.Option(
@@ -93,4 +98,15 @@ AllNamespaces = Annotated[
 ]
 Number = Annotated[
     int | None, typer.Argument(min=1, help="An attempt, to see everything about it.")
+]
+Files = Annotated[
+    list[str], typer.Argument(help="YAML or JSON files; - for the standard input.", metavar="FILE…")
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Requests a second that the model gets: do its checks get enough?"),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="A warning is exit code 1, too.")]
+InCluster = Annotated[
+    bool, typer.Option("--cluster", help="Ask the API server as well, by a dry run.")
 ]

@@ -1,0 +1,168 @@
+"""What is wrong with a file, by the rules of the CRDs; and what is doubtful about it. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rampway.api.base import API_VERSION, GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
+from rampway.api.crds import DEFINITIONS, Definition
+from rampway.api.parse import mistakes
+from rampway.api.policy import Policy
+from rampway.cli import doubts
+from rampway.cli.source import Document, Unreadable, documents
+from rampway.kube.kinds import Kind
+
+_PARTS = {"apiVersion", "kind", "metadata", "spec", "status"}
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a file.
+
+    Attributes:
+        line: From 1.
+        about: Kind and name of the object, empty where it is about the file.
+    """
+
+    file: str
+    line: int
+    level: Level
+    text: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file, what was found in it, and the objects that may be asked the API server about."""
+
+    findings: tuple[Finding, ...]
+    objects: tuple[tuple[Document, Mapping[str, Any]], ...] = ()
+
+
+def lint(file: str, text: str, rps: float | None) -> Checked:
+    """Return what is wrong with a file, and doubtful.
+
+    Args:
+        file: Its name, for the findings.
+        text: Its content.
+        rps: Requests a second that all revisions together get; None if nobody told.
+    """
+    try:
+        found = documents(text)
+    except Unreadable as err:
+        return Checked((Finding(file, err.line, Level.ERROR, str(err)),))
+    findings: list[Finding] = []
+    ours = []
+    for document in found:
+        content = document.content
+        if not isinstance(content, Mapping):
+            text = f"expected an object with apiVersion and kind; seen: {str(content)[:60]!r}"
+            findings.append(Finding(file, document.line(), Level.ERROR, text))
+            continue
+        if str(content.get("apiVersion", "")).split("/")[0] != GROUP:
+            about = f"{content.get('kind', 'an object')} of {content.get('apiVersion', 'no API')}"
+            text = f"{about} is not Rampway's: not checked"
+            findings.append(Finding(file, document.line(), Level.NOTE, text))
+            continue
+        ours.append((document, content))
+        findings += _object(file, document, content, rps)
+    if not found:
+        findings.append(Finding(file, 1, Level.WARNING, "the file has no object"))
+    return Checked(tuple(findings), tuple(ours))
+
+
+def served(content: Mapping[str, Any]) -> Kind | None:
+    """Return where the API server serves an object, None for a kind that is not Rampway's."""
+    found = _definition(content)
+    if found is None:
+        return None
+    namespaced = bool(getattr(found, "namespaced", True))
+    return Kind(GROUP, VERSION, found.plural, found.kind, namespaced)
+
+
+def _definition(content: Mapping[str, Any]) -> Definition | None:
+    if content.get("apiVersion") != API_VERSION:
+        return None
+    return next((d for d in DEFINITIONS if d.kind == content.get("kind")), None)
+
+
+def named(content: Mapping[str, Any]) -> str:
+    """Return kind and name of an object, as far as it has them."""
+    meta = content.get("metadata")
+    name = meta.get("name", "") if isinstance(meta, Mapping) else ""
+    return f"{content.get('kind', '')} {name}".strip()
+
+
+def _object(
+    file: str, document: Document, content: Mapping[str, Any], rps: float | None
+) -> Iterator[Finding]:
+    about = named(content)
+
+    def finding(level: Level, path: tuple[int | str, ...], text: str) -> Finding:
+        return Finding(file, document.line(path), level, text, about)
+
+    for line, key in document.twice():
+        text = f"key {key} is there twice: the last one would count"
+        yield Finding(file, line, Level.ERROR, text, about)
+    definition = _definition(content)
+    if definition is None:
+        there = ", ".join(d.kind for d in DEFINITIONS)
+        seen = f"{content.get('kind')} of {content.get('apiVersion')}"
+        text = f"kind: expected one of {there} of {API_VERSION}; seen: {seen}"
+        yield finding(Level.ERROR, ("kind",), text)
+        return
+    for path, text in _envelope(content):
+        yield finding(Level.ERROR, path, text)
+    spec = content.get("spec")
+    if not isinstance(spec, Mapping):
+        return
+    try:
+        parsed = definition.spec.model_validate(spec)
+    except ValidationError as error:
+        for where, text in mistakes(error, "spec"):
+            yield finding(Level.ERROR, ("spec", *where), text)
+        return
+    for path, policy in policies(parsed):
+        for doubt in doubts.about(policy, rps):
+            level = Level.NOTE if doubt.note else Level.WARNING
+            yield finding(level, ("spec", *path, *doubt.path), doubt.text)
+
+
+def _envelope(content: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Yield what is wrong around the spec."""
+    for key in content.keys() - _PARTS:
+        yield (key,), f"{key}: unknown field"
+    meta = content.get("metadata")
+    if not isinstance(meta, Mapping) or not meta.get("name"):
+        yield ("metadata",), "metadata.name: required, but missing"
+    elif content.get("kind") == "ModelDeployment" and not re.fullmatch(
+        NAME_PATTERN, str(meta["name"])
+    ):
+        text = f"metadata.name: expected {NAME_EXPECTED}; seen: {meta['name']!r}"
+        yield ("metadata", "name"), text
+    if not isinstance(content.get("spec"), Mapping):
+        yield ("spec",), "spec: required, but missing"
+
+
+def policies(parsed: BaseModel) -> Iterator[tuple[tuple[str, ...], Policy]]:
+    """Yield every policy in a spec with its path: the spec itself, or one inside it."""
+    if isinstance(parsed, Policy):
+        yield (), parsed
+        return
+    for name, field in type(parsed).model_fields.items():
+        value = getattr(parsed, name)
+        if isinstance(value, BaseModel) and name not in {"candidate", "stable"}:
+            for path, policy in policies(value):
+                yield (field.alias or name, *path), policy

@@ -1,0 +1,282 @@
+"""lint: mistakes with their lines, doubts, and the API server's word."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from mistakes import MISTAKES, Mistake, full
+from typer.testing import CliRunner, Result
+from unit.cli import scenes
+from unit.cli.conftest import Connect
+
+from rampway.api.policy import Policy
+from rampway.cli import doubts
+from rampway.cli.app import app
+from rampway.cli.linting import Level, lint
+from rampway.kube import kinds
+from rampway.kube.base import Obj
+from rampway.kube.errors import Forbidden, Invalid
+from rampway.sim.apiserver import MemoryApi
+
+ROOT = Path(__file__).parents[3]
+BAD = """\
+# two mistakes, and one that YAML hides
+apiVersion: rampway.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: Digits}
+spec:
+  model: {uri: "ftp://store/1"}
+  replicas: 2
+  replicas: 3
+  traffic:
+    ownedRoute:
+      parentRefs: [{name: eg}]
+  rollout:
+    policy:
+      steps:
+        - {name: half, weight: 50%}
+        - name: tenth
+          weight: 10%
+---
+apiVersion: rampway.dev/v1alpha1
+kind: ModelDeploymint
+metadata: {name: other}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: not-ours}
+"""
+
+
+@pytest.fixture
+def typed(tmp_path: Path) -> Callable[..., Result]:
+    """Type `lint` with a file of this text."""
+
+    def go(text: str, *words: str) -> Result:
+        path = tmp_path / "a.yaml"
+        path.write_text(text)
+        result = CliRunner().invoke(app, ["lint", str(path), *words])
+        result.stdout_bytes = result.stdout_bytes.replace(str(path).encode(), b"a.yaml")
+        return result
+
+    return go
+
+
+def test_each_mistake_has_its_line(typed: Callable[..., Result]) -> None:
+    """Line, field, what was expected and what was seen; exit code 1."""
+    result = typed(BAD)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    starts = [
+        "a.yaml:4: error: metadata.name: expected a lower-case letter",
+        "a.yaml:6: error: spec.model.uri: expected file:///path",
+        "a.yaml:8: error: key replicas is there twice",
+        "a.yaml:14: error: spec.rollout.policy.steps: expected weights that never fall",
+        "a.yaml:20: error: kind: expected one of ModelDeployment, ModelRollout",
+        "a.yaml:23: note: Service of v1 is not Rampway's: not checked",
+        "5 mistakes, no warnings",
+    ]
+    assert len(lines) == len(starts), result.stdout
+    for line, start in zip(lines, starts, strict=True):
+        assert line.startswith(start)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m.name)
+def test_what_the_crds_refuse_is_refused_offline(mistake: Mistake) -> None:
+    """The same mistakes that the API server refuses, in the same words."""
+    text = yaml.safe_dump(mistake.made(), sort_keys=False)
+    found = [one.text for one in lint("f", text, None).findings if one.level is Level.ERROR]
+    assert found
+    for words in mistake.words:
+        assert any(words in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [1\nb: 2\n", "a.yaml:2: error: no YAML"),
+        ("just words\n", "a.yaml:1: error: expected an object with apiVersion and kind"),
+        ("", "a.yaml:1: warning: the file has no object"),
+        (
+            "apiVersion: rampway.dev/v1alpha1\nkind: ModelDeployment\nspce: {}\n",
+            "a.yaml:3: error: spce: unknown field",
+        ),
+        (
+            "apiVersion: rampway.dev/v1alpha1\nkind: ModelDeployment\n",
+            "a.yaml:1: error: spec: required, but missing",
+        ),
+        ("apiVersion: rampway.dev/v2\nkind: ModelDeployment\n", "a.yaml:2: error: kind: expected"),
+    ],
+)
+def test_what_is_no_object_of_ours_is_named(
+    typed: Callable[..., Result], text: str, says: str
+) -> None:
+    """Broken YAML, other things than objects, nothing at all."""
+    assert any(line.startswith(says) for line in typed(text).stdout.splitlines())
+
+
+def policy(**changes: Any) -> Policy:
+    """Return a policy about which nothing is doubtful, but for the changes."""
+    sound = {
+        "steps": [{"name": "half", "weight": "50%", "hold": "5m"}],
+        "checks": [{"name": "errors", "errorRate": {"ignoreBelow": "1%", "detect": "5x"}}],
+    }
+    return Policy.model_validate(sound | changes)
+
+
+def said(given: Policy, rps: float | None = None) -> list[str]:
+    """Return the doubts about a policy, notes left out."""
+    return [doubt.text for doubt in doubts.about(given, rps) if not doubt.note]
+
+
+def threshold(query: str) -> list[dict[str, Any]]:
+    """Return a check with this query."""
+    return [{"name": "q", "threshold": {"query": query, "min": "1"}}]
+
+
+MIRROR = [{"name": "shadow", "mirror": "50%"}]
+LOOK = [{"name": "look", "approval": {}}]
+DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
+    "no checks": ({"checks": []}, "no checks: every candidate that does not crash is promoted"),
+    "mirror, then all": ({"steps": MIRROR}, "after step shadow the candidate goes from answering"),
+    "nothing, then all": ({"steps": LOOK}, "after step look the candidate goes from answering"),
+    "nobody asked it": ({"steps": LOOK}, "no step sends the candidate a request, so errors cannot"),
+    "nothing held back": ({"watch": {"hold": "1h"}}, "holdback 0%: errors compare nothing"),
+    "unknown place": (
+        {"checks": threshold('sum(a{r="{{ candidat }}", s="{{ stable }}"})')},
+        "{{ candidat }} is not filled in; known are candidate, name, namespace, stable",
+    ),
+    "about nobody": (
+        {"checks": threshold("sum(orders)")},
+        "the query does not mention {{ candidate }}",
+    ),
+    "a bracket open": (
+        {"checks": threshold('sum(a{r="{{ candidate }}"}')},
+        "the query does not parse: ( is not closed",
+    ),
+    "a bracket closed": (
+        {"checks": threshold('sum(a{r="{{ candidate }}"}))')},
+        "the query does not parse: ) closes nothing",
+    ),
+    "a string open": (
+        {"checks": threshold('a{r="{{ candidate }}}')},
+        'a string that begins with " does not end',
+    ),
+    "not to be told apart": (
+        {"checks": [{"name": "e", "latency": {"detect": "1.001x"}}]},
+        "check e would never pass: no number of requests tells detect 1.001x",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_a_policy_that_may_not_do_as_it_seems(name: str) -> None:
+    """Each is valid, and each is worth a second thought."""
+    changes, words = DOUBTS[name]
+    assert any(words in one for one in said(policy(**changes))), said(policy(**changes))
+
+
+def test_a_sound_policy_raises_no_doubt() -> None:
+    """Nor does a switch that is meant, nor a query with brackets in its strings."""
+    assert said(policy()) == []
+    assert said(policy(strategy="BlueGreen", steps=[*MIRROR, *LOOK])) == []
+    query = 'sum(a{r="{{ candidate }}", s=~"[(\\"]"}) # '
+    assert said(policy(checks=threshold(query))) == []
+
+
+def test_b18_the_requests_that_a_check_needs_are_those_of_the_evidence() -> None:
+    """B18: by the same forecast; a small share of little traffic takes long, of none for ever."""
+    given = policy(steps=[{"name": "five", "weight": "5%", "hold": "2m"}])
+    (check,) = given.checks
+    needed = doubts.requests_needed(given, check, 5, mirrored=False)
+    assert needed is not None
+    assert 300 < needed < 1000  # the guide says about 500
+    (slow,) = said(given, rps=10)
+    assert f"after about {needed} requests on the candidate: at 10 requests/s and 5 %" in slow
+    assert "lasts for ever" in said(given, rps=0)[0]
+    assert said(given, rps=1000) == []
+    copied = doubts.requests_needed(given, check, 50, mirrored=True)
+    assert copied is not None
+    latency = policy(checks=[{"name": "slow", "latency": {"percentile": "99"}}])
+    assert doubts.requests_needed(latency, latency.checks[0], 50, mirrored=False)
+
+
+def test_what_was_not_checked_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a parser of PromQL a note says so; with one its words are shown."""
+    odd = policy(checks=threshold('sum(a{r="{{ candidate }}"} b)'))
+    monkeypatch.setattr(doubts, "find_spec", lambda _: None)
+    (note,) = [doubt.text for doubt in doubts.about(odd, None) if doubt.note]
+    assert "only the brackets of the query were looked at" in note
+    assert said(odd) == []
+
+    parser = ModuleType("promql_parser")
+
+    def parse(query: str) -> None:
+        assert "{{" not in query
+        raise ValueError("unexpected identifier b")
+
+    parser.parse = parse  # type: ignore[attr-defined]  # a module of somebody else's
+    monkeypatch.setitem(sys.modules, "promql_parser", parser)
+    monkeypatch.setattr(doubts, "find_spec", lambda _: object())
+    assert said(odd) == ["the query does not parse: unexpected identifier b"]
+    assert [doubt for doubt in doubts.about(odd, None) if doubt.note] == []
+
+
+def test_exit_codes_and_programs(typed: Callable[..., Result]) -> None:
+    """Warnings are 0, with --strict 1; JSON has the same facts; a file that is not there is 4."""
+    text = yaml.safe_dump(full())
+    assert typed(text).exit_code == 0
+    doubtful = full()
+    doubtful["spec"]["rollout"]["policy"]["checks"] = []
+    text = yaml.safe_dump(doubtful)
+    assert typed(text).exit_code == 0
+    assert typed(text, "--strict").exit_code == 1
+    found = json.loads(typed(text, "-o", "json").stdout)
+    (one,) = (finding for finding in found if "no checks" in finding["text"])
+    assert (one["level"], one["about"]) == ("warning", "ModelDeployment digits")
+    assert text.splitlines()[one["line"] - 1].strip().startswith("checks")
+    assert CliRunner().invoke(app, ["lint", "no-such-file"]).exit_code == 4
+    assert CliRunner().invoke(app, ["lint"]).exit_code == 2
+    assert CliRunner().invoke(app, ["lint", "-"], input=text).exit_code == 0
+
+
+def test_the_projects_own_examples_are_sound() -> None:
+    """What users copy raises no doubt."""
+    for path in (*ROOT.glob("examples/*.yaml"), *ROOT.glob("examples/people/*.yaml")):
+        found = lint(path.name, path.read_text(), None).findings
+        assert [one for one in found if one.level is not Level.NOTE] == [], path
+
+
+def test_the_api_servers_word(
+    connect: Connect, typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--cluster: a dry run of each object; what exists is judged as a new one, nothing is made."""
+    store = connect(scenes.healthy)
+    new = full()
+    new["metadata"] = {"name": "new"}
+    text = yaml.safe_dump_all([new, full() | {"metadata": {"name": "digits"}}])
+    result = typed(text, "--cluster")
+    assert result.exit_code == 0, result.output
+    assert "note: the API server accepts it (dry run)" in result.stdout
+    assert "accepts it as a new object; it exists (dry run)" in result.stdout
+    assert len(store.list(kinds.MODEL_DEPLOYMENT)) == 1
+
+    async def refuse(*_: Any, dry_run: bool, **__: Any) -> Obj:
+        assert dry_run
+        raise Invalid("create ModelDeployment ml/new: 422: four eyes, please")
+
+    monkeypatch.setattr(MemoryApi, "create", refuse)
+    result = typed(text, "--cluster")
+    assert result.exit_code == 1
+    assert "error: the API server: create ModelDeployment ml/new: 422: four eyes" in result.stdout
+
+    async def forbidden(*_: Any, **__: Any) -> Obj:
+        raise Forbidden("create: 403: no right")
+
+    monkeypatch.setattr(MemoryApi, "create", forbidden)
+    assert typed(text, "--cluster").exit_code == 1
