@@ -35,8 +35,9 @@ HISTOGRAMS_AT_LEAST = 50
 HURRY_S = 0.25
 """Where something may have begun, pods are read again after so long."""
 PAST_TRIES = 3
-PASTS_AT_ONCE = 8
-"""Of so many rollouts stable's past is read in one look; others wait for the next one."""
+PAST_SERIES = 500
+"""So many series of the past are read in one look; who wants more waits for the next one. While it
+is taken in, 60 of them with 240 samples each need about 5 MB."""
 PODS_PER_S = 100.0
 """So many pods are read directly in a second; of more each has its turn less often."""
 
@@ -203,11 +204,13 @@ class Looks:
 
         A few at a time, and each a few times only: evidence goes on without.
         """
-        wanted = [
-            (key, interest.past)
-            for key, interest in asked.items()
-            if interest.past is not None and self._untold.get(key, 0) < PAST_TRIES
-        ][:PASTS_AT_ONCE]
+        wanted: list[tuple[Key, Past]] = []
+        left = PAST_SERIES
+        for key, interest in asked.items():
+            past = interest.past
+            if past and past.series <= left and self._untold.get(key, 0) < PAST_TRIES:
+                left -= past.series
+                wanted.append((key, past))
 
         async def read(key: Key, past: Past) -> tuple[Key, tuple[Scrape, ...] | None]:
             self._untold[key] = self._untold.get(key, 0) + 1

@@ -20,7 +20,6 @@ from rampway.shell.looks import (
     LONGEST_WINDOW_S,
     OVERLAP_S,
     PAST_TRIES,
-    PASTS_AT_ONCE,
     PODS_PER_S,
     Interest,
     Key,
@@ -315,17 +314,20 @@ async def test_b17_a_past_that_is_not_told_holds_nobody_up() -> None:
     assert len(source.pasts) == PAST_TRIES + 1
 
 
-async def test_pasts_are_read_a_few_at_a_time() -> None:
+@pytest.mark.parametrize(("buckets", "fit"), [(False, 31), (True, 4)])
+async def test_pasts_are_read_a_few_at_a_time(*, buckets: bool, fit: int) -> None:
     """A thousand rollouts that begin at once do not ask for all their pasts in one look."""
     source = Source()
-    names = [f"m{n}" for n in range(3 * PASTS_AT_ONCE)]
-    looks, _ = looking(source, **{n: replace(interest(n), past=past_of(n)) for n in names})
+    names = [f"m{n}" for n in range(3 * fit)]
+    looks, _ = looking(source, **{
+        n: replace(interest(n), past=replace(past_of(n), buckets=buckets)) for n in names
+    })  # fmt: skip
     await looks.look()
-    assert len(source.pasts) == PASTS_AT_ONCE
-    for name in names[:PASTS_AT_ONCE]:
+    assert len(source.pasts) == fit
+    for name in names[:fit]:
         looks.want(("ml", name), interest(name))
     await looks.look()
-    assert len(set(source.pasts)) == len(source.pasts) == 2 * PASTS_AT_ONCE
+    assert len(set(source.pasts)) == len(source.pasts) == 2 * fit
 
 
 async def test_a_silent_pod_makes_no_look() -> None:
