@@ -28,12 +28,14 @@ class Case:
 
     Attributes:
         trouble: What else goes wrong (`bench.troubles`), if anything does.
+        past: Whether stable has served for long enough before to be known.
     """
 
     failing: float
     scrape_s: int
     direct: bool
     trouble: str = ""
+    past: bool = False
 
     @property
     def name(self) -> str:
@@ -41,6 +43,7 @@ class Case:
         if self.trouble:
             return self.trouble
         how = "direct" if self.direct else "scraped"
+        how += "_past" if self.past else ""
         return f"fail{round(100 * self.failing)}_scrape{self.scrape_s}s_{how}"
 
 
@@ -48,13 +51,16 @@ CASES = (
     *(Case(1.0, 1, direct=True, trouble=t) for t in ("stableunready", "away10s", "takeover")),
     Case(0.0, 1, direct=True, trouble="crashloop"),
     *(
-        Case(failing, scrape_s, direct)
+        Case(failing, scrape_s, direct, past=past)
         for scrape_s in (1, 15)
+        for direct, past in ((True, True), (True, False), (False, False))
         for failing in (1.0, 0.5, 0.05)
-        for direct in (True, False)
     ),
 )
-"""Those of one scrape interval one after the other: Prometheus restarts in between."""
+"""Those of one scrape interval one after the other: Prometheus restarts in between, and forgets.
+
+Of these, those with a past likewise: it is made once.
+"""
 
 
 def figures(

@@ -5,6 +5,9 @@ them, or 5 %. Measured by the client: from the first failed answer to the route'
 last failed answer, and how many failed. Runs that are done are kept in build/bench/rollback.jsonl,
 so that it can be interrupted and goes on; delete that file to begin anew. Four cases more:
 the candidate crash-loops, a pod of stable is unready, the operator is away, another takes over.
+
+Cases with a past let stable serve first, for as long as it takes to know its bursts; before all
+others its pods are replaced, so that it has none.
 """
 
 import argparse
@@ -42,6 +45,8 @@ LONGEST_S = 240.0
 AFTER_S = 4.0
 ABOUT_S = 45.0
 """A run takes about this long."""
+SERVED_S = {1: 660.0, 15: 1980.0}
+"""What makes a past, by scrape interval: 120 intervals, none shorter than five seconds."""
 POLICY: Mapping[str, Any] = {
     "steps": [{"name": "fifth", "weight": "20%", "hold": "10m"}],
     "checks": [{"name": "errors", "errorRate": {"ignoreBelow": "1%", "detect": "5x"}}],
@@ -140,6 +145,21 @@ def one(subject: Subject, case: Case, number: int) -> dict[str, Any]:
     return {"case": case.name, "run": number, **found}
 
 
+def serve(subject: Subject, for_s: float) -> None:
+    """Let stable serve, so that its past is known."""
+    with client(subject, RESULTS.with_name("before.jsonl")):
+        time.sleep(for_s)
+
+
+def forget(subject: Subject) -> None:
+    """Replace stable's pods: new ones have no past."""
+    kube, of = subject.bench.kube, subject.label(subject.stable())
+    kube("delete", "pod", "-n", subject.namespace, "-l", of, "--wait=false")
+    workload = f"deployment/{subject.name}-{subject.stable()}"
+    kube("rollout", "status", workload, "-n", subject.namespace, "--timeout=120s")
+    time.sleep(AFTER_S)
+
+
 def tell(asking: "subprocess.Popen[str]", failing: float) -> None:
     """Let so many of the requests be poisonous from now on."""
     if asking.stdin is None:
@@ -227,13 +247,18 @@ def run_all(missing: list[tuple[Case, int]]) -> None:
     space = f"rampway-bench-{token_hex(2)}"
     bench.kube.make_namespace(space)
     subject = Subject(bench, space, "digits")
-    interval_s = 0
+    interval_s, served = 0, False
     try:
         subject.start("steady", POLICY, 2, SHARED_PROCESSES)
         for index, (case, number) in enumerate(missing):
             if case.scrape_s != interval_s:
-                interval_s = case.scrape_s
+                interval_s, served = case.scrape_s, False
                 scrape_every(bench, interval_s)
+            if case.past and not served:
+                serve(subject, SERVED_S[interval_s])
+            elif not case.past:
+                forget(subject)
+            served = case.past
             found = one(subject, case, number)
             with RESULTS.open("a") as out:
                 out.write(json.dumps(found) + "\n")

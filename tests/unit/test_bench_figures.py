@@ -39,8 +39,10 @@ def test_the_table_has_a_line_for_each_case() -> None:
 
 
 def test_all_cases_are_there() -> None:
-    """Three kinds of failure, two scrape intervals, the direct look or not; and four troubles."""
-    assert len({case.name for case in CASES}) == 16
+    """Three kinds of failure, two scrape intervals, three ways to look; and four troubles."""
+    assert len({case.name for case in CASES}) == 22
+    assert all(case.direct for case in CASES if case.past)
+    assert sum(case.past for case in CASES) == 6
     assert {case.trouble for case in CASES} == set(TROUBLES)
     intervals = [case.scrape_s for case in CASES]
     assert intervals == sorted(intervals)
