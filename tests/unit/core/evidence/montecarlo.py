@@ -303,9 +303,10 @@ def false_alarms(
     before: Before | None = None,
     alpha: float = 0.05,
     runs: int = 5000,
+    looks: int = 300,
 ) -> float:
-    """Return the share of harmless runs that alarm within 300 looks."""
-    split = [(2000 * share, 2000 * (1 - share))] * 300
+    """Return the share of harmless runs that alarm within so many looks."""
+    split = [(2000 * share, 2000 * (1 - share))] * looks
     rng = np.random.default_rng(seed)
     past = before.drawn(rng, runs) if before else None
     return simulate(rng, runs, traffic, split, alpha=alpha, guarded=guarded, past=past).alarms
