@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.cli.facts import ASKS, ended
+from rampway.cli.facts import asks_about, ended
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a defect
@@ -36,8 +36,7 @@ class Asked:
         status = self.about.status
         if self.anyway:
             return (self.about.uid,)
-        stopped = status.reason if status.reason in ASKS else ""
-        return (self.about.uid, status.phase, status.step.index, stopped)
+        return (self.about.uid, status.phase, status.step.index, asks_about(self.about))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from rampway.api import labels
-from rampway.api.parse import ModelRollout, Unparseable, parse_deployment, parse_rollout
+from rampway.api.parse import (
+    ModelDeployment,
+    ModelRollout,
+    Unparseable,
+    parse_deployment,
+    parse_rollout,
+)
 from rampway.cli.facts import Found
 from rampway.core.observation import Route
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Forbidden, Invalid, NotFound
-from rampway.kube.kinds import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, MODEL_ROLLOUT, POD, Kind
-from rampway.routers import gateway_api
+from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, POD, Kind
+from rampway.routers.by_type import RouterByType
 
 _SELF = Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False)
 
@@ -61,21 +67,17 @@ async def read(api: KubeApi, namespace: str, name: str, now_s: float) -> Found:
         KubeError: the ModelDeployment itself cannot be read, or the cluster does not answer.
         Unparseable: its content cannot be understood.
     """
-    obj, rollouts, workloads, pods, routes = await asyncio.gather(
-        api.get(MODEL_DEPLOYMENT, namespace, name),
+    deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, namespace, name))
+    rollouts, workloads, pods, routed = await asyncio.gather(
         _list(api, MODEL_ROLLOUT, namespace, name),
         _list(api, DEPLOYMENT, namespace, name),
         _list(api, POD, namespace, name),
-        _route(api, namespace, name),
+        _route(api, deployment),
     )
-    deployment = parse_deployment(obj)
-    notes = [part.note for part in (rollouts, workloads, pods, routes) if part.note]
+    route, unread = routed
+    told = (rollouts.note, workloads.note, pods.note, unread)
+    notes = [note for note in told if note]
     parsed = _rollouts(rollouts.objects or [], notes)
-    route = None
-    if routes.objects is not None:
-        route = Route()
-        for found in routes.objects:
-            route = gateway_api.read(found, deployment)
     return Found(
         deployment=deployment,
         rollouts=parsed,
@@ -100,13 +102,12 @@ async def _list(api: KubeApi, kind: Kind, namespace: str, name: str) -> _Part:
         return _Part(None, str(err))
 
 
-async def _route(api: KubeApi, namespace: str, name: str) -> _Part:
+async def _route(api: KubeApi, deployment: ModelDeployment) -> tuple[Route | None, str]:
+    """Return the split as it is, or None and why it cannot be read."""
     try:
-        return _Part([await api.get(HTTP_ROUTE, namespace, name)])
-    except NotFound:
-        return _Part([])
+        return await RouterByType(api).observe(deployment), ""
     except Forbidden as err:
-        return _Part(None, str(err))
+        return None, str(err)
 
 
 def _rollouts(objects: list[Obj], notes: list[str]) -> list[ModelRollout]:

@@ -29,12 +29,13 @@ def lines(facts: Facts, now_s: float) -> Iterator[Text]:
 def consent(facts: Facts) -> list[str]:
     """Return the very commands to type where a rollout waits until a person says something."""
     rollout = facts.running
-    if rollout is None or not facts.waits_for_consent:
+    step = facts.asks_about
+    if rollout is None or not step:
         return []
     name, space = facts.deployment.name, facts.deployment.namespace
     meant = f"-n {space} --attempt {rollout.spec.attempt}"
     return [
-        f"go on: kubectl rampway approve {name} {rollout.status.step.name} {meant}",
+        f"go on: kubectl rampway approve {name} {step} {meant}",
         f"give up: kubectl rampway abort {name} {meant}",
     ]
 
@@ -71,6 +72,12 @@ def _watch(facts: Facts, rollout: ModelRollout, now_s: float) -> Text | None:
     text = f"watched: {brief(left_s)} of {words.duration(plan.hold_s)} left, {beside}"
     space = facts.deployment.namespace
     return Text(f"{text}; back to it: kubectl rampway undo {facts.deployment.name} -n {space}")
+
+
+def hooks(rollout: ModelRollout) -> Iterator[tuple[str, str, str]]:
+    """Yield the hooks that have run, and those that run: which, how, what it said."""
+    for run in rollout.status.hooks:
+        yield clean(run.key), clean(run.state), clean(run.message)
 
 
 def requests(rollout: ModelRollout) -> Iterator[tuple[str, str, str]]:

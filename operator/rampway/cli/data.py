@@ -69,7 +69,7 @@ def _rollout(facts: Facts, now_s: float) -> dict[str, Any] | None:
         "holdLeftSeconds": None if at is None or at.left_s is None else round(at.left_s, 1),
         "watchLeftSeconds": None if left_s is None else round(left_s, 1),
         "stepRequests": facts.step_requests,
-        "waitsForConsent": facts.waits_for_consent,
+        "asksAboutStep": facts.asks_about,
         "requests": rollout.spec.requests.model_dump(mode="json", by_alias=True, exclude_none=True),
         "status": status,
     }

@@ -7,12 +7,12 @@ from typing import Any
 
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.core import stages
+from rampway.core import hooks, stages
 from rampway.core.instants import from_wire
 from rampway.core.observation import Route
 from rampway.core.stages import Stage
 
-ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK})
+ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED})
 """Reasons for which a rollout waits until a person says something."""
 _IN_A_STEP = frozenset({RolloutPhase.STEPPING, RolloutPhase.ROLLING_BACK})
 
@@ -139,10 +139,9 @@ class Facts:
         return self.deployment.status.observed_generation < self.deployment.generation
 
     @property
-    def waits_for_consent(self) -> bool:
-        """Whether the rollout that runs waits until a person agrees."""
-        running = self.running
-        return running is not None and running.status.reason in ASKS
+    def asks_about(self) -> str:
+        """The step that waits until a person agrees, empty if none does."""
+        return asks_about(self.running) if self.running else ""
 
     def progress(self, now_s: float) -> Progress | None:
         """Return where the running step is, None before the first step and after the last."""
@@ -168,6 +167,19 @@ class Facts:
 def ended(rollout: ModelRollout) -> bool:
     """Whether it can never act again; a phase that only a newer operator knows has not ended."""
     return rollout.status.phase in {phase for phase in RolloutPhase if phase.ended}
+
+
+def asks_about(rollout: ModelRollout) -> str:
+    """Return the step that waits until a person agrees, empty if none does."""
+    status = rollout.status
+    if ended(rollout) or status.phase == RolloutPhase.ROLLING_BACK or status.reason not in ASKS:
+        return ""
+    present = status.step.name or stages.of(rollout.spec.policy)[0].name
+    if status.reason != Reason.HOOK_FAILED:
+        return present
+    # Of a hook before a step, that step is asked about: it is part of the key, after the name.
+    failed = (run.key for run in reversed(status.hooks) if run.state == hooks.FAILED)
+    return next(failed, "").partition(".")[2] or present
 
 
 def held(rollout: ModelRollout, now_s: float) -> float | None:

@@ -13,7 +13,7 @@ from rampway.cli import course, words
 from rampway.cli.facts import ended
 from rampway.cli.printing import grid, rows
 from rampway.cli.words import clean
-from rampway.core.instants import brief, from_wire
+from rampway.core.instants import from_wire
 
 _COLOURS = {"Promoted": "green", "RolledBack": "red", "Superseded": "yellow", "Aborted": "yellow"}
 
@@ -63,7 +63,7 @@ def by_whom(one: ModelRollout) -> str:
 
 def _took(one: ModelRollout, now_s: float) -> str:
     took_s = took(one, now_s)
-    return "?" if took_s is None else brief(took_s)
+    return "?" if took_s is None else words.ago(now_s - took_s, now_s)
 
 
 def took(one: ModelRollout, now_s: float) -> float | None:
@@ -87,10 +87,10 @@ def in_full(one: ModelRollout, now_s: float) -> RenderableType:
     parts: list[RenderableType] = [head, Text(clean(f"{status.reason}: {status.message}"))]
     if status.decisions:
         parts += [Text(), Text("DECISIONS", "bold"), _decisions(one)]
-    asked = list(course.requests(one))
-    if asked:
-        requests = [[Text(part) for part in row] for row in asked]
-        parts += [Text(), Text("REQUESTS", "bold"), _plain(requests)]
+    for title, found in (("HOOKS", course.hooks(one)), ("REQUESTS", course.requests(one))):
+        lines = [[Text(part) for part in row] for row in found]
+        if lines:
+            parts += [Text(), Text(title, "bold"), _plain(lines)]
     if status.checks:
         checks = [
             [Text(clean(c.name)), Text(clean(c.state)), Text(clean(c.message))]

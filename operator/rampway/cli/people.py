@@ -6,7 +6,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
 from rampway.cli.asked import Asked, Refusal, Seen, candidate, stable
-from rampway.cli.facts import ASKS, ended
+from rampway.cli.facts import asks_about, ended
 from rampway.core import stages
 from rampway.core.revision import revision_hash
 from rampway.core.stages import Stage
@@ -20,7 +20,6 @@ def approve(seen: Seen, step: str | None) -> Asked:
     rollout = seen.running("approve")
     _not_leaving(rollout, "approve")
     found = stages.of(rollout.spec.policy)
-    index = rollout.status.step.index
     wanted = step or _waiting(seen, rollout, found)
     if wanted not in {stage.name for stage in found}:
         named = ", ".join(dict.fromkeys(stage.name for stage in found))
@@ -29,7 +28,7 @@ def approve(seen: Seen, step: str | None) -> Asked:
     if given is not None:
         text = f"step {wanted} of {rollout.name} was approved already{_by(given)}"
         return Asked(rollout, {}, text, _after_approval(rollout, found, wanted))
-    _may_be_approved(rollout, found, wanted, index)
+    _may_be_approved(rollout, found, wanted)
     text = f"approved step {wanted} of {rollout.name}, candidate {candidate(rollout)}"
     then = _after_approval(rollout, found, wanted) + _paused(seen)
     return Asked(rollout, {"approve": [{"step": wanted}]}, text, then)
@@ -38,8 +37,8 @@ def approve(seen: Seen, step: str | None) -> Asked:
 def _waiting(seen: Seen, rollout: ModelRollout, found: Sequence[Stage]) -> str:
     """Return the step that waits for a person's consent."""
     status = rollout.status
-    if status.phase == P.STEPPING and status.reason in ASKS:
-        return status.step.name
+    if asks_about(rollout):
+        return asks_about(rollout)
     ahead = [stage.name for stage in _ahead(rollout, found) if stage.approval is not None]
     hint = (
         f"to approve one ahead: {seen.typed('approve', ahead[0])}"
@@ -59,16 +58,13 @@ def _ahead(rollout: ModelRollout, found: Sequence[Stage]) -> Sequence[Stage]:
     return ()
 
 
-def _may_be_approved(
-    rollout: ModelRollout, found: Sequence[Stage], wanted: str, index: int
-) -> None:
+def _may_be_approved(rollout: ModelRollout, found: Sequence[Stage], wanted: str) -> None:
     status = rollout.status
     ahead = _ahead(rollout, found)
     if wanted not in {stage.name for stage in ahead}:
         raise Refusal(f"step {wanted} of {rollout.name} is over: {status.message}")
-    stopped = status.reason == Reason.STOPPED_BY_CHECK and found[index].name == wanted
     asks = any(stage.name == wanted and stage.approval is not None for stage in ahead)
-    if not stopped and not asks:
+    if wanted != asks_about(rollout) and not asks:
         raise Refusal(
             f"step {wanted} of {rollout.name} asks for no approval, and no failed check stops it; "
             "it ends by itself; `kubectl rampway promote` skips what is left"
@@ -78,6 +74,8 @@ def _may_be_approved(
 def _after_approval(rollout: ModelRollout, found: Sequence[Stage], wanted: str) -> str:
     status = rollout.status
     at = status.step.name if status.phase == P.STEPPING else ""
+    if status.reason == Reason.HOOK_FAILED and asks_about(rollout) == wanted:
+        return f"it goes on with step {wanted} although a hook failed"
     if at != wanted:
         where = f"step {status.step.index + 1}/{len(found)} {at}" if at else "its pods starting"
         return f"it counts when the rollout comes to it; now it is at {where}"
@@ -111,7 +109,9 @@ def promote(seen: Seen) -> Asked:
         "the candidate gets all its pods, then all the traffic; a candidate that crashes or fails "
         "a check that rolls back is still rolled back"
     )
-    text = f"promoted {candidate(rollout)}, {rollout.name}, skipping {left} of {total} steps"
+    text = (
+        f"asked to promote {candidate(rollout)}, {rollout.name}, skipping {left} of {total} steps"
+    )
     return Asked(rollout, {"promote": {}}, text, then + _paused(seen))
 
 

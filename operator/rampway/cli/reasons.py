@@ -13,7 +13,7 @@ from rampway.cli import course, ends, words
 from rampway.cli.asked import typed
 from rampway.cli.facts import Facts, Role
 from rampway.cli.words import clean
-from rampway.core import capacity, stages
+from rampway.core import capacity, hooks, stages
 from rampway.core.instants import brief
 from rampway.core.judged import CheckState
 from rampway.core.stages import Stage
@@ -122,7 +122,7 @@ def _why(facts: Facts, rollout: ModelRollout) -> str:
 
 def _starting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
     first = stages.of(rollout.spec.policy)[0]
-    needs = [*_pods(facts, first.size_pct), *_unpaused(facts)]
+    needs = [*_pods(facts, first.size_pct), *_hooks(rollout), *_unpaused(facts)]
     if rollout.spec.policy.checks:
         needs.append(Need(None, "an answer of Prometheus: no traffic without evidence"))
     return Explanation(
@@ -130,7 +130,7 @@ def _starting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
         _why(facts, rollout),
         tuple(needs),
         f"step 1 {first.name}: {first.shown}",
-        (*_skips(facts), *_ends(facts)),
+        (*(course.consent(facts) or _ends(facts)), *_skips(facts)),
         tuple(ends.deadline(rollout, now_s)),
     )
 
@@ -144,7 +144,12 @@ def _stepping(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
     return Explanation(
         f"in step {index + 1} of {len(found)}, {stage.name}: {stage.shown}",
         _why(facts, rollout),
-        (*_pods(facts, stage.size_pct), *_step(facts, rollout, stage, now_s), *_unpaused(facts)),
+        (
+            *_pods(facts, stage.size_pct),
+            *_step(facts, rollout, stage, now_s),
+            *_hooks(rollout),
+            *_unpaused(facts),
+        ),
         then or "the promotion: all pods, then all requests",
         (*(course.consent(facts) or _ends(facts)), *_skips(facts)),
         (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
@@ -192,9 +197,9 @@ def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation
     return Explanation(
         "all steps are over; the candidate takes everything",
         _why(facts, rollout),
-        (*_pods(facts, stages.FULL_PCT), *blind, *_unpaused(facts)),
+        (*_pods(facts, stages.FULL_PCT), *blind, *_hooks(rollout), *_unpaused(facts)),
         then,
-        _ends(facts),
+        tuple(course.consent(facts)) or _ends(facts),
         (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
     )
 
@@ -245,6 +250,13 @@ def _pods(facts: Facts, size_pct: int) -> Iterator[Need]:
     trouble = f": {clean(found.trouble)}" if found and found.trouble else ""
     text = f"pods of the candidate for this share: {need} needed, {ready} ready{trouble}"
     yield Need(ready >= need, text)
+
+
+def _hooks(rollout: ModelRollout) -> Iterator[Need]:
+    """Yield the hooks that it waits for."""
+    for run in rollout.status.hooks:
+        if run.state != hooks.SUCCEEDED:
+            yield Need(False, clean(f"hook {run.key} succeeds; now {run.state}: {run.message}"))
 
 
 def _unpaused(facts: Facts) -> Iterator[Need]:

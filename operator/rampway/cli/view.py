@@ -146,7 +146,8 @@ def _rollout(
     yield from map(_indented, course.lines(facts, now_s))
     if facts.running or status.phase == RolloutPhase.ROLLED_BACK:
         yield from _checks(facts, status.checks, now_s)
-    yield from _requests(rollout)
+    yield from _rows("HOOKS", course.hooks(rollout))
+    yield from _rows("REQUESTS", course.requests(rollout))
     yield from _decisions(facts, rollout, now_s, wide=wide)
 
 
@@ -171,18 +172,18 @@ def _checks(facts: Facts, checks: Iterable[CheckStatus], now_s: float) -> Iterab
     yield table
 
 
-def _requests(rollout: ModelRollout) -> Iterable[RenderableType]:
-    """Show what people have asked of this attempt."""
-    made = list(course.requests(rollout))
-    if not made:
+def _rows(title: str, found: Iterable[tuple[str, str, str]]) -> Iterable[RenderableType]:
+    """Show what people have asked of this attempt, or its hooks, if there are any."""
+    rows = list(found)
+    if not rows:
         return
     yield Text()
-    yield Text("REQUESTS", "bold")
+    yield Text(title, "bold")
     table = _grid(header=False)
     table.add_column(no_wrap=True)
     table.add_column(max_width=40, overflow="fold")
     table.add_column(overflow="fold")
-    for what, who, why in made:
+    for what, who, why in rows:
         table.add_row(Text(what), Text(who, _DIM), Text(why))
     yield table
 

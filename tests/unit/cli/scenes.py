@@ -387,6 +387,19 @@ stopped_by_check = with_people(
     checkedAt=ago(2),
     requests={"approve": [{"step": "look", "by": "bob", "message": "all classes are fine"}]},
 )
+hook_failed = with_people(
+    "Stepping",
+    "HookFailed",
+    "hook smoke.half failed: exit code 3. Approve step half to go on, or abort",
+    stalled="True",
+    weightPct=5,
+    step={"index": 2, "name": "look", "total": 4, "inForceSince": ago(600)},
+    hooks=[
+        {"key": "smoke.five", "state": "Succeeded", "since": ago(900)},
+        {"key": "smoke.half", "state": "Failed", "since": ago(60), "message": "exit code 3"},
+    ],
+    requests={"approve": [{"step": "look", "by": "bob"}]},
+)
 watching = with_people(
     "Watching",
     "Watching",
@@ -402,6 +415,7 @@ SCENES = {
     "mirroring": mirroring,
     "waiting_for_approval": waiting_for_approval,
     "stopped_by_check": stopped_by_check,
+    "hook_failed": hook_failed,
     "watching": watching,
     "first_apply": first_apply,
     "healthy": healthy,

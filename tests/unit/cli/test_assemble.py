@@ -103,3 +103,12 @@ async def test_a_rollout_that_cannot_be_understood_is_named() -> None:
     facts = await scenes.mid_rollout.but(rollouts=(broken,)).facts()
     assert facts.rollout is None
     assert "spec.policy.steps[0].teleport: unknown field" in facts.notes[0]
+
+
+async def test_the_route_is_the_one_that_the_spec_names() -> None:
+    """With routeRef the split is read from the user's own HTTPRoute, whatever its name."""
+    route = scenes.route(scenes.V2, 25)
+    route["metadata"]["name"] = "shop"
+    spec = scenes.mid_rollout.spec | {"traffic": {"type": "RouteRef", "routeRef": {"name": "shop"}}}
+    facts = await scenes.mid_rollout.but(spec=spec, route=route).facts()
+    assert weights(facts)[scenes.V2] == (Role.CANDIDATE, 25, 25)

@@ -115,6 +115,14 @@ def test_b11_an_approval_leaves_those_before_it(type_: Type) -> None:
     assert "step half goes on although a check failed" in done.said
 
 
+def test_a_failed_hook_asks_about_the_step_that_it_precedes(type_: Type) -> None:
+    """The rollout is still in the step before; consent to the next one lets it go on."""
+    done = type_(scenes.hook_failed, "approve", NAME)
+    assert done.code == 0, done.refused
+    assert [one["step"] for one in done.spec()["requests"]["approve"]] == ["look", "half"]
+    assert "next: it goes on with step half although a hook failed" in done.said
+
+
 def test_promote_abort_and_retry_are_requests(type_: Type) -> None:
     """Each writes its own field and says what follows."""
     promoted = type_(scenes.mid_rollout, "promote", NAME, "-m", "urgent")
