@@ -153,7 +153,8 @@ def test_a_rollout_never_changes(send: Send, kubectl: Kubectl, space: str) -> No
         run = send(changed(rollout(), at, value), *TRY)
         assert run.returncode != 0
         assert "nothing but requests can be changed" in run.stderr
-    asked = changed(rollout(), ("spec", "requests"), {"abort": {"message": "enough"}})
+    me = assert_done(kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"))
+    asked = changed(rollout(), ("spec", "requests"), {"abort": {"by": me, "message": "enough"}})
     assert_done(send(asked, *TRY))
     read = kubectl("-n", space, "get", "modelrollout", rollout()["metadata"]["name"], "-o", "json")
     assert parse_rollout(json.loads(assert_done(read))).spec == parse_rollout(rollout()).spec
