@@ -37,8 +37,9 @@ class Request(ApiModel):
 
     by: ShortText = Field(
         default="",
-        description="Who asks. Stamped by the API server where the admission policy that comes "
-        "with the operator is installed; else whatever was written.",
+        description="Who asks. Stamped by the API server, or refused unless it is the user's own "
+        "name, where the admission policies that come with the operator are installed; else "
+        "whatever was written.",
     )
     message: str = Field(default="", max_length=1024, description="Why; goes on record.")
 
