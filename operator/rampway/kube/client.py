@@ -62,10 +62,17 @@ class KubeClient:
         return await self._send(Request("get", target, "GET", kind.path(namespace, name)))
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        labels: Labels | None = None,
+        *,
+        cached: bool = False,
     ) -> list[Obj]:
         """Return all objects with these labels."""
         query = {"limit": str(PAGE)}
+        if cached:
+            query["resourceVersion"] = "0"
         if labels:
             query["labelSelector"] = ",".join(map(_selector, labels.items()))
         target = describe(kind, namespace, "")
@@ -75,6 +82,7 @@ class KubeClient:
             request = Request("list", target, "GET", kind.path(namespace), dict(query))
             page = await self._send(request, until_s)
             found += [typed(kind, item) for item in page.get("items") or []]
+            query.pop("resourceVersion", None)  # a page that goes on has its own
             query["continue"] = (page.get("metadata") or {}).get("continue") or ""
             if not query["continue"]:
                 return found

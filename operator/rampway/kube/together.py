@@ -25,19 +25,24 @@ class Together:
 
     api: Lister
     label: str
-    _lanes: "dict[tuple[Kind, str | None], _Lane]" = field(default_factory=dict)
+    _lanes: "dict[tuple[Kind, str | None, bool], _Lane]" = field(default_factory=dict)
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        labels: Labels | None = None,
+        *,
+        cached: bool = False,
     ) -> list[Obj]:
         """Return all objects with these labels, of all namespaces when none is given."""
         value = (labels or {}).get(self.label)
         if labels and (len(labels) > 1 or not isinstance(value, str)):
-            return await self.api.list(kind, namespace, labels)
-        key = (kind, namespace)
+            return await self.api.list(kind, namespace, labels, cached=cached)
+        key = (kind, namespace, cached)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = _Lane(self, kind, namespace)
+            lane = self._lanes[key] = _Lane(self, kind, namespace, cached)
             lane.serving = asyncio.create_task(lane.serve(lambda: self._lanes.pop(key)))
         answer: asyncio.Future[list[Obj]] = asyncio.get_running_loop().create_future()
         lane.waiting.append((value if isinstance(value, str) else None, answer))
@@ -51,6 +56,7 @@ class _Lane:
     owner: Together
     kind: Kind
     namespace: str | None
+    cached: bool
     waiting: list[tuple[str | None, "asyncio.Future[list[Obj]]"]] = field(default_factory=list)
     serving: "asyncio.Task[None] | None" = None
 
@@ -76,9 +82,12 @@ class _Lane:
         if None not in values:
             wanted = {label: tuple(sorted(value for value in values if value is not None))}
         by_value: dict[str | None, list[Obj]] = {value: [] for value in values}
-        for obj in await self.owner.api.list(self.kind, self.namespace, wanted):
+        for obj in await self._listed(wanted):
             for mine in {None, (obj["metadata"].get("labels") or {}).get(label)} & values:
                 by_value[mine].append(obj)
         for value, answer in now:
             if not answer.done():
                 answer.set_result(by_value[value])
+
+    async def _listed(self, wanted: Labels | None) -> list[Obj]:
+        return await self.owner.api.list(self.kind, self.namespace, wanted, cached=self.cached)

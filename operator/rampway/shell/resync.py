@@ -25,7 +25,8 @@ async def resync(api: KubeApi, found: Found) -> bool:
         Whether they could be listed; if not, why is in the log.
     """
     try:
-        listed = await api.list(MODEL_DEPLOYMENT)
+        # What is not in the API server's memory yet, its watch tells as soon as it is.
+        listed = await api.list(MODEL_DEPLOYMENT, cached=True)
     except KubeError as error:
         log.warning("resync failed, trying again", why=str(error), retry_s=RETRY_S)
         return False

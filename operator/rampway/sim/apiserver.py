@@ -73,7 +73,12 @@ class MemoryApi:
         return await self._do(call, lambda: self.store.get(kind, namespace, name))
 
     async def list(
-        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        labels: Labels | None = None,
+        *,
+        cached: bool = False,  # noqa: ARG002 - here memory and store are the same
     ) -> list[Obj]:
         """Return all objects with these labels."""
         call = Call("list", kind, namespace, "", body=dict(labels or {}))

@@ -414,6 +414,21 @@ async def test_list_pages(server: Server, api: KubeClient) -> None:
         assert request.query["labelSelector"] == "app=digits,tier=a"
 
 
+async def test_a_list_may_come_from_memory(server: Server, api: KubeClient) -> None:
+    """A cached list asks for any version; a page that goes on names none."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        more = {} if "continue" in request.query else {"continue": "1"}
+        return web.json_response({"metadata": more, "items": [{"metadata": {"name": "one"}}]})
+
+    server.handler = handler
+    assert len(await api.list(POD, cached=True)) == 2
+    assert [request.query.get("resourceVersion") for request in server.requests] == ["0", None]
+    server.requests.clear()
+    await api.list(POD)
+    assert "resourceVersion" not in server.requests[0].query
+
+
 async def test_what_is_sent(server: Server, api: KubeClient) -> None:
     """Writes name their manager, patches their form, deletes their way; all say who asks."""
     await api.create(CONFIG_MAP, {"metadata": {"name": "one", "namespace": "ml"}}, dry_run=True)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rampway.kube.base import Labels, Obj
 from rampway.kube.errors import Transient
-from rampway.kube.kinds import CONFIG_MAP, POD
+from rampway.kube.kinds import CONFIG_MAP, POD, Kind
 from rampway.kube.together import AT_MOST, Together
 from rampway.sim.apiserver import MemoryApi, Store
 
@@ -41,6 +42,35 @@ async def test_many_become_one() -> None:
     owners = [f"o{number}" for number in range(30)]
     assert await ask(Together(api, LABEL), *owners) == [[f"m{n}"] for n in range(30)]
     assert len(api.calls) == 1
+
+
+async def test_what_may_be_old_is_asked_apart() -> None:
+    """Who needs what is there now gets no answer from memory, and the other way round."""
+    asked = list[tuple[str, bool]]()
+
+    class Spy:
+        async def list(
+            self,
+            kind: Kind,
+            namespace: str | None = None,
+            labels: Labels | None = None,
+            *,
+            cached: bool = False,
+        ) -> list[Obj]:
+            asked.append((f"{kind.kind} {namespace} {labels}", cached))
+            return []
+
+    together = Together(Spy(), LABEL)
+    await asyncio.gather(
+        together.list(POD), together.list(POD, cached=True), together.list(POD, SPACE, cached=True),
+        together.list(POD, SPACE, {"a": "b", "c": "d"}, cached=True),
+    )  # fmt: skip
+    assert sorted(asked) == [
+        ("Pod None None", False),
+        ("Pod None None", True),
+        ("Pod ml None", True),
+        ("Pod ml {'a': 'b', 'c': 'd'}", True),
+    ]
 
 
 async def test_a_call_asks_for_a_bounded_number() -> None:

@@ -19,6 +19,7 @@ from rampway.kube.kinds import (
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     POD,
+    Kind,
 )
 from rampway.shell import gather
 from rampway.shell.gather import claim_of
@@ -153,6 +154,31 @@ async def test_b15_the_host_is_asked_for_until_it_is_granted() -> None:
     listed = place.api.counts["list", "ModelDeployment"]
     assert (await place.observe()).conflict == ""
     assert place.api.counts["list", "ModelDeployment"] == listed
+
+
+async def test_b15_who_was_granted_a_host_asks_the_servers_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """B15: a thousand new versions of models list no thousand models from the store."""
+    place, asked = Place(), list[bool]()
+    whole = place.api.list
+
+    async def listed(kind: Kind, *where: Any, cached: bool = False) -> list[Obj]:
+        if kind is MODEL_DEPLOYMENT:
+            asked.append(cached)
+        return await whole(kind, *where, cached=cached)
+
+    monkeypatch.setattr(place.api, "list", listed)
+    await place.observe()
+    claim = claim_of(place.deployment.raw)
+    assert claim is not None
+    granted = {"status": {"address": claim.address}}
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, granted, subresource="status")
+    await place.observe()
+    moved = {"spec": {"traffic": {"ownedRoute": {"pathPrefix": "/elsewhere"}}}}
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, moved)
+    await place.observe()
+    assert asked == [False, True, False]
 
 
 async def test_a_claim_is_read_once_per_version(monkeypatch: pytest.MonkeyPatch) -> None:
