@@ -153,6 +153,13 @@ class Rollout(ApiModel):
         return seconds(self.progress_deadline)
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of pods and Services when the ModelDeployment is deleted."""
+
+    DELETE = "Delete"
+    ORPHAN = "Orphan"
+
+
 class ModelDeploymentSpec(ApiModel):
     """A model to be served, and how its successors are rolled out."""
 
@@ -174,6 +181,12 @@ class ModelDeploymentSpec(ApiModel):
     )
     metrics: Metrics = Field(
         default_factory=Metrics, description="Where the evidence about a candidate comes from."
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.DELETE,
+        description="What becomes of everything when this is deleted. Delete: it goes too; with "
+        "RouteRef once no HTTPRoute names its Services any more. Orphan: it stays and serves. The "
+        "route is put at rest in any case.",
     )
     paused: bool = Field(
         default=False,

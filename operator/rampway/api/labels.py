@@ -19,6 +19,12 @@ CONTENT = f"{GROUP}/content"
 """Annotation of a revision's Deployment: the model and server fields it was made from, JSON."""
 HOOK = f"{GROUP}/hook"
 """Annotation of a Job: the run of a hook that it is. Label of its pods: the hook's name."""
+ON_DELETION = f"{GROUP}/on-deletion"
+"""Label of what has no owner: what becomes of it when its ModelDeployment is gone (B34)."""
+DRAIN, KEEP = "Drain", "Keep"
+"""Deleted once no route names it any more; or never."""
+ROUTE_REF = f"{GROUP}/route-ref"
+"""Annotation: route and rule of the user's that send requests to it, as route/rule."""
 TERM = f"{GROUP}/term"
 """Annotation: term of the operator that may write this object (B31)."""
 
@@ -43,3 +49,14 @@ def automation_name(revision: str) -> str:
 def rollout_name(deployment: str, revision_hash: str, attempt: int) -> str:
     """Name of the attempt-th rollout (1-based) of a ModelDeployment: made once, by name."""
     return f"{deployment}-{revision_hash}-{attempt}"
+
+
+def route_ref(route: str, rule: str | None) -> str:
+    """Return the annotation that names a rule of the user's route."""
+    return f"{route}/{rule or ''}"
+
+
+def read_route_ref(text: str) -> tuple[str, str | None] | None:
+    """Return route and rule that an annotation names, None without one."""
+    route, _, rule = text.partition("/")
+    return (route, rule or None) if route else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from rampway.api import labels
 from rampway.api.base import API_VERSION
-from rampway.api.deployment import Model, ModelDeploymentSpec, Server
+from rampway.api.deployment import DeletionPolicy, Model, ModelDeploymentSpec, Server
 from rampway.api.parse import ModelDeployment
 
 HASH_LENGTH = 10
@@ -49,11 +49,32 @@ def owned_meta(
     deployment: ModelDeployment, name: str, revision: str | None = None
 ) -> dict[str, Any]:
     """Return the metadata of an object that belongs to a ModelDeployment."""
-    return {
+    fate = belonging(deployment)
+    marks, notes = ({k: v for k, v in fate[key].items() if v} for key in ("labels", "annotations"))
+    found: dict[str, Any] = {
         "name": name,
         "namespace": deployment.namespace,
-        "labels": _labels(deployment.name, revision),
-        "ownerReferences": [owner("ModelDeployment", API_VERSION, deployment.name, deployment.uid)],
+        "labels": _labels(deployment.name, revision) | marks,
+    }
+    more = {"annotations": notes, "ownerReferences": fate["ownerReferences"]}
+    return found | {key: value for key, value in more.items() if value}
+
+
+def belonging(deployment: ModelDeployment) -> dict[str, Any]:
+    """Return the metadata that say what becomes of an object when its ModelDeployment goes (B34).
+
+    A null stands for what must not be there. With `RouteRef` or `Orphan` there is no owner: the
+    garbage collector would take pods away under a route that goes on.
+    """
+    spec, ref = deployment.spec, deployment.spec.traffic.route_ref
+    mine = owner("ModelDeployment", API_VERSION, deployment.name, deployment.uid)
+    mode = labels.DRAIN if ref else None
+    if spec.deletion_policy is DeletionPolicy.ORPHAN:
+        mode = labels.KEEP
+    return {
+        "labels": {labels.ON_DELETION: mode},
+        "annotations": {labels.ROUTE_REF: labels.route_ref(ref.name, ref.rule) if ref else None},
+        "ownerReferences": [] if mode else [mine],
     }
 
 
@@ -71,7 +92,9 @@ def workload(deployment: ModelDeployment, image: str, replicas: int) -> dict[str
     template = merge(_template(deployment, digest, image), spec.server.pod_template_patch)
     template["metadata"]["labels"] |= _labels(deployment.name, digest)
     meta = owned_meta(deployment, name, digest)
-    meta["annotations"] = {labels.CONTENT: content(spec.model, spec.server)}
+    meta["annotations"] = meta.get("annotations", {}) | {
+        labels.CONTENT: content(spec.model, spec.server)
+    }
     if spec.info.version:
         meta["annotations"][labels.VERSION] = spec.info.version
     return {

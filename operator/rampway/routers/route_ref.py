@@ -1,8 +1,5 @@
 """Traffic by one rule of an HTTPRoute of the user's; nothing else in it is touched (B14)."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from rampway.api.parse import ModelDeployment
 from rampway.api.traffic import RouteRef
 from rampway.core.observation import Route
@@ -59,11 +56,6 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
     stable = deployment.name
     split = rules.read(route, index, stable)
     message = objection(route)
-    strangers = [
-        name
-        for name in rules.names(route, index)
-        if name != stable and not chosen.is_revision(name, stable)
-    ]
     return Route(
         exists=True,
         in_shape=rules.tidy(route, index, stable),
@@ -71,7 +63,7 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
         split=split,
         accepted=not message,
         message=message,
-        strangers=tuple(dict.fromkeys(strangers)),
+        strangers=rules.strangers(route, index, stable),
     )
 
 
@@ -79,7 +71,7 @@ def find(route: Obj, deployment: ModelDeployment) -> tuple[int | None, str]:
     """Return the position of the rule, or None and what there is instead and what to do."""
     ref = _ref(deployment)
     every = list(route.get("spec", {}).get("rules") or [])
-    mine = [n for n, rule in enumerate(every) if _is_meant(rule, ref, deployment.name)]
+    mine = _meant(route, ref.rule, deployment.name)
     where = f"HTTPRoute {deployment.namespace}/{ref.name}"
     if len(mine) != 1:
         there = ", ".join(rule.get("name") or f"#{n + 1} (no name)" for n, rule in enumerate(every))
@@ -94,10 +86,17 @@ def find(route: Obj, deployment: ModelDeployment) -> tuple[int | None, str]:
     return mine[0], ""
 
 
-def _is_meant(rule: Mapping[str, Any], ref: RouteRef, stable: str) -> bool:
-    if ref.rule is None:  # the only one: the one that we add for headers does not count
-        return not chosen.is_ours(rule, {}, stable)
-    return rule.get("name") == ref.rule
+def position(route: Obj, rule: str | None, stable: str) -> int | None:
+    """Return the position of the rule of this name, or of the only one; None if there is none."""
+    mine = _meant(route, rule, stable)
+    return mine[0] if len(mine) == 1 else None
+
+
+def _meant(route: Obj, name: str | None, stable: str) -> list[int]:
+    found = enumerate(route.get("spec", {}).get("rules") or [])
+    if name is None:  # the only one: the one that we add for headers does not count
+        return [n for n, rule in found if not chosen.is_ours(rule, {}, stable)]
+    return [n for n, rule in found if rule.get("name") == name]
 
 
 def _how(deployment: ModelDeployment, ref: RouteRef) -> str:

@@ -114,6 +114,17 @@ def names(route: Obj, index: int) -> list[str]:
     return [str(ref["name"]) for ref in refs]
 
 
+def strangers(route: Obj, index: int, stable: str) -> tuple[str, ...]:
+    """Return the names of a rule's backends that are not of this model, each once."""
+    others = (name for name in names(route, index) if name != stable)
+    return tuple(dict.fromkeys(name for name in others if not is_revision(name, stable)))
+
+
+def is_of(route: Obj, index: int, stable: str) -> bool:
+    """Whether a rule sends requests to this model and to nobody else."""
+    return bool(names(route, index)) and not strangers(route, index, stable)
+
+
 def tidy(route: Obj, index: int, stable: str) -> bool:
     """Whether a route has its split in our own form: no third backend, no second mirror."""
     if len(_rules(route)) <= index:

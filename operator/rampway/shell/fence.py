@@ -13,9 +13,10 @@ from typing import Any
 
 from rampway.api import labels
 from rampway.api.parse import ModelDeployment
+from rampway.core.revision import belonging
 from rampway.kube.base import JsonPatch, KubeApi, Obj
 from rampway.kube.errors import NotFound
-from rampway.kube.kinds import DEPLOYMENT, HTTP_ROUTE, MODEL_ROLLOUT, SERVICE, Kind
+from rampway.kube.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, MODEL_ROLLOUT, SERVICE, Kind
 
 STAMPED = (HTTP_ROUTE, MODEL_ROLLOUT, DEPLOYMENT, SERVICE)
 """The route first: a late change of weight is what does harm."""
@@ -40,7 +41,7 @@ class Fence:
     api: KubeApi
     term: int
     leads: Callable[[], bool]
-    _claimed: dict[Key, str] = field(default_factory=dict)
+    _claimed: dict[Key, tuple[str, str]] = field(default_factory=dict)
 
     def holds(self, deployment: ModelDeployment, route: str = "") -> bool:
         """Whether everything of a ModelDeployment bears our stamp.
@@ -54,7 +55,9 @@ class Fence:
         """
         self.check()
         stamped = self._claimed.get((deployment.namespace, deployment.name))
-        return stamped is not None and route in {"", stamped}
+        if stamped is None or stamped[1] != deployment.spec.deletion_policy:
+            return False
+        return route in {"", stamped[0]}
 
     def drop(self, deployment: ModelDeployment) -> None:
         """Look at the stamps again before the next write: one failed by a conflict."""
@@ -85,11 +88,12 @@ class Fence:
         """
         space, name = deployment.namespace, deployment.name
         if route:
-            await self._stamp(HTTP_ROUTE, await self.api.get(HTTP_ROUTE, space, route))
-        for kind in STAMPED:
+            await self._stamp(HTTP_ROUTE, await self.api.get(HTTP_ROUTE, space, route), {})
+        fate = belonging(deployment)
+        for kind in (*STAMPED, CONFIG_MAP):
             for obj in await self.api.list(kind, space, {labels.DEPLOYMENT: name}):
-                await self._stamp(kind, obj)
-        self._claimed[space, name] = route
+                await self._stamp(kind, obj, _unlike(obj, fate, deployment.uid))
+        self._claimed[space, name] = (route, deployment.spec.deletion_policy)
 
     def bind(self, operations: JsonPatch) -> JsonPatch:
         """Return a JSON patch that applies only to an object with our stamp."""
@@ -103,19 +107,41 @@ class Fence:
         notes = {**(meta.get("annotations") or {}), labels.TERM: str(self.term)}
         return {**manifest, "metadata": {**meta, "annotations": notes}}
 
-    async def _stamp(self, kind: Kind, obj: Obj) -> None:
+    async def _stamp(self, kind: Kind, obj: Obj, fate: Obj) -> None:
+        """Write our term, and what of its fate is otherwise (B34)."""
         self.check(obj)
-        if _term_of(obj) == self.term or (obj.get("status") or {}).get("endedAt"):
+        settled = _term_of(obj) == self.term or kind not in STAMPED
+        if (settled and not fate) or (obj.get("status") or {}).get("endedAt"):
             return
         meta = obj["metadata"]
-        stamp = {
-            "resourceVersion": meta["resourceVersion"],
-            "annotations": {labels.TERM: str(self.term)},
-        }
+        stamp = fate | {"resourceVersion": meta["resourceVersion"]}
+        if kind in STAMPED:
+            notes = stamp.get("annotations", {})
+            stamp["annotations"] = {**notes, labels.TERM: str(self.term)}
         try:
             await self.api.patch(kind, meta["namespace"], meta["name"], {"metadata": stamp})
         except NotFound:
             return  # gone: nobody can write it any more
+
+
+def _unlike(obj: Obj, fate: Obj, uid: str) -> Obj:
+    """Return what of an object's metadata is not as it shall be, for a merge patch."""
+    meta = obj["metadata"]
+    found: Obj = {}
+    for key in ("labels", "annotations"):
+        have = meta.get(key) or {}
+        other = {k: v for k, v in fate[key].items() if have.get(k) != v}
+        if other:
+            found[key] = other
+    owners = meta.get("ownerReferences") or []
+    uids = {one["uid"] for one in fate["ownerReferences"]}
+    have_uids = {one["uid"] for one in owners if one.get("kind") == "ModelDeployment"}
+    if have_uids - {uid}:
+        return {}  # an earlier one's of that name: the garbage collector is on its way
+    if have_uids != uids:
+        others = [one for one in owners if one.get("kind") != "ModelDeployment"]
+        found["ownerReferences"] = [*others, *fate["ownerReferences"]]
+    return found
 
 
 def _term_of(obj: Mapping[str, Any]) -> int:

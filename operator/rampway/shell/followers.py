@@ -24,6 +24,10 @@ class Followers:
         else:
             self._routes[key] = ref.name
 
+    def follow(self, key: Key, route: str) -> None:
+        """Note that one that is gone still waits for a route."""
+        self._routes[key] = route
+
     def forget(self, key: Key) -> None:
         """Forget a ModelDeployment that is gone."""
         self._routes.pop(key, None)

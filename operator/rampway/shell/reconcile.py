@@ -23,6 +23,7 @@ from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
 from rampway.shell.followers import Followers
 from rampway.shell.gather import Gatherer
+from rampway.shell.leaving import Leaver
 from rampway.shell.looks import Interest, Key, Looks
 from rampway.shell.memory import Memory
 
@@ -56,6 +57,12 @@ class Reconciler:
     _memories: dict[Key, tuple[str, Memory]] = field(default_factory=dict)
     _changed: set[Key] = field(default_factory=set)
     followers: Followers = field(default_factory=Followers)
+    _leaver: Leaver = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what takes leave of those that are gone."""
+        lister = self.gatherer.lister
+        self._leaver = Leaver(self.api, lister, self.fence, self.followers, self.clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do one pass; return after how many seconds to come again, None for on events only.
@@ -120,7 +127,7 @@ class Reconciler:
             raw = await self.api.get(MODEL_DEPLOYMENT, namespace, name)
         except NotFound:
             self._forget(key)
-            return None
+            return await self._leaver.leave(key)
         last = self._memories[key][1].last if key in self._memories else None
         deployment = parse_deployment(raw, last.deployment if last else None)
         memory = self._memory(key, deployment.uid)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import structlog
 
+from rampway.api import labels
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import KubeError
-from rampway.kube.kinds import MODEL_DEPLOYMENT
+from rampway.kube.kinds import MODEL_DEPLOYMENT, SERVICE
 from rampway.shell.looks import Key
 
 log = structlog.get_logger("rampway.resync")
@@ -15,7 +16,8 @@ RETRY_S = 2.0
 
 
 Found = Callable[[Key, str], None]
-"""Told of every ModelDeployment that is there: its key and its version."""
+"""Told of every ModelDeployment that is there: its key and its version; of one that is gone and
+left something behind, no version."""
 
 
 async def resync(api: KubeApi, found: Found) -> bool:
@@ -27,13 +29,23 @@ async def resync(api: KubeApi, found: Found) -> bool:
     try:
         # What is not in the API server's memory yet, its watch tells as soon as it is.
         listed = await api.list(MODEL_DEPLOYMENT, cached=True)
+        marked = {labels.ON_DELETION: (labels.DRAIN, labels.KEEP)}
+        left = await api.list(SERVICE, None, marked, cached=True)
     except KubeError as error:
         log.warning("resync failed, trying again", why=str(error), retry_s=RETRY_S)
         return False
     for obj in sorted(listed, key=_safety):
         meta = obj["metadata"]
         found((meta["namespace"], meta["name"]), meta["resourceVersion"])
+    there = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in listed}
+    for key in sorted({_owner_of(obj) for obj in left} - there):
+        found(key, "")  # gone, and what it left waits for us (B34)
     return True
+
+
+def _owner_of(obj: Obj) -> Key:
+    meta = obj["metadata"]
+    return meta["namespace"], meta["labels"].get(labels.DEPLOYMENT, "")
 
 
 def _safety(obj: Obj) -> int:

@@ -171,6 +171,10 @@ class World:
             for key, obj in self.store.view(kinds.MODEL_DEPLOYMENT).items():
                 self._tell(kinds.MODEL_DEPLOYMENT, obj, obj["metadata"]["resourceVersion"])
                 self.wake(key)
+            for (space, _), obj in self.store.view(kinds.SERVICE).items():
+                marks = obj["metadata"].get("labels") or {}
+                if labels.ON_DELETION in marks:
+                    self.wake((space, marks[labels.DEPLOYMENT]))
         if now_s - self._looked_s >= self.look_interval_s:
             self._looked_s = now_s
             await self.looks.look()

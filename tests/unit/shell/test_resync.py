@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rampway.api import labels
 from rampway.kube.errors import Transient
-from rampway.kube.kinds import MODEL_DEPLOYMENT
+from rampway.kube.kinds import MODEL_DEPLOYMENT, SERVICE
 from rampway.shell import resync as module
 from rampway.shell.looks import Key
 from rampway.shell.resync import keep_resyncing, resync
@@ -42,6 +43,19 @@ async def test_b30_the_version_is_told() -> None:
     assert seen["ml", "a"] == stored["metadata"]["resourceVersion"]
 
 
+async def test_b34_what_is_left_of_one_that_is_gone_is_told() -> None:
+    """B34: a Service that outlived its ModelDeployment is found at every list, also by a leader."""
+    server, seen = api("a"), dict[Key, str]()
+    for name in ("a", "gone"):
+        marks = {labels.DEPLOYMENT: name, labels.ON_DELETION: labels.DRAIN}
+        meta = {"name": name, "namespace": "ml", "labels": marks}
+        server.store.create(SERVICE, {"metadata": meta, "spec": {}})
+    assert await resync(server, seen.__setitem__)
+    assert seen["ml", "gone"] == ""
+    assert seen["ml", "a"] != ""
+    assert len(seen) == 3
+
+
 async def test_b31_the_endangered_ones_come_first() -> None:
     """B31: who takes over looks first where a candidate has traffic, then at other rollouts."""
     server, seen = api("a", "b", "c"), list[Key]()
@@ -70,5 +84,5 @@ async def test_b30_a_list_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPa
     await asyncio.wait_for(twice.wait(), 10)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert done == [3, 4]
+    assert done == [4, 6]  # two lists each, the first two failed at once
     assert len(seen) == 4

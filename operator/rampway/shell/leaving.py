@@ -1,0 +1,144 @@
+"""What outlives its ModelDeployment: the route is put at rest, pods stay while it names them (B34).
+
+With `RouteRef` or `deletionPolicy: Orphan` no owner reference lets the garbage collector take pods
+away under a route that goes on. Nothing waits for an operator either: there is no finalizer. What
+is left bears a label, by which it is found on the event or at the next start.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from rampway.api import labels
+from rampway.core.keeping import DRAIN_S
+from rampway.core.split import STABLE_ONLY
+from rampway.kube.base import KubeApi, Lister, Obj
+from rampway.kube.errors import NotFound
+from rampway.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    MODEL_ROLLOUT,
+    SERVICE,
+    Kind,
+)
+from rampway.routers import naming, route_ref, rules
+from rampway.shell.fence import Fence
+from rampway.shell.followers import Followers, Key
+
+log = structlog.get_logger("rampway.leaving")
+
+LEFT = (SERVICE, DEPLOYMENT, CONFIG_MAP, MODEL_ROLLOUT)
+LOOK_AGAIN_S = 10.0
+
+
+@dataclass(slots=True)
+class Leaver:
+    """Takes leave of what ModelDeployments left behind.
+
+    Attributes:
+        clock: Seconds since the epoch.
+    """
+
+    api: KubeApi
+    lister: Lister
+    fence: Fence
+    followers: Followers
+    clock: Callable[[], float]
+    _unnamed_since: dict[Key, float] = field(default_factory=dict)
+
+    async def leave(self, key: Key) -> float | None:
+        """Put the route at rest; delete what is left once no route has named it for `DRAIN_S`.
+
+        Returns:
+            After how many seconds to come again, None if nothing is left to be done.
+
+        Raises:
+            Deposed: somebody else leads.
+        """
+        left = await self._left(key)
+        service = next((o for kind, o in left if kind is SERVICE and _name(o) == key[1]), None)
+        if service is not None and await self._put_at_rest(service):
+            return 1.0
+        if not any(_kept_until_drained(obj) for _, obj in left):
+            self._unnamed_since.pop(key, None)
+            return None
+        route = await self._named_by(key)
+        if route:
+            self.followers.follow(key, route)
+            self._unnamed_since.pop(key, None)
+            log.info("kept: a route still sends requests to it", namespace=key[0], name=key[1],
+                     route=route)  # fmt: skip
+            return LOOK_AGAIN_S
+        left_s = self._unnamed_since.setdefault(key, self.clock()) + DRAIN_S - self.clock()
+        if left_s > 0:
+            return left_s
+        for kind, obj in left:
+            await self._delete(kind, obj)
+        log.info("deleted: no route named it any more", namespace=key[0], name=key[1])
+        return LOOK_AGAIN_S
+
+    async def _left(self, key: Key) -> list[tuple[Kind, Obj]]:
+        """Return what bears the ModelDeployment's name and our label, and no owner."""
+        ours = {labels.DEPLOYMENT: key[1]}
+        found = await asyncio.gather(*(self.lister.list(kind, key[0], ours) for kind in LEFT))
+        return [
+            (kind, obj)
+            for kind, objects in zip(LEFT, found, strict=True)
+            for obj in objects
+            if not obj["metadata"].get("ownerReferences")
+        ]
+
+    async def _put_at_rest(self, service: Obj) -> bool:
+        """Take the route from a candidate, if there was one; return whether that was a write."""
+        meta = service["metadata"]
+        space, name = meta["namespace"], meta["name"]
+        ref = labels.read_route_ref((meta.get("annotations") or {}).get(labels.ROUTE_REF, ""))
+        where = ref[0] if ref else name
+        try:
+            route = await self.api.get(HTTP_ROUTE, space, where)
+        except NotFound:
+            return False
+        index: int | None = 0
+        if ref:
+            index = route_ref.position(route, ref[1], name)
+        if index is None:
+            return False
+        change = rules.changes(route, index, name, STABLE_ONLY)
+        if not change or not rules.is_of(route, index, name):
+            return False
+        self.fence.check(route)
+        version = route["metadata"]["resourceVersion"]
+        patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *change]
+        await self.api.patch(HTTP_ROUTE, space, where, patch)
+        log.info(
+            "put at rest: its ModelDeployment is gone", namespace=space, name=name, route=where
+        )
+        return True
+
+    async def _named_by(self, key: Key) -> str:
+        """Return the name of a route that sends requests to what is left, empty if none does."""
+        for route in await self.api.list(HTTP_ROUTE):
+            if naming.names_any(route, *key):
+                return _name(route)
+        return ""
+
+    async def _delete(self, kind: Kind, obj: Obj) -> None:
+        self.fence.check(obj)
+        meta = obj["metadata"]
+        uid, version = meta["uid"], meta["resourceVersion"]
+        try:
+            await self.api.delete(kind, meta["namespace"], meta["name"], uid=uid, version=version)
+        except NotFound:
+            return
+
+
+def _name(obj: Obj) -> str:
+    return str(obj["metadata"]["name"])
+
+
+def _kept_until_drained(obj: Obj) -> bool:
+    found = (obj["metadata"].get("labels") or {}).get(labels.ON_DELETION)
+    return bool(found == labels.DRAIN)
