@@ -27,7 +27,7 @@ def manifest(deployment: ModelDeployment, run: RunHook, job: HookJob) -> dict[st
 
     Its pods bear none of the labels by which a revision's pods are found.
     """
-    meta = owned_meta(deployment, name_of(run.rollout, run.key))
+    meta = owned_meta(deployment, name_of(run.rollout, run.key), serves=False)
     meta["annotations"] = {labels.HOOK: f"{run.rollout}/{run.key}"}
     template = {"metadata": {"labels": {labels.HOOK: run.hook.name}}, "spec": _pod(run, job)}
     return {

@@ -46,10 +46,13 @@ def owner(kind: str, api_version: str, name: str, uid: str) -> dict[str, Any]:
 
 
 def owned_meta(
-    deployment: ModelDeployment, name: str, revision: str | None = None
+    deployment: ModelDeployment, name: str, revision: str | None = None, *, serves: bool = True
 ) -> dict[str, Any]:
-    """Return the metadata of an object that belongs to a ModelDeployment."""
-    fate = belonging(deployment)
+    """Return the metadata of an object that belongs to a ModelDeployment.
+
+    What does not serve goes with it in any case.
+    """
+    fate = belonging(deployment, serves=serves)
     marks, notes = ({k: v for k, v in fate[key].items() if v} for key in ("labels", "annotations"))
     found: dict[str, Any] = {
         "name": name,
@@ -60,16 +63,16 @@ def owned_meta(
     return found | {key: value for key, value in more.items() if value}
 
 
-def belonging(deployment: ModelDeployment) -> dict[str, Any]:
+def belonging(deployment: ModelDeployment, *, serves: bool = True) -> dict[str, Any]:
     """Return the metadata that say what becomes of an object when its ModelDeployment goes (B34).
 
     A null stands for what must not be there. With `RouteRef` or `Orphan` there is no owner: the
     garbage collector would take pods away under a route that goes on.
     """
-    spec, ref = deployment.spec, deployment.spec.traffic.route_ref
+    spec, ref = deployment.spec, deployment.spec.traffic.route_ref if serves else None
     mine = owner("ModelDeployment", API_VERSION, deployment.name, deployment.uid)
     mode = labels.DRAIN if ref else None
-    if spec.deletion_policy is DeletionPolicy.ORPHAN:
+    if serves and spec.deletion_policy is DeletionPolicy.ORPHAN:
         mode = labels.KEEP
     return {
         "labels": {labels.ON_DELETION: mode},

@@ -16,6 +16,7 @@ from rampway.core.revision import (
     content,
     digest_record,
     merge,
+    owned_meta,
     revision_hash,
     selector,
     service,
@@ -245,3 +246,24 @@ def test_b03_the_record_of_a_digest_is_immutable() -> None:
     pin = next(v for v in template(deployment())["spec"]["volumes"] if v["name"] == "pin")
     first = pin["projected"]["sources"][0]["configMap"]
     assert first == {"name": made["metadata"]["name"], "optional": True}
+
+
+@pytest.mark.parametrize(
+    ("more", "owned", "mark"),
+    [
+        ({}, True, None),
+        ({"deletionPolicy": "Orphan"}, False, "Keep"),
+        ({"traffic": {"type": "RouteRef", "routeRef": {"name": "site"}}}, False, "Drain"),
+    ],
+)
+def test_b34_what_serves_has_no_owner_where_it_outlives_it(
+    more: dict[str, Any], owned: bool, mark: str | None
+) -> None:
+    """B34: pods behind a user's route, or orphaned, are marked; a hook's Job goes in any case."""
+    mine = deployment(**more)
+    made = owned_meta(mine, NAME)
+    assert ("ownerReferences" in made) == owned
+    assert made["labels"].get(labels.ON_DELETION) == mark
+    assert (labels.ROUTE_REF in made.get("annotations", {})) == (mark == "Drain")
+    assert "ownerReferences" in owned_meta(mine, NAME, serves=False)
+    assert labels.ON_DELETION not in owned_meta(mine, NAME, serves=False)["labels"]
