@@ -74,7 +74,11 @@ def _keep_until_s(obs: Observation, stable: Revision, old: Revision) -> float:
     until_s = (stable.promoted_at_s or 0.0) + DRAIN_S if old.promoted_at_s else 0.0
     for rollout in obs.rollouts:
         ended_s = from_wire(rollout.status.ended_at)
-        if rollout.spec.candidate.revision != old.hash or ended_s is None:
+        if ended_s is None:
+            continue
+        if rollout.spec.stable.revision == old.hash and rollout.status.watched_since:
+            until_s = max(until_s, ended_s + DRAIN_S)  # its share went back only now
+        if rollout.spec.candidate.revision != old.hash:
             continue
         if rollout.status.phase != RolloutPhase.PROMOTED:
             until_s = max(until_s, ended_s + rollout.spec.policy.rollback.keep_candidate_s)

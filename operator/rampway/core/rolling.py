@@ -137,6 +137,8 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
 
 def _outcome(course: Course, desired: str, *, wanted: bool) -> Outcome:
     reason = course.status.reason
+    if course.phase is RolloutPhase.WATCHING:  # a return cut short: whatever the spec names now
+        return rollout.advance(course)
     failing = course.status.phase == RolloutPhase.ROLLING_BACK and reason not in UNWANTED
     if wanted or failing:  # a rollback that has begun is finished as what it is
         abort = course.requests.abort

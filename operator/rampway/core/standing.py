@@ -126,14 +126,18 @@ class Standing:
     def watching(cls, course: Course, outcome: Outcome) -> "Standing":
         """The candidate is stable, and its predecessor still warm."""
         total = len(course.stages)
+        reason = Reason(outcome.status.reason)
+        phase = Phase.WATCHING if course.candidate.ready else Phase.DEGRADED
+        returning = reason not in _WATCHES
         return cls(
-            Phase.WATCHING if course.candidate.ready else Phase.DEGRADED,
-            Reason.WATCHING,
+            Phase.ROLLING_BACK if returning else phase,
+            reason,
             outcome.status.message,
-            TRUE,
+            FALSE if returning else TRUE,
             rollout=course.rollout.name,
             step=f"{total}/{total}",
             weight_pct=100 - outcome.weight_pct,
+            stalled=reason in _ASKS,
             bad_query=course.judged.mistake,
             beside=course.stable.hash if outcome.split.answers else "",
         )
@@ -172,6 +176,8 @@ UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
 _HOLDS = frozenset(
     {Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO, Reason.APPROVAL, Reason.STOPPED_BY_CHECK}
 )
+_WATCHES = frozenset({Reason.WATCHING, Reason.PAUSED, Reason.NO_READY_POD, Reason.STOPPED_BY_CHECK})
+"""Reasons of a watch in which the old revision does not take over."""
 _ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK})
 """A person has to say something, else nothing moves (kstatus: Stalled)."""
 

@@ -1,5 +1,6 @@
 """The watch after promotion: the old revision stays warm, is compared, and takes over (B9, B27)."""
 
+import math
 from dataclasses import replace
 
 from rampway.api import labels
@@ -8,7 +9,17 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Watch
 from rampway.api.rollout import ModelRolloutStatus
-from rampway.core import capacity, health, hooks, keeping, passes, reactions, revision, rolling
+from rampway.core import (
+    capacity,
+    health,
+    hooks,
+    keeping,
+    passes,
+    reactions,
+    revision,
+    rolling,
+    steps,
+)
 from rampway.core.actions import Action, Annotate, Scale, SetSplit, WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
@@ -17,9 +28,11 @@ from rampway.core.judged import Contest, EvidenceState
 from rampway.core.judging import judge
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import Decision
+from rampway.core.retreat import ALL_PCT
 from rampway.core.rollout import allowed, in_words, who
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.core.standing import Standing
+from rampway.core.troubles import deadline
 from rampway.core.verdict import Verdict
 
 
@@ -29,23 +42,38 @@ def watch(obs: Observation, active: ModelRollout, stable: Revision) -> Decision:
     plan = active.spec.policy.watch
     if before is None or plan is None:
         return _end(obs, active, "the old revision is gone")
-    desired = revision.revision_hash(obs.deployment.spec)
-    if desired == before.hash:
-        text = f"undone: the spec went back to {before.name} within the watch"
-        undone = Danger(Reason.UNDONE, text, at_once=True)
-        return _return(_course(obs, active, stable, before), undone, RolloutPhase.ABORTED)
-    if not obs.deployment.spec.replicas:
-        return _end(obs, active, "scaled to zero (spec.replicas), so there is nothing to watch")
-    if desired != stable.hash:
-        return _end(obs, active, f"the spec names a newer revision, {desired}")
     course = _course(obs, active, stable, before)
     found = _trouble(course)
-    if found is not None and before.ready:
-        return _return(course, found, RolloutPhase.ROLLED_BACK)
+    if not obs.deployment.spec.replicas:  # nobody serves, so nobody waits for a pod
+        if found is not None and found.reason is Reason.UNDONE:
+            return _return(course, found, RolloutPhase.ABORTED)
+        return _end(obs, active, "scaled to zero (spec.replicas), so there is nothing to watch")
+    if found is not None:
+        return _give_back(course, found)
     left_s = plan.hold_s - course.since_s(active.status.watched_since)
+    wanted = _held_back(course, plan)
+    asked = _asked(course)
+    if not stable.ready or course.paused:  # who serves nobody, or nothing, ends no watch
+        return _go_on(course, wanted, *_unended(course, wanted))
+    desired = revision.revision_hash(obs.deployment.spec)
+    if desired != stable.hash:
+        return _end(obs, active, f"the spec names a newer revision, {desired}")
+    if asked is not None:
+        return _go_on(course, wanted, Reason.STOPPED_BY_CHECK, asked)
     if left_s <= 0:
         return _end(obs, active, f"nothing was found against it in {brief(plan.hold_s)}")
-    return _go_on(course, plan, left_s)
+    beside = f", {wanted.weight_pct} % stay on {before.name}" if wanted.weight_pct else ""
+    text = f"{stable.name} is stable; watched for {brief(left_s)} more{beside}"
+    return _go_on(course, wanted, Reason.WATCHING, text, left_s)
+
+
+def _unended(course: Course, wanted: Split) -> tuple[Reason, str]:
+    """Return why the watch goes on, however long it has."""
+    if course.candidate.ready:
+        return Reason.PAUSED, "the watch goes on while paused (spec.paused)"
+    took = f"; {course.stable.name} answers meanwhile" if wanted.weight_pct else ""
+    words = f": {course.candidate.trouble}" if course.candidate.trouble else ""
+    return Reason.NO_READY_POD, f"no pod of {course.candidate.name} is ready{took}{words}"
 
 
 def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Revision) -> Course:
@@ -62,8 +90,9 @@ def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Re
     crashed = health.remember(
         status.crashes, health.crashes_since(stable, from_wire(status.watched_since) or obs.now_s)
     )
-    known = replace(active, status=status.model_copy(update={"crashes": crashed}))
-    return Course(obs, known, stable, before, judged)
+    found = Course(obs, active, stable, before, judged)
+    update = {"crashes": crashed} | steps.deadline_clock(found)
+    return replace(found, rollout=replace(active, status=status.model_copy(update=update)))
 
 
 def _afresh(evidence: EvidenceState | None, index: int) -> EvidenceState | None:
@@ -78,6 +107,9 @@ def _afresh(evidence: EvidenceState | None, index: int) -> EvidenceState | None:
 
 def _trouble(course: Course) -> Danger | None:
     """Return why the old revision has to take over, None if nothing speaks for it."""
+    if revision.revision_hash(course.obs.deployment.spec) == course.stable.hash:
+        text = f"undone: the spec went back to {course.stable.name} within the watch"
+        return Danger(Reason.UNDONE, text, at_once=True)
     asked = course.requests.abort
     if asked is not None:
         return Danger(Reason.ABORTED, in_words("aborted", asked), at_once=True)
@@ -87,45 +119,95 @@ def _trouble(course: Course) -> Danger | None:
     if found is not None:
         return None if health.stable_suffers_alike(view, found) else found
     failed = reactions.failed(course.policy, course.judged, OnFailure.ROLLBACK)
-    return health.of_check(failed) if failed else None
+    if failed is not None:
+        return health.of_check(failed)
+    return None if course.candidate.ready else deadline(course)
 
 
-def _go_on(course: Course, plan: Watch, left_s: float) -> Decision:
+def _asked(course: Course) -> str | None:
+    """Return what a person has to decide because a check failed that asks, else None."""
+    failed = reactions.failed(course.policy, course.judged, OnFailure.PAUSE)
+    if failed is None or course.requests.promote is not None:
+        return None
+    return (
+        f"check {failed.name}: {failed.message}. Abort the rollout to return to "
+        f"{course.stable.name}, or promote it to let the watch end"
+    )
+
+
+def _held_back(course: Course, plan: Watch) -> Split:
+    """Return what the old revision is given: its share, as far as its ready pods carry it (B6).
+
+    While no pod of the new stable is ready it is given everything (B25), and gives it back once
+    the Service `<name>` reaches the new stable's pods again.
+    """
+    before, now = course.stable, course.obs.route.split
+    share = min(plan.holdback_pct, capacity.weight_for(before.serving, course.replicas))
+    if before.serving and not course.candidate.ready:
+        share = ALL_PCT
+    elif before.serving and now.candidate == before.name and not _reached(course):
+        share = max(share, now.weight_pct)
+    return Split(before.name, share).or_rest()
+
+
+def _reached(course: Course) -> bool:
+    return passes.reached(course.obs, course.candidate)
+
+
+def _give_back(course: Course, found: Danger) -> Decision:
+    """Let the old revision take over, as fast as its pods carry everything (B24)."""
+    before = course.stable
+    carried = capacity.returnable_pct(before.serving, course.replicas)
+    if before.serving and (found.at_once or carried >= ALL_PCT):
+        undone = found.reason is Reason.UNDONE
+        return _return(course, found, RolloutPhase.ABORTED if undone else RolloutPhase.ROLLED_BACK)
+    now = course.obs.route.split
+    share = max(carried, now.weight_pct if now.candidate == before.name else 0)
+    wanted = Split(before.name, share if before.serving else 0).or_rest()
+    if wanted.at_rest:
+        wait = f"{before.name} has no ready pod, so traffic stays until it has one"
+    else:
+        wait = f"{before.name}'s ready pods carry {share} %, the rest follows"
+    return _go_on(course, wanted, found.reason, f"{found.message}; {wait}")
+
+
+def _go_on(
+    course: Course, wanted: Split, reason: Reason, text: str, left_s: float = math.inf
+) -> Decision:
     """Keep the old revision warm, its share on it, and the checks running."""
     obs, stable, before = course.obs, course.candidate, course.stable
-    carried = capacity.weight_for(before.serving, course.replicas)
-    wanted = Split(before.name, min(plan.holdback_pct, carried)).or_rest()
-    outcome = Outcome(_clocked(course, plan, wanted), wanted)
+    outcome = Outcome(_clocked(course, wanted), wanted)
     following = hooks.after(obs, course.rollout)
     told = outcome.status.model_copy(update={"hooks": following.status.hooks})
     outcome = replace(outcome, status=told, calls=following.calls)
-    beside = f", {wanted.weight_pct} % stay on {before.name}" if wanted.weight_pct else ""
-    text = f"{stable.name} is stable; watched for {brief(left_s)} more{beside}"
-    outcome = say(outcome, Reason.WATCHING, text)
+    outcome = reactions.notified(course, say(outcome, reason, text))
+    moves: list[Action] = []
+    if not (obs.route.split == wanted and obs.route.in_shape):
+        moves.append(SetSplit(wanted))
     actions: list[Action] = passes.ensure_stable(obs, stable)
     if before.replicas != course.replicas:
         actions.append(Scale(before.name, course.replicas))
-    if not (obs.route.split == wanted and obs.route.in_shape):
-        actions.append(SetSplit(wanted))
     wrote = rolling.write_rollout(course, replace(outcome, split=_of_new(course, wanted)))
     kept, _ = keeping.tidy(obs, stable, active=course.rollout)
     standing = Standing.watching(course, outcome)
     status = passes.write_status(obs, standing, numbers=bool(wrote))
+    news = rolling.told(course, outcome)
+    whole = (*moves, *wrote, *actions, *outcome.calls, *kept, *news, *status)
     wait_s = min(obs.defaults.requeue_s, left_s)
-    whole = (*wrote, *actions, *outcome.calls, *kept, *status)
     return Decision(whole, wait_s, course.judged.state, course.rollout.name)
 
 
 def _of_new(course: Course, held_back: Split) -> Split:
     """Return the same split as the new stable's share, as the rollout's status tells it."""
-    return Split(course.candidate.name, 100 - held_back.weight_pct)
+    return Split(course.candidate.name, ALL_PCT - held_back.weight_pct)
 
 
-def _clocked(course: Course, plan: Watch, wanted: Split) -> ModelRolloutStatus:
+def _clocked(course: Course, wanted: Split) -> ModelRolloutStatus:
     """Start or stop the clock of the comparison: it runs while the holdback is in force."""
-    status = course.status
+    status, plan = course.status, course.policy.watch
     in_force = (
-        wanted.weight_pct == plan.holdback_pct > 0
+        plan is not None
+        and wanted.weight_pct == plan.holdback_pct > 0
         and course.obs.route.split == wanted
         and course.obs.route.accepted
     )
@@ -151,7 +233,7 @@ def _return(course: Course, found: Danger, end: RolloutPhase) -> Decision:
     left = enter(say(left, found.reason, found.message), end, obs.now_s)
     allowed(active.name, RolloutPhase.WATCHING, end)
     actions: list[Action] = []
-    whole = Split(before.name, 100)
+    whole = Split(before.name, ALL_PCT)
     if obs.route.split != whole:
         actions.append(SetSplit(whole))
     if end is RolloutPhase.ROLLED_BACK:

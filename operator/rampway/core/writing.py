@@ -12,6 +12,7 @@ _COUNTING = frozenset(
         Reason.EVIDENCE_UNKNOWN,
         Reason.STABLE_CRASHES_TOO,
         Reason.HOOK_RUNNING,
+        Reason.STOPPED_BY_CHECK,
         Reason.WATCHING,
     }
 )
