@@ -24,9 +24,15 @@ def share(course: Course, weight_pct: int) -> Split:
 
 def unchanged(course: Course, carried_pct: int) -> Split:
     """Return the split of the last stage, as far as ready pods carry it."""
-    whole = course.stage.split(course.candidate.name)
-    now = course.kept(replace(whole, candidate=course.candidate.name, weight_pct=ALL_PCT))
-    return replace(now, weight_pct=min(now.weight_pct, carried_pct)).or_rest()
+    stage = course.stage
+    decided_pct = max(stage.weight_pct, course.status.weight_pct)  # a promotion goes beyond it
+    wanted = Split(
+        course.candidate.name,
+        min(decided_pct, carried_pct),
+        min(stage.mirror_pct, carried_pct),
+        stage.headers if course.candidate.serving else (),
+    )
+    return course.kept(wanted)
 
 
 def retreat(outcome: Outcome, course: Course, found: Danger, end: RolloutPhase) -> Outcome:
@@ -40,7 +46,7 @@ def retreat(outcome: Outcome, course: Course, found: Danger, end: RolloutPhase) 
     pods = None if course.replicas else 0
     leaving = Outcome(outcome.status.model_copy(update=update), target, replicas=pods)
     leaving = say(leaving, found.reason, f"{found.message}{wait}")
-    if course.phase is not P.ROLLING_BACK:
+    if course.phase is not P.ROLLING_BACK or course.status.reason != found.reason:
         action = "RollingBack" if end is P.ROLLED_BACK else end.value
         leaving = record(leaving, course.now_s, action, found.reason, found.message)
     return enter(leaving, end if returned else P.ROLLING_BACK, course.now_s)

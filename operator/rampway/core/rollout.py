@@ -29,7 +29,7 @@ TRANSITIONS: Mapping[RolloutPhase, frozenset[RolloutPhase]] = {
     P.PROMOTING: frozenset(
         {P.WATCHING, P.PROMOTED, P.ROLLING_BACK, P.ROLLED_BACK, P.SUPERSEDED, P.ABORTED}
     ),
-    P.WATCHING: frozenset({P.PROMOTED, P.ROLLING_BACK, P.ROLLED_BACK, P.ABORTED}),
+    P.WATCHING: frozenset({P.PROMOTED, P.ROLLED_BACK, P.ABORTED}),
     P.ROLLING_BACK: frozenset({P.ROLLED_BACK, P.SUPERSEDED, P.ABORTED}),
     P.PROMOTED: frozenset(),
     P.ROLLED_BACK: frozenset(),
@@ -59,14 +59,19 @@ def advance(course: Course) -> Outcome:
 def withdraw(course: Course, end: RolloutPhase, reason: Reason, message: str) -> Outcome:
     """Return traffic to stable because the candidate is no longer wanted (B7, B8)."""
     found = Danger(reason, message, at_once=True)
-    return retreat(keep(_observed(course)), course, found, end)
+    return _left(course, retreat(keep(_observed(course)), course, found, end))
 
 
 def abort(course: Course, asked: Request) -> Outcome:
     """Return traffic to stable because a person said so; it counts as a rollback (B26)."""
     found = Danger(Reason.ABORTED, in_words("aborted", asked), at_once=True)
-    left = retreat(keep(_observed(course)), course, found, P.ROLLED_BACK)
+    left = _left(course, retreat(keep(_observed(course)), course, found, P.ROLLED_BACK))
     return by(left, who(asked))
+
+
+def _left(course: Course, outcome: Outcome) -> Outcome:
+    allowed(course.rollout.name, course.phase, RolloutPhase(outcome.status.phase))
+    return outcome
 
 
 def aborted(active: ModelRollout, asked: Request, now_s: float) -> WriteRollout:
@@ -110,6 +115,9 @@ def _starting(course: Course) -> Outcome:
         return say(outcome, Reason.CANDIDATE_STARTING, steps.starting_sentence(course, need))
     if course.paused:
         return say(outcome, Reason.PAUSED, "paused before the first step (spec.paused)")
+    if not course.obs.route.split.at_rest:
+        text = "waiting until the route sends everything to stable's Service"
+        return say(outcome, Reason.ROUTE_PENDING, text)
     if course.policy.checks and (course.obs.look is None or course.obs.look.problem):
         problem = course.obs.look.problem if course.obs.look else "no look at the metrics yet"
         return say(outcome, Reason.EVIDENCE_UNKNOWN, f"no traffic without evidence: {problem}")
@@ -182,10 +190,16 @@ def _after_steps(outcome: Outcome, course: Course, skip: Request | None) -> Outc
 def _approved(outcome: Outcome, course: Course) -> Outcome:
     """Return the outcome with a person's consent to this step on record, if it had one (B11)."""
     given = course.approval(course.stage.name)
-    if given is None:
+    if given is None or _same_step_follows(course):
         return outcome
     text = in_words(f"step {given.step} approved", given)
     return by(record(outcome, course.now_s, "Approved", Reason.APPROVAL, text), who(given))
+
+
+def _same_step_follows(course: Course) -> bool:
+    """Whether this stage is not its step's last one: consent counts once for a step (B11)."""
+    following = course.stages[course.status.step.index + 1 :][:1]
+    return any(stage.name == course.stage.name for stage in following)
 
 
 def _promote(outcome: Outcome, course: Course, skip: Request | None) -> Outcome:
@@ -254,9 +268,13 @@ def _half_returned(course: Course) -> Outcome:
     """A watch whose old revision is stable again: the return was cut short, and is done (B29)."""
     found = verdict.read(course.candidate)
     end = P.ROLLED_BACK if found else P.ABORTED
-    reason = found.reason if found else Reason.BACK_TO_STABLE
-    text = found.message if found else f"{course.stable.name} is stable again"
-    return enter(say(Outcome(course.status), reason, text), end, course.now_s)
+    reason = found.reason if found else Reason.UNDONE
+    text = found.message if found else f"undone: {course.stable.name} is stable again"
+    left = record(Outcome(course.status), course.now_s, "RollingBack", reason, text)
+    asked = course.requests.abort
+    if reason is Reason.ABORTED and asked is not None:
+        left = by(left, who(asked))
+    return enter(say(left, reason, text), end, course.now_s)
 
 
 _MOVING = frozenset({P.STARTING, P.STEPPING, P.PROMOTING})
