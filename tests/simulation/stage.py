@@ -14,10 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rampway.api import labels
+from rampway.api.parse import ModelRollout
+from rampway.api.rollout import Decision
 from rampway.core import capacity
+from rampway.core.split import Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.errors import NotFound
+from rampway.routers import rules
 from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.traffic import Ledger, Rate
 from rampway.sim.world import SPACE, World
@@ -35,6 +39,28 @@ BROKEN = Behaviour(error_rate=0.3)
 def step(name: str, weight_pct: int, hold_s: int = 5) -> dict[str, Any]:
     """Return a step of a policy."""
     return {"name": name, "weight": f"{weight_pct}%", "hold": f"{hold_s}s"}
+
+
+def mirror(name: str, share_pct: int, hold_s: int = 5, **more: Any) -> dict[str, Any]:
+    """Return a step that copies requests."""
+    return {"name": name, "mirror": f"{share_pct}%", "hold": f"{hold_s}s"} | more
+
+
+def match(name: str, hold_s: int = 5, **headers: str) -> dict[str, Any]:
+    """Return a step for requests that bear these headers; `_` stands for `-`."""
+    wanted = [{"name": n.replace("_", "-"), "value": value} for n, value in headers.items()]
+    return {"name": name, "match": {"headers": wanted}, "hold": f"{hold_s}s"}
+
+
+def ramp(name: str, first: int, last: int, over_s: int, shape: str) -> dict[str, Any]:
+    """Return a step whose share rises by itself."""
+    rises = {"from": f"{first}%", "to": f"{last}%", "over": f"{over_s}s", "shape": shape}
+    return {"name": name, "ramp": rises}
+
+
+def approval(name: str, message: str = "") -> dict[str, Any]:
+    """Return a step that waits for a person."""
+    return {"name": name, "approval": {"message": message}}
 
 
 def policy(*steps: dict[str, Any], checks: tuple[dict[str, Any], ...] = (ERRORS, SLOW),
@@ -87,6 +113,19 @@ class Stage:
             self.world.behave(found, how)
         return found
 
+    def ask(self, **requests: Any) -> None:
+        """Ask something of the latest rollout, as ann does; `approve` is a step's name."""
+        found = self.rollout
+        if "approve" in requests:
+            given = [one.model_dump(mode="json") for one in found.spec.requests.approve]
+            requests["approve"] = [*given, {"step": requests["approve"], "by": "ann"}]
+        requests = {
+            verb: {"by": "ann", "message": asked} if isinstance(asked, str) else asked
+            for verb, asked in requests.items()
+        }
+        patch = {"spec": {"requests": requests}}
+        self.world.store.patch(kinds.MODEL_ROLLOUT, SPACE, found.name, patch)
+
     def send(self, rate_per_s: Rate = RATE_PER_S) -> Ledger:
         """Let clients send requests through the route from now on."""
         self.ledger = self.world.cluster.send(SPACE, self.name, rate_per_s)
@@ -127,6 +166,20 @@ class Stage:
     def phase(self) -> str:
         """Phase of the ModelDeployment."""
         return self.world.status(self.name).phase
+
+    @property
+    def rollout(self) -> ModelRollout:
+        """The latest rollout."""
+        return self.world.rollouts(self.name)[-1]
+
+    def decided(self, action: str) -> list[Decision]:
+        """Return the latest rollout's decisions of a kind."""
+        return [d for d in self.rollout.status.decisions if d.action == action]
+
+    @property
+    def split(self) -> Split:
+        """Who gets which requests, as the route is written."""
+        return rules.read(self.route(), 0, self.name)
 
     @property
     def desired(self) -> str:
@@ -208,7 +261,7 @@ class Stage:
         if backends:
             self._watch_shape(backends)
         if self._settled() and self.stable:
-            self._watch_capacity(backends)
+            self._watch_capacity()
             self._watch_stable()
         failed = self.ledger.all.failed
         assert self.harmed or failed == self._failed, f"requests were lost: {self.summary}"
@@ -228,20 +281,23 @@ class Stage:
         assert len(refs) - len(others) == 1, f"not stable's Service once: {self.summary}"
         assert len(others) <= 1, f"more than one candidate: {self.summary}"
         if others:
-            known = [r.spec.candidate.revision for r in self.world.rollouts(self.name)]
-            names = {labels.revision_name(self.name, revision) for revision in known}
+            known = [(r.spec.candidate, r.spec.stable) for r in self.world.rollouts(self.name)]
+            revisions = {one.revision for both in known for one in both}
+            names = {labels.revision_name(self.name, revision) for revision in revisions}
             assert others[0] in names, f"no candidate's Service: {self.summary}"
             assert sum(backends.values()) == 100, f"not 100 %: {self.summary}"
 
-    def _watch_capacity(self, backends: dict[str, int]) -> None:
+    def _watch_capacity(self) -> None:
         """The candidate has no more than its ready pods carry (B6), where stable can take it."""
-        stable = self.stable
-        for name, weight_pct in backends.items():
-            candidate = name.removeprefix(f"{self.name}-")
-            if name == self.name or candidate == stable or not self.ready(stable):
-                continue
-            carried = capacity.weight_for(self.ready(candidate), self.spec()["replicas"])
-            assert weight_pct <= carried, f"beyond capacity ({carried} %): {self.summary}"
+        given, stable = self.split, self.stable
+        candidate = given.candidate.removeprefix(f"{self.name}-")
+        if given.at_rest or candidate == stable or not self.ready(stable):
+            return
+        ready, replicas = self.ready(candidate), self.spec()["replicas"]
+        carried = capacity.weight_for(ready, replicas)
+        told = f"beyond capacity ({carried} %): {given} {self.summary}"
+        assert max(given.weight_pct, given.mirror_pct) <= carried, told
+        assert ready or not given.headers, told
 
     def _watch_stable(self) -> None:
         """Stable has all its replicas, whatever goes on (B6)."""
