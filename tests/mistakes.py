@@ -88,6 +88,17 @@ def policy() -> dict[str, Any]:
     }
 
 
+def shared(kind: str = "RolloutPolicy") -> dict[str, Any]:
+    """Return a valid shared policy."""
+    space = {"namespace": "team"} if kind == "RolloutPolicy" else {}
+    return {
+        "apiVersion": "rampway.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "careful", **space},
+        "spec": policy(),
+    }
+
+
 def rollout() -> dict[str, Any]:
     """Return a valid ModelRollout, as the operator makes it."""
     spec = full()["spec"]
@@ -235,6 +246,18 @@ MISTAKES = (
         (*ROUTE, "pathPrefix"),
         "models",
         ("spec.traffic.ownedRoute.pathPrefix", "expected a path from /"),
+    ),
+    Mistake(
+        "a policy of its own and a shared one",
+        ("spec", "rollout", "policyRef"),
+        {"name": "careful"},
+        ("spec.rollout", "expected policy or policyRef, never both"),
+    ),
+    Mistake(
+        "a shared policy of another kind",
+        ("spec", "rollout", "policyRef"),
+        {"kind": "Policy", "name": "careful"},
+        ("spec.rollout.policyRef.kind",),
     ),
     Mistake("no step", STEPS, [], (f"{_POLICY}.steps", "at least 1 item")),
     Mistake(

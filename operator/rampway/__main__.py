@@ -36,6 +36,7 @@ from rampway.shell.gather import Gatherer
 from rampway.shell.hooks import HookCaller
 from rampway.shell.leader import Elector
 from rampway.shell.looks import Key, Looks
+from rampway.shell.memory import Name
 from rampway.shell.probe import DigestProbe
 from rampway.shell.queue import WorkQueue
 from rampway.shell.reconcile import Reconciler
@@ -62,6 +63,7 @@ class Operator:
         deaf: Set when nothing needs to be watched any more.
         leading: Whether the Lease is ours; only then there is work.
         news: Whether a change is one that we did not make.
+        leaning_on: Whom a shared object concerns.
     """
 
     settings: Settings
@@ -74,6 +76,7 @@ class Operator:
     leading: bool = False
     news: Callable[[Key, str, str, str], bool] = lambda *_: True
     followers: Followers = field(default_factory=Followers)
+    leaning_on: Callable[[Name], list[Key]] = lambda _: []
     listed_at_s: float | None = None
     began_s: float = field(default_factory=time.monotonic)
 
@@ -108,6 +111,11 @@ class Operator:
     def answered(self, key: Key) -> None:
         """Have a ModelDeployment looked at whose hook was answered: no event tells of that."""
         self.changed(key, "Hook", "", "")
+
+    def shared_changed(self, shared: Name, version: str) -> None:
+        """Have all ModelDeployments looked at that lean on a shared object."""
+        for key in self.leaning_on(shared):
+            self.changed(key, shared[0], shared[2], version)
 
     def found(self, key: Key, version: str) -> None:
         """Have a ModelDeployment looked at that a list holds: its last event may be lost."""
@@ -187,6 +195,7 @@ async def _lead(
             return None
 
     operator.news, operator.followers = reconciler.touch, reconciler.followers
+    operator.leaning_on = reconciler.leaning_on
     operator.leading = True
     telemetry.LEADER.set(1)
     telemetry.TERM.set(term)
@@ -245,7 +254,7 @@ async def _kopf(operator: Operator) -> None:
     ready = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
-            registry=handlers.registry(operator.changed),
+            registry=handlers.registry(operator.changed, operator.shared_changed),
             settings=handlers.settings(),
             clusterwide=True,
             standalone=True,

@@ -20,6 +20,8 @@ from rampway.kube.kinds import (
     Kind,
 )
 from rampway.shell.login import login
+from rampway.shell.memory import Name
+from rampway.shell.shared import KINDS as SHARED_KINDS
 
 Key = tuple[str, str]
 
@@ -71,7 +73,11 @@ What is gone has no version.
 """
 
 
-def registry(changed: Changed) -> kopf.OperatorRegistry:
+SharedChanged = Callable[[Name, str], None]
+"""Told of every change of what ModelDeployments share: its name and version, if it is there."""
+
+
+def registry(changed: Changed, shared_changed: SharedChanged) -> kopf.OperatorRegistry:
     """Return the handlers: each event is told, with the ModelDeployment that it concerns."""
     handlers = kopf.OperatorRegistry()
 
@@ -84,6 +90,9 @@ def registry(changed: Changed) -> kopf.OperatorRegistry:
     for kind in OWN_KINDS:
         tell = kopf.on.event(**_selector(kind), id=f"on-{kind.plural}", registry=handlers)
         tell(_owned(kind, changed))
+    for kind in SHARED_KINDS:
+        tell = kopf.on.event(**_selector(kind), id=f"on-{kind.plural}", registry=handlers)
+        tell(_shared(kind, shared_changed))
 
     return handlers
 
@@ -103,6 +112,15 @@ def _owned(kind: Kind, changed: Changed) -> Callable[..., None]:
             changed((namespace or "", labels[OWNER]), kind.kind, name, _version(event))
         elif kind is HTTP_ROUTE:
             changed((namespace or "", WHO_FOLLOWS), kind.kind, name, _version(event))
+
+    return tell
+
+
+def _shared(kind: Kind, changed: SharedChanged) -> Callable[..., None]:
+    """Return the handler of a kind whose objects do not know who uses them."""
+
+    def tell(*, namespace: str | None, name: str, event: kopf.RawEvent, **_: Any) -> None:
+        changed((kind.kind, namespace or "", name), _version(event))
 
     return tell
 

@@ -11,7 +11,7 @@ import pytest
 from mistakes import MISTAKES, Mistake, changed, full, minimal, rollout
 
 from rampway.api.conditions import Condition
-from rampway.api.crds import DEFINITIONS
+from rampway.api.definitions import DEFINITIONS
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import parse_deployment, parse_rollout
 from rampway.api.rollout import CheckStatus, Decision, ModelRolloutStatus, StepStatus

@@ -11,14 +11,14 @@ from typing import Any
 
 from simulation.stage import Stage
 
-from rampway.api import crds
+from rampway.api.definitions import DEFINITIONS
 from rampway.kube import kinds
 from rampway.sim.pods import SimPod
 from rampway.sim.world import SPACE
 
 PERIOD_S = 15
 TOLERANCE = 0.1
-SCALE = next(d.scale for d in crds.DEFINITIONS if d.kind == "ModelDeployment") or {}
+SCALE = next(d.scale for d in DEFINITIONS if d.kind == "ModelDeployment") or {}
 
 
 @dataclass(slots=True)

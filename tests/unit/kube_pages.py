@@ -12,9 +12,10 @@ from aiohttp import web
 from rampway.api import labels
 from rampway.handlers import OWN_KINDS
 from rampway.kube.kinds import MODEL_DEPLOYMENT, NAMESPACE, Kind
+from rampway.shell.shared import KINDS as SHARED_KINDS
 
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CRD", namespaced=False)
-KINDS = (MODEL_DEPLOYMENT, *OWN_KINDS, NAMESPACE, CRD)
+KINDS = (MODEL_DEPLOYMENT, *OWN_KINDS, *SHARED_KINDS, NAMESPACE, CRD)
 Obj = dict[str, Any]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from rampway.api import crds
 from rampway.api.base import API_VERSION
+from rampway.api.definitions import DEFINITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/guides/capacity.md"
 
@@ -21,6 +21,6 @@ def objects() -> dict[str, Any]:
 def test_the_autoscaler_scales_what_has_a_scale() -> None:
     """The guide's autoscaler names a kind that has the subresource, by its group and version."""
     target = objects()["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
-    scalable = [d.kind for d in crds.DEFINITIONS if d.scale]
+    scalable = [d.kind for d in DEFINITIONS if d.scale]
     assert target["apiVersion"] == API_VERSION
     assert target["kind"] in scalable

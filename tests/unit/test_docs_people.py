@@ -41,6 +41,7 @@ def test_the_example_asks_a_person_and_passes_its_own_gate() -> None:
     (found,) = objects("digits")
     meta = {"uid": "u", "generation": 1, "resourceVersion": "1"} | found["metadata"]
     policy = parse_deployment(found | {"metadata": meta}).spec.rollout.policy
+    assert policy is not None
     assert [step.name for step in policy.steps if step.approval] == ["look"]
     assert [check.name for check in policy.checks if check.on_failure == "Pause"] == ["latency"]
     assert policy.watch is not None

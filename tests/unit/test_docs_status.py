@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rampway.api.conditions import ConditionType, Phase, Reason, RolloutPhase
-from rampway.api.crds import DEFINITIONS, Definition
+from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.core.course import MAX_DECISIONS
 from rampway.core.judged import CheckState
 from rampway.core.keeping import ROLLOUTS_KEPT

@@ -14,17 +14,26 @@ from unit.kube_pages import Pages, pages
 from rampway import handlers
 from rampway.api import labels
 from rampway.handlers import OWN_KINDS, Key, NoDiffBase, NoProgress, registry, settings
-from rampway.kube.kinds import HTTP_ROUTE, MODEL_DEPLOYMENT, POD
+from rampway.kube.kinds import (
+    CLUSTER_ROLLOUT_POLICY,
+    HTTP_ROUTE,
+    MODEL_DEPLOYMENT,
+    POD,
+    ROLLOUT_POLICY,
+)
+from rampway.shell.memory import Name
+from rampway.shell.shared import KINDS as SHARED_KINDS
 
 OURS = f"{labels.MANAGED_BY}={labels.MANAGER}"
 
 
 def test_only_events_and_the_login_have_handlers() -> None:
     """B34: no handler of any other sort: none would keep a finalizer, an annotation or a task."""
-    found = registry(lambda *_: None)
+    found = registry(lambda *_: None, lambda *_: None)
     assert [h.id for h in found._activities.get_all_handlers()] == ["login"]
     plurals = {h.selector.plural for h in found._watching.get_all_handlers() if h.selector}
-    assert plurals == {MODEL_DEPLOYMENT.plural, *(k.plural for k in OWN_KINDS)}
+    watched = (MODEL_DEPLOYMENT, *OWN_KINDS, *SHARED_KINDS)
+    assert plurals == {kind.plural for kind in watched}
     for other in (found._changing, found._spawning, found._indexing, found._webhooks):
         assert list(other.get_all_handlers()) == []
 
@@ -62,6 +71,7 @@ class Told:
 
     keys: list[Key] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    shared: set[Name] = field(default_factory=set)
 
     def __call__(self, key: Key, kind: str, name: str, version: str) -> None:
         """Take a change."""
@@ -69,6 +79,12 @@ class Told:
         assert name
         assert version
         self.keys.append(key)
+        self.more.set()
+
+    def of_shared(self, shared: Name, version: str) -> None:
+        """Take a change of what several share."""
+        assert version
+        self.shared.add(shared)
         self.more.set()
 
     async def until(self, number: int) -> None:
@@ -91,7 +107,7 @@ async def watching(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Pages
         told, stop = Told(), asyncio.Event()
         task = asyncio.create_task(
             kopf.operator(
-                registry=registry(told),
+                registry=registry(told, told.of_shared),
                 settings=settings(),
                 clusterwide=True,
                 standalone=True,
@@ -118,6 +134,16 @@ async def test_b34_kopf_tells_and_writes_nothing(monkeypatch: pytest.MonkeyPatch
         server.tell(HTTP_ROUTE, "site")  # a user's: whoever follows it is meant
         await told.until(3)
         assert sorted(told.keys) == [("ml", ""), ("ml", "iris"), ("ml", "vision")]
+        server.tell(ROLLOUT_POLICY, "careful")
+        server.tell(CLUSTER_ROLLOUT_POLICY, "strict")
+        wanted = {
+            ("RolloutPolicy", "ml", "careful"),
+            ("ClusterRolloutPolicy", "", "strict"),
+        }
+        async with asyncio.timeout(20):
+            while not wanted <= told.shared:
+                told.more.clear()
+                await told.more.wait()
     assert server.writes == []
     for kind in OWN_KINDS:  # asked for by our label, but for users' routes
         assert server.selectors[kind.plural] == {"" if kind is HTTP_ROUTE else OURS}

@@ -20,6 +20,7 @@ from rampway.kube.kinds import DEPLOYMENT, LEASE, MODEL_DEPLOYMENT
 from rampway.metrics.memory import MemorySource
 from rampway.shell import http, telemetry
 from rampway.shell.fence import Deposed
+from rampway.shell.followers import Followers
 from rampway.shell.queue import WorkQueue
 from rampway.shell.settings import Settings
 from rampway.sim.apiserver import MemoryApi, Store
@@ -70,9 +71,15 @@ class Parts:
 class Fake:
     """A reconciler's place: every change is news."""
 
+    followers = Followers()
+
     def touch(self, *_: str) -> bool:
         """Let everything be looked at."""
         return True
+
+    def leaning_on(self, _: Any) -> list[Any]:
+        """Return nobody."""
+        return []
 
 
 async def until(met: Callable[[], bool]) -> None:

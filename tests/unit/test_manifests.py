@@ -29,6 +29,7 @@ from rampway.metrics.profiles import RAMPWAY
 from rampway.shell.execute import _KINDS as MADE
 from rampway.shell.fence import STAMPED
 from rampway.shell.settings import Settings
+from rampway.shell.shared import KINDS as SHARED_KINDS
 from tools.localcluster import versions
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,7 @@ def test_b37_no_secrets_and_no_wildcard(folder: Path) -> None:
 def test_b37_the_operator_has_the_rights_that_its_code_uses() -> None:
     """B37: what it watches, lists, makes, changes and deletes is allowed, as the code names it."""
     role = "rampway-operator"
-    for kind in (MODEL_DEPLOYMENT, *handlers.OWN_KINDS):
+    for kind in (MODEL_DEPLOYMENT, *handlers.OWN_KINDS, *SHARED_KINDS):
         for verb in ("list", "watch"):
             assert may(role, kind, verb), (kind.plural, verb)
     for kind in MADE.values():
@@ -126,6 +127,7 @@ def test_b37_the_operator_cannot_change_what_people_ask_for() -> None:
     for verb in ("create", "update", "patch", "delete"):
         assert not may("rampway-operator", MODEL_DEPLOYMENT, verb)
         assert not may("rampway-operator", Kind("", "v1", "pods", "Pod"), verb)
+        assert not any(may("rampway-operator", shared, verb) for shared in SHARED_KINDS)
 
 
 def test_b37_only_who_may_make_pods_may_make_models() -> None:
@@ -139,6 +141,12 @@ def test_b37_only_who_may_make_pods_may_make_models() -> None:
     assert may("rampway-edit", MODEL_DEPLOYMENT, "create")
     assert may("rampway-edit", MODEL_DEPLOYMENT, "patch", "scale")
     assert may("rampway-view", MODEL_DEPLOYMENT, "get", "scale")
+    for kind in SHARED_KINDS:
+        role = "rampway-view" if kind.namespaced else "rampway-cluster-view"
+        assert may(role, kind, "get")
+        assert may("rampway-edit", kind, "create") == kind.namespaced
+    everybodys = of_kind("ClusterRole", "rampway-cluster-view")
+    assert "labels" not in everybodys["metadata"]
 
 
 def test_b37_a_say_in_rollouts_is_a_right_of_its_own() -> None:

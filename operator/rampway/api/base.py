@@ -154,6 +154,11 @@ Label = Annotated[
     Form(NAME_PATTERN, NAME_EXPECTED),
 ]
 """A name within an object."""
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    Form(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", "the name of a Kubernetes object"),
+]
 
 # Of the status. The schema's bounds are wider than what is written, so that no write of ours is
 # ever refused for its length.

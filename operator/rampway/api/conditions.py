@@ -70,6 +70,10 @@ class Reason(StrEnum):
     ROUTE_IN_USE = "RouteInUse"  # the rule sends requests to others than this model
     BAD_QUERY = "BadQuery"  # a check's query is wrong; it holds that check only
     BAD_POD_TEMPLATE = "BadPodTemplate"  # the API server refused the pod template
+    POLICY_NOT_FOUND = "PolicyNotFound"  # there is no policy of the name in policyRef
+    POLICY_INVALID = "PolicyInvalid"  # it is there, and cannot be understood
+    POLICY_UNREADABLE = "PolicyUnreadable"  # the operator has no right to read it
+    SEVERAL_DEFAULTS = "SeveralDefaults"  # more than one is marked as the cluster's default
     # Ready
     SERVING = "Serving"
     NO_READY_POD = "NoReadyPod"

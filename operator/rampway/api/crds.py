@@ -3,107 +3,20 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
-from rampway.api.base import GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
-from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
+from rampway.api.base import GROUP, VERSION
+from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.api.docs import page
-from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
-from rampway.api.rules import VALIDATIONS
 from rampway.api.schema import Schema, structural
 
 MAX_BYTES = 200 * 1024
 """A CRD above this does not fit the annotation in which client-side apply keeps it."""
 _MADE = "# Made from operator/rampway/api by `make crds`; change it there.\n"
 _COLUMN_TYPES = {"Age": "date", "Weight%": "integer"}
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What a CRD says beyond its schemas."""
-
-    kind: str
-    short_name: str
-    description: str
-    spec: type[BaseModel]
-    status: type[BaseModel]
-    columns: Mapping[str, str]
-    """JSON paths by the heading that `kubectl get` shows."""
-    root: Schema
-    """What the object as a whole must meet, in addition."""
-    scale: Mapping[str, str] | None = None
-    """Paths of the `scale` subresource, where it has one."""
-
-    @property
-    def plural(self) -> str:
-        """The name in the API's paths."""
-        return f"{self.kind.lower()}s"
-
-    @property
-    def file(self) -> str:
-        """The file's name in crds/."""
-        return f"{self.plural}.yaml"
-
-
-DEFINITIONS = (
-    Definition(
-        kind="ModelDeployment",
-        short_name="mldep",
-        description="A model that is served, and how its successors take its place. Rampway runs "
-        "the model, and when `model` or `server` changes it moves the traffic to the new revision "
-        "step by step, judges it on evidence, and puts the traffic back by itself when the "
-        "evidence says so.",
-        spec=ModelDeploymentSpec,
-        status=ModelDeploymentStatus,
-        columns={
-            "Phase": ".status.phase",
-            "Stable": ".status.stable.shown",
-            "Candidate": ".status.candidate.shown",
-            "Step": ".status.step",
-            "Weight%": ".status.weightPct",
-            "Reason": ".status.reason",
-            "Age": ".metadata.creationTimestamp",
-        },
-        scale={
-            "specReplicasPath": ".spec.replicas",
-            "statusReplicasPath": ".status.replicas",
-            "labelSelectorPath": ".status.selector",
-        },
-        root={
-            VALIDATIONS: [
-                {
-                    "rule": f"self.metadata.name.matches(r'{NAME_PATTERN}')",
-                    "message": f"expected {NAME_EXPECTED}",
-                    "fieldPath": ".metadata.name",
-                }
-            ]
-        },
-    ),
-    Definition(
-        kind="ModelRollout",
-        short_name="mlro",
-        description="One attempt to replace a ModelDeployment's stable revision: the policy as it "
-        "was, the evidence, the decisions and who took them. Made by Rampway, kept as the record.",
-        spec=ModelRolloutSpec,
-        status=ModelRolloutStatus,
-        columns={
-            "Deployment": ".spec.deployment",
-            "Candidate": ".spec.candidate.revision",
-            "Version": ".spec.candidate.info.version",
-            "Phase": ".status.phase",
-            "Step": ".status.step.shown",
-            "Weight%": ".status.weightPct",
-            "Reason": ".status.reason",
-            "Age": ".metadata.creationTimestamp",
-        },
-        root={},
-    ),
-)
 
 
 def crd(definition: Definition) -> dict[str, Any]:
@@ -117,7 +30,7 @@ def crd(definition: Definition) -> dict[str, Any]:
         },
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": "Namespaced" if definition.namespaced else "Cluster",
             "names": {
                 "kind": definition.kind,
                 "listKind": f"{definition.kind}List",
@@ -136,7 +49,7 @@ def _version(definition: Definition) -> dict[str, Any]:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}} | ({"scale": definition.scale} if definition.scale else {}),
+        **({"subresources": _subresources(definition)} if definition.status else {}),
         "additionalPrinterColumns": [
             {"name": name, "jsonPath": path, "type": _COLUMN_TYPES.get(name, "string")}
             for name, path in definition.columns.items()
@@ -145,9 +58,13 @@ def _version(definition: Definition) -> dict[str, Any]:
     }
 
 
+def _subresources(definition: Definition) -> dict[str, Any]:
+    return {"status": {}} | ({"scale": dict(definition.scale)} if definition.scale else {})
+
+
 def root_schema(definition: Definition) -> Schema:
     """Return the structural schema of a whole object."""
-    spec = structural(definition.spec)
+    status = {"status": structural(definition.status, defaults=False)} if definition.status else {}
     return {
         "type": "object",
         "description": definition.description,
@@ -157,8 +74,8 @@ def root_schema(definition: Definition) -> Schema:
             "kind": {"type": "string", "description": f"{definition.kind}."},
             # Its name is here only so that a rule may point at it.
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
-            "spec": spec,
-            "status": structural(definition.status, defaults=False),
+            "spec": structural(definition.spec),
+            **status,
         },
         **definition.root,
     }

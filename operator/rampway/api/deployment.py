@@ -8,18 +8,17 @@ from pydantic import Field, computed_field
 from rampway.api.automation import Automation
 from rampway.api.base import (
     ApiModel,
-    Duration,
     Message,
+    ObjectName,
     Quantity,
     StatusModel,
     Token,
     listed,
-    seconds,
 )
 from rampway.api.conditions import Condition
-from rampway.api.policy import Policy
+from rampway.api.policy import Rollout
 from rampway.api.rules import Form, Rule, UniqueItems
-from rampway.api.traffic import ObjectName, Traffic
+from rampway.api.traffic import Traffic
 
 MAX_KEY_LENGTH = 253
 SHORT_KEYS = Rule(
@@ -135,22 +134,6 @@ class Metrics(ApiModel):
     direct_look: DirectLook = Field(
         default_factory=DirectLook, description="Reading the pods themselves."
     )
-
-
-class Rollout(ApiModel):
-    """How a new revision takes the place of stable."""
-
-    policy: Policy = Field(default_factory=Policy, description="Steps, checks, reactions.")
-    progress_deadline: Duration = Field(
-        default="10m",
-        description="A candidate that is not ready for this long is given up; time in which its "
-        "pods cannot be scheduled does not count.",
-    )
-
-    @property
-    def progress_deadline_s(self) -> float:
-        """The deadline in seconds."""
-        return seconds(self.progress_deadline)
 
 
 class DeletionPolicy(StrEnum):

@@ -56,8 +56,17 @@ def page(kinds: Sequence[tuple[str, str, Schema]], api_version: str) -> str:
             for rule in schema.get(VALIDATIONS, ())
         ]
         for part in ("spec", "status"):
-            parts += _tables(f"{kind} {part}", schema["properties"][part], known)
+            if part in schema["properties"]:
+                parts += _part(f"{kind} {part}", schema["properties"][part], known)
     return "\n".join(parts)
+
+
+def _part(path: str, schema: Schema, known: dict[str, str]) -> Iterator[str]:
+    """Yield the tables of a spec or a status; of one that has them already, where they are."""
+    if _fields(schema) in known:
+        yield f"### {path}\n\nAs {known[_fields(schema)]}.\n"
+    else:
+        yield from _tables(path, schema, known)
 
 
 def _tables(path: str, schema: Schema, known: dict[str, str]) -> Iterator[str]:
@@ -129,7 +138,7 @@ def _type(field: Schema) -> str:
 
 
 def _default(field: Schema) -> str:
-    if "default" not in field or field["default"] == {}:
+    if "default" not in field or field["default"] in ({}, ""):
         return ""
     default = field["default"]
     if isinstance(default, list):

@@ -28,6 +28,9 @@ ROUTE_REF = f"{GROUP}/route-ref"
 TERM = f"{GROUP}/term"
 """Annotation: term of the operator that may write this object (B31)."""
 
+DEFAULT = f"{GROUP}/default"
+"""Annotation of a cluster's policy: "true" for the one that is used where none is named."""
+
 SERVER_CONTAINER = "server"
 SHA256_VARIABLE = "RAMPWAY_MODEL_SHA256"
 """Environment variable by which a pod is told which bytes alone it may load."""

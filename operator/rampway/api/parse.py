@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rampway.api import labels
 from rampway.api.base import NAME_EXPECTED, NAME_PATTERN
 from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
+from rampway.api.policy import Policy, PolicyKind
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
 
 _MAX_MISTAKES = 5
@@ -57,6 +59,25 @@ class ModelRollout(Metadata):
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True)
+class SharedPolicy(Metadata):
+    """A RolloutPolicy or ClusterRolloutPolicy as it was read.
+
+    Attributes:
+        spec: None if it cannot be understood.
+        mistake: Why not, else empty.
+    """
+
+    kind: PolicyKind
+    spec: Policy | None
+    mistake: str = ""
+
+    @property
+    def default(self) -> bool:
+        """Whether it is marked as what is used where no policy is named."""
+        return self.annotations.get(labels.DEFAULT) == "true"
+
+
 def parse_deployment(
     obj: Mapping[str, Any], known: ModelDeployment | None = None
 ) -> ModelDeployment:
@@ -101,6 +122,21 @@ def parse_rollout(obj: Mapping[str, Any], known: ModelRollout | None = None) -> 
         status=_validated(ModelRolloutStatus, obj, "status"),
         raw=obj,
     )
+
+
+def parse_policy(obj: Mapping[str, Any], known: SharedPolicy | None = None) -> SharedPolicy:
+    """Parse a shared policy; one that cannot be understood says why, and harms no other.
+
+    Where `known` is this very version of it, there is nothing to parse.
+    """
+    metadata = _metadata(obj)
+    if known and _same(known, metadata):
+        return known
+    kind = PolicyKind(obj["kind"])
+    try:
+        return SharedPolicy(**metadata, kind=kind, spec=_validated(Policy, obj, "spec"))
+    except Unparseable as mistake:
+        return SharedPolicy(**metadata, kind=kind, spec=None, mistake=str(mistake))
 
 
 def _same(known: Metadata, metadata: Mapping[str, Any]) -> bool:

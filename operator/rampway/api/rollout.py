@@ -69,7 +69,15 @@ class Requests(ApiModel):
     )
 
 
-_FIXED = ("deployment", "attempt", "candidate", "stable", "policy", "progressDeadline")
+_FIXED = (
+    "deployment",
+    "attempt",
+    "candidate",
+    "stable",
+    "policy",
+    "policyFrom",
+    "progressDeadline",
+)
 
 
 class ModelRolloutSpec(ApiModel):
@@ -91,6 +99,11 @@ class ModelRolloutSpec(ApiModel):
     candidate: Contender = Field(description="The revision being rolled out.")
     stable: Contender = Field(description="The revision it would replace.")
     policy: Policy = Field(description="The policy as it was when the rollout began.")
+    policy_from: str = Field(
+        default="",
+        max_length=512,
+        description="Where it was copied from, with the generation that it had.",
+    )
     progress_deadline: str = Field(max_length=32, description="As it was.")
     requests: Requests = Field(
         default_factory=Requests, description="What people ask of this attempt."

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rampway.api.base import ApiModel
+from rampway.api.base import ApiModel, ObjectName
 from rampway.api.rules import Form, Rule, UniqueItems
 
 Hostname = Annotated[
@@ -20,11 +20,6 @@ PathPrefix = Annotated[
     str,
     Field(max_length=512),
     Form(r"^(/|(/[-A-Za-z0-9._~!$&()*+,;=:@]+)+/?)$", "a path from /, for example /models/digits"),
-]
-ObjectName = Annotated[
-    str,
-    Field(max_length=253),
-    Form(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", "the name of a Kubernetes object"),
 ]
 Namespace = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rampway.api.base import API_VERSION, GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
-from rampway.api.crds import DEFINITIONS, Definition
+from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.api.parse import mistakes
 from rampway.api.policy import Policy
 from rampway.cli import doubts

@@ -152,8 +152,9 @@ def _then(
         if active is None:
             return f"{target.shown} is stable already: no request changes its way"
         return f"{active.name} ends and {target.shown}, which is stable, gets all requests at once"
-    number = len(stages.of(deployment.spec.rollout.policy))
-    text = f"a rollout to {target.shown} begins, with the policy's {number} steps and its checks"
+    own = deployment.spec.rollout.policy
+    number = f"{len(stages.of(own))} steps" if own else "steps"
+    text = f"a rollout to {target.shown} begins, with the policy's {number} and its checks"
     if deployment.spec.paused:
         text += f", once {typed(deployment, 'resume')} ends the pause"
     return text

@@ -1,5 +1,7 @@
 """The one decision function: an observation goes in; actions, status and the next look come out."""
 
+import math
+
 from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
@@ -27,9 +29,13 @@ from rampway.core.actions import (
 from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import Decision
+from rampway.core.policies import Chosen, Trouble
 from rampway.core.split import STABLE_ONLY
 from rampway.core.standing import UNKNOWN, Standing
 from rampway.core.verdict import Verdict
+
+POLICY_S = 30.0
+"""A policy that is missing is looked for so often; an event about it comes sooner."""
 
 
 def decide(obs: Observation) -> Decision:
@@ -118,10 +124,20 @@ def _consider(obs: Observation, stable: Revision, desired: str) -> Decision:
     if obs.deployment.spec.paused:
         text = f"revision {desired} is recorded; its rollout starts when spec.paused is false"
         return _maintain(obs, stable, Standing.paused(desired, text))
+    policy = obs.policy
+    if isinstance(policy, Trouble):
+        standing = Standing.without_policy(desired, stable, policy)
+        return _maintain(obs, stable, standing, at_most_s=POLICY_S)
+    return _begin(obs, stable, desired, policy)
+
+
+def _begin(obs: Observation, stable: Revision, desired: str, policy: Chosen) -> Decision:
+    """Make the ModelRollout; the policy that it holds is the one that it goes by to its end."""
     attempt = 1 + max((r.spec.attempt for r in obs.rollouts), default=0)
     name = labels.rollout_name(obs.deployment.name, desired, attempt)
-    made = Create("ModelRollout", _manifest(obs, stable, desired, attempt))
-    news = Emit(f"start-{name}", Reason.CANDIDATE_STARTING, f"rollout {name} begins")
+    made = Create("ModelRollout", _manifest(obs, stable, desired, attempt, policy))
+    by = f" by {policy.origin}" if policy.origin else ""
+    news = Emit(f"start-{name}", Reason.CANDIDATE_STARTING, f"rollout {name} begins{by}")
     return Decision((made, news), requeue_after_s=0)
 
 
@@ -151,14 +167,17 @@ def _retries(obs: Observation, desired: str) -> int:
     return sum(r.spec.requests.retry is not None for r in tried)
 
 
-def _manifest(obs: Observation, stable: Revision, desired: str, attempt: int) -> dict[str, object]:
+def _manifest(
+    obs: Observation, stable: Revision, desired: str, attempt: int, policy: Chosen
+) -> dict[str, object]:
     spec = obs.deployment.spec
     wanted = ModelRolloutSpec(
         deployment=obs.deployment.name,
         attempt=attempt,
         candidate=Contender(revision=desired, model=spec.model, server=spec.server, info=spec.info),
         stable=Contender(revision=stable.hash, info=keeping.info_of(stable)),
-        policy=spec.rollout.policy,
+        policy=policy.policy,
+        policy_from=policy.origin,
         progress_deadline=spec.rollout.progress_deadline,
     )
     name = labels.rollout_name(obs.deployment.name, desired, attempt)
@@ -175,15 +194,19 @@ def _rest(obs: Observation, stable: Revision) -> Decision:
     return _maintain(obs, stable, Standing.at_rest(obs, stable))
 
 
-def _maintain(obs: Observation, stable: Revision, standing: Standing) -> Decision:
-    """Keep stable whole, the route at rest and the past in bounds."""
+def _maintain(
+    obs: Observation, stable: Revision, standing: Standing, at_most_s: float = math.inf
+) -> Decision:
+    """Keep stable whole, the route at rest and the past in bounds; come again `at_most_s` later."""
     actions: list[Action] = passes.ensure_stable(obs, stable)
     actions += passes.rest(obs, stable)
     kept, next_s = keeping.tidy(obs, stable, active=None)
     following, busy = hooks.follow(obs)
     actions += [*kept, *following, *_moved_on(obs), *passes.write_status(obs, standing)]
-    unsettled = busy or not obs.route.split.at_rest
-    return Decision(tuple(actions), requeue_after_s=1.0 if unsettled else next_s)
+    if busy or not obs.route.split.at_rest:
+        return Decision(tuple(actions), requeue_after_s=1.0)
+    again_s = min(at_most_s, math.inf if next_s is None else next_s)
+    return Decision(tuple(actions), requeue_after_s=again_s if again_s < math.inf else None)
 
 
 def _moved_on(obs: Observation) -> list[Action]:

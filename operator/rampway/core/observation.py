@@ -8,6 +8,7 @@ from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
 from rampway.core.judged import EvidenceState
+from rampway.core.policies import Chosen, Policies, Trouble, choose
 from rampway.core.split import STABLE_ONLY, Split
 
 
@@ -210,6 +211,7 @@ class Observation:
         conflict: Name of the ModelDeployment that already has this host and path (B15).
         refusal: The API server's words where it refused the pod template.
         hooks: Runs of hooks that are known of, by `rollout/key`.
+        policies: Shared policies; None while a rollout is under way, which has its copy.
     """
 
     now_s: float
@@ -224,6 +226,7 @@ class Observation:
     conflict: str = ""
     refusal: str = ""
     hooks: Mapping[str, HookRun] = field(default_factory=dict)
+    policies: Policies | None = None
 
     def revision(self, revision_hash: str) -> Revision | None:
         """Return the revision with this hash, if it exists."""
@@ -239,6 +242,17 @@ class Observation:
     def active(self) -> ModelRollout | None:
         """The rollout that has not ended, the latest if a crash left two."""
         return next((r for r in reversed(self.rollouts) if not has_ended(r)), None)
+
+    @property
+    def policy(self) -> Chosen | Trouble:
+        """The policy for a rollout that would begin now, or why there is none."""
+        return choose(self.deployment.spec.rollout, self.policies or Policies())
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What the spec refers to and cannot be used."""
+        known = self.policy if self.policies is not None else None
+        return known if isinstance(known, Trouble) else None
 
     @property
     def last(self) -> ModelRollout | None:

@@ -10,6 +10,7 @@ from rampway.core.conflicts import Claim
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
+from rampway.core.policies import Trouble
 from rampway.core.verdict import Verdict
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
@@ -94,6 +95,12 @@ class Standing:
     def paused(cls, desired: str, text: str) -> "Standing":
         """A new revision waits for the pause to end."""
         return cls(Phase.PAUSED, Reason.PAUSED, text, UNKNOWN, desired)
+
+    @classmethod
+    def without_policy(cls, desired: str, stable: Revision, why: Trouble) -> "Standing":
+        """A new revision waits for the policy that its rollout is to go by."""
+        text = f"revision {desired} is recorded, {stable.name} serves: {why.message}"
+        return cls(Phase.REFUSED, why.reason, text, FALSE, desired, stalled=True)
 
     @classmethod
     def starting(cls, active: ModelRollout, text: str, refusal: str = "") -> "Standing":
@@ -248,7 +255,7 @@ def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
     moving = standing.phase in {Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK}
     about = (standing.reason, standing.message)
     wanted = {
-        ConditionType.ACCEPTED: _accepted(standing),
+        ConditionType.ACCEPTED: _accepted(obs, standing),
         ConditionType.READY: ready,
         ConditionType.PROMOTED: (standing.promoted, *about),
         ConditionType.RECONCILING: (TRUE if moving and not standing.stalled else FALSE, *about),
@@ -257,13 +264,15 @@ def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
     return tuple(_condition(obs, kind, *value) for kind, value in wanted.items())
 
 
-def _accepted(standing: Standing) -> tuple[str, Reason, str]:
+def _accepted(obs: Observation, standing: Standing) -> tuple[str, Reason, str]:
     if standing.conflict:
         return FALSE, standing.reason, standing.conflict
     if standing.bad_template:
         return FALSE, Reason.BAD_POD_TEMPLATE, standing.bad_template
     if standing.bad_query:
         return FALSE, Reason.BAD_QUERY, standing.bad_query
+    if obs.trouble is not None:
+        return FALSE, obs.trouble.reason, obs.trouble.message
     return TRUE, Reason.VALID, "the spec can be acted upon"
 
 

@@ -43,6 +43,10 @@ class Kind:
 
 MODEL_DEPLOYMENT = Kind("rampway.dev", "v1alpha1", "modeldeployments", "ModelDeployment")
 MODEL_ROLLOUT = Kind("rampway.dev", "v1alpha1", "modelrollouts", "ModelRollout")
+ROLLOUT_POLICY = Kind("rampway.dev", "v1alpha1", "rolloutpolicies", "RolloutPolicy")
+CLUSTER_ROLLOUT_POLICY = Kind(
+    "rampway.dev", "v1alpha1", "clusterrolloutpolicies", "ClusterRolloutPolicy", namespaced=False
+)
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 REPLICA_SET = Kind("apps", "v1", "replicasets", "ReplicaSet")
 JOB = Kind("batch", "v1", "jobs", "Job")

@@ -39,6 +39,7 @@ from rampway.shell import hooks, reading
 from rampway.shell.fence import Fence
 from rampway.shell.hooks import Calls
 from rampway.shell.memory import Memory
+from rampway.shell.shared import Shared
 
 ProbeDigest = Callable[[str, Obj, str], Awaitable[str]]
 """Asks a pod (namespace, pod, model name) which digest it loaded; empty if it does not say."""
@@ -60,6 +61,7 @@ class Gatherer:
     fence: Fence
     calls: Calls
     _claims: dict[str, tuple[str, Claim | None]] = field(default_factory=dict)
+    _shared: Shared = field(default_factory=Shared)
 
     async def observe(
         self,
@@ -95,6 +97,8 @@ class Gatherer:
         known = {r.uid: r for r in memory.last.rollouts} if memory.last else {}
         attempts = [_understood(o, known.get(o["metadata"]["uid"])) for o in rollouts]
         attempts.sort(key=lambda r: r.spec.attempt)
+        memory.leans_on = frozenset()
+        idle = all(has_ended(attempt) for attempt in attempts)
         return Observation(
             now_s=now_s,
             deployment=deployment,
@@ -114,6 +118,7 @@ class Gatherer:
             conflict=await self._conflict(deployment),
             refusal=memory.refusal_of(revision_hash(deployment.spec)),
             hooks=await self._hooks(deployment, attempts),
+            policies=await self._shared.policies(self.lister, deployment, memory) if idle else None,
         )
 
     async def _revision(

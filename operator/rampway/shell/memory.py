@@ -10,6 +10,9 @@ from typing import Any
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Observation
 
+Name = tuple[str, str, str]
+"""Kind, namespace and name of a shared object; without a name: all of that kind."""
+
 
 @dataclass(slots=True)
 class Memory:
@@ -26,6 +29,7 @@ class Memory:
         last: The same in any case: what is still the same version need not be parsed again.
         versions: Of every object that was read or whose status we wrote, by kind and name: an
             event that tells of just these is no news.
+        leans_on: Shared objects whose changes concern it.
         idle_until_s: Nothing is to be done before, unless something changes; 0 if there may be.
     """
 
@@ -38,6 +42,7 @@ class Memory:
     seen: Observation | None = None
     last: Observation | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    leans_on: frozenset[Name] = frozenset()
     idle_until_s: float = 0.0
 
     def refusal_of(self, revision_hash: str) -> str:

@@ -25,7 +25,7 @@ from rampway.shell.followers import Followers
 from rampway.shell.gather import Gatherer
 from rampway.shell.leaving import Leaver
 from rampway.shell.looks import Interest, Key, Looks
-from rampway.shell.memory import Memory
+from rampway.shell.memory import Memory, Name
 
 log = structlog.get_logger("rampway.reconcile")
 QUIET = (WriteRollout, WriteStatus, Emit)
@@ -89,6 +89,12 @@ class Reconciler:
             return False
         self._changed.add(key)
         return True
+
+    def leaning_on(self, shared: Name) -> list[Key]:
+        """Return the ModelDeployments that a change of a shared object concerns."""
+        kind, space, _ = shared
+        names = {shared, (kind, space, "")}
+        return [key for key, (_, memory) in self._memories.items() if names & memory.leans_on]
 
     async def _glance(self, key: Key) -> Decision | None:
         """Decide on what was read before and a new look; None if the cluster has to be read.

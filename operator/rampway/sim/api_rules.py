@@ -62,6 +62,8 @@ RULES: Mapping[Kind, Rules] = MappingProxyType(
     {
         kinds.MODEL_DEPLOYMENT: Rules(),
         kinds.MODEL_ROLLOUT: Rules(),
+        kinds.ROLLOUT_POLICY: Rules(status=False),
+        kinds.CLUSTER_ROLLOUT_POLICY: Rules(status=False),
         kinds.DEPLOYMENT: Rules(
             counts_annotations=True, first_status={}, checks=(_one_replica, selector_fits)
         ),

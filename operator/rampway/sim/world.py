@@ -23,6 +23,7 @@ from rampway.shell.fence import Fence
 from rampway.shell.gather import Gatherer
 from rampway.shell.looks import Key, Looks
 from rampway.shell.reconcile import Reconciler
+from rampway.shell.shared import KINDS as SHARED_KINDS
 from rampway.sim import loop
 from rampway.sim.api_store import Store
 from rampway.sim.apiserver import Killed, MemoryApi
@@ -41,6 +42,7 @@ WATCHED = (
     kinds.SERVICE,
     kinds.ENDPOINT_SLICE,
     kinds.HTTP_ROUTE,
+    *SHARED_KINDS,
 )
 RETRY_S = 1.0
 OWNED = {"ownedRoute": {"parentRefs": [{"name": "eg"}]}}
@@ -217,6 +219,11 @@ class World:
             return
         meta = obj["metadata"]
         name = meta["name"]
+        if kind in SHARED_KINDS:
+            for key in self.reconciler.leaning_on((kind.kind, meta.get("namespace", ""), name)):
+                if self.reconciler.touch(key, kind.kind, name, version):
+                    self.wake(key)
+            return
         if kind is not kinds.MODEL_DEPLOYMENT:
             name = (meta.get("labels") or {}).get(labels.DEPLOYMENT, "")
         space, followers = meta["namespace"], self.reconciler.followers

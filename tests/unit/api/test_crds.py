@@ -9,6 +9,7 @@ import yaml
 
 from rampway.api import crds
 from rampway.api.base import GROUP, VERSION
+from rampway.api.definitions import DEFINITIONS
 from rampway.api.rules import VALIDATIONS
 from rampway.kube import kinds
 
@@ -31,8 +32,9 @@ def all_nodes() -> dict[str, Node]:
     """Return every node of both kinds by its path."""
     return {
         path: node
-        for definition in crds.DEFINITIONS
+        for definition in DEFINITIONS
         for part in ("spec", "status")
+        if part in crds.root_schema(definition)["properties"]
         for path, node in nodes(
             crds.root_schema(definition)["properties"][part], f"{definition.kind}.{part}"
         )
@@ -86,10 +88,12 @@ def test_a_crd_that_outgrows_client_side_apply_is_refused(
 
 def test_names_agree_with_what_the_operator_asks_for() -> None:
     """Group, version and plural are those under which kube/ reads the objects."""
-    asked = {kind.kind: kind for kind in (kinds.MODEL_DEPLOYMENT, kinds.MODEL_ROLLOUT)}
-    for definition in crds.DEFINITIONS:
+    ours = [k for k in vars(kinds).values() if isinstance(k, kinds.Kind) and k.group == GROUP]
+    asked = {kind.kind: kind for kind in ours}
+    for definition in DEFINITIONS:
         kind = asked.pop(definition.kind)
         assert (kind.group, kind.version, kind.plural) == (GROUP, VERSION, definition.plural)
+        assert kind.namespaced == definition.namespaced
     assert not asked
 
 
@@ -103,9 +107,10 @@ def test_every_field_is_described() -> None:
 def test_every_printed_column_exists() -> None:
     """A column whose path is not in the schema would be blank for ever."""
     known = set(all_nodes())
-    for definition in crds.DEFINITIONS:
+    for definition in DEFINITIONS:
         for name, path in definition.columns.items():
-            assert name == "Age" or f"{definition.kind}{path}" in known, name
+            meta = path.startswith(".metadata.")
+            assert meta or f"{definition.kind}{path}" in known, name
 
 
 @pytest.mark.parametrize(
@@ -151,7 +156,7 @@ def test_the_reference_page_has_every_field() -> None:
 
 def test_of_a_rollouts_spec_requests_alone_can_be_changed() -> None:
     """Each field but `requests` is held by a rule that compares it with what it was."""
-    (definition,) = (found for found in crds.DEFINITIONS if found.kind == "ModelRollout")
+    (definition,) = (found for found in DEFINITIONS if found.kind == "ModelRollout")
     spec = crds.root_schema(definition)["properties"]["spec"]
     held = [rule["rule"] for rule in spec[VALIDATIONS] if "oldSelf" in rule["rule"]]
     fixed = {part.split(" == ")[0] for rule in held for part in rule.split(" && ")}
@@ -160,7 +165,7 @@ def test_of_a_rollouts_spec_requests_alone_can_be_changed() -> None:
 
 def test_b12_a_model_deployment_can_be_scaled() -> None:
     """B12: `/scale` reads and writes fields that the schema has, of the types it asks for."""
-    found = {d.kind: crds.crd(d)["spec"]["versions"][0] for d in crds.DEFINITIONS}
+    found = {d.kind: crds.crd(d)["spec"]["versions"][0] for d in DEFINITIONS}
     assert "scale" not in found["ModelRollout"]["subresources"]
     version = found["ModelDeployment"]
     types = {"specReplicasPath": "integer", "statusReplicasPath": "integer"}

@@ -1,10 +1,10 @@
 """From raw objects to typed ones, and what is said when that fails."""
 
 import pytest
-from mistakes import MISTAKES, Mistake, changed, full, minimal, rollout
+from mistakes import MISTAKES, Mistake, changed, full, minimal, rollout, shared
 
 from rampway.api.deployment import ModelDeploymentStatus
-from rampway.api.parse import Unparseable, parse_deployment, parse_rollout
+from rampway.api.parse import Unparseable, parse_deployment, parse_policy, parse_rollout
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: m.name)
@@ -45,6 +45,7 @@ def test_a_full_object_is_parsed() -> None:
     assert found.deleting
     assert (found.labels, found.annotations) == ({"a": "b"}, {"c": "d"})
     policy = found.spec.rollout.policy
+    assert policy is not None
     assert [step.weights_pct for step in policy.steps] == [(5, 5), (5, 5), (100, 100)]
     assert [step.hold_s for step in policy.steps] == [90.0, 5400.0, 0.5]
     assert found.spec.rollout.progress_deadline_s == 1200.0
@@ -57,7 +58,7 @@ def test_a_minimal_object_is_parsed_with_defaults() -> None:
     """Only the model and the Gateway have to be given."""
     found = parse_deployment(minimal())
     assert found.spec.replicas == 1
-    assert [check.name for check in found.spec.rollout.policy.checks] == ["errors", "latency"]
+    assert (found.spec.rollout.policy, found.spec.rollout.policy_ref) == (None, None)
     assert not found.deleting
     assert found.status == ModelDeploymentStatus()
 
@@ -124,3 +125,25 @@ def test_an_object_without_a_name_is_refused() -> None:
     """What is no object at all says so."""
     with pytest.raises(Unparseable, match=r"metadata\.name: missing"):
         parse_deployment({"spec": {}})
+
+
+def test_a_shared_policy_is_parsed_once_per_version() -> None:
+    """Content, default and generation arrive; the same version again is the same object."""
+    raw = shared("ClusterRolloutPolicy")
+    raw["metadata"] |= {"uid": "u", "resourceVersion": "7", "generation": 3}
+    found = parse_policy(raw)
+    assert found.spec is not None
+    assert (found.kind, found.name, found.namespace) == ("ClusterRolloutPolicy", "careful", "")
+    assert (found.generation, found.default, found.mistake) == (3, False, "")
+    assert found.spec.alpha == pytest.approx(0.005)
+    assert parse_policy(raw, found) is found
+    newer = changed(raw, ("metadata", "resourceVersion"), "8")
+    newer["metadata"]["annotations"] = {"rampway.dev/default": "true"}
+    assert parse_policy(newer, found).default
+
+
+def test_a_shared_policy_that_cannot_be_understood_says_why() -> None:
+    """It names the field, and parses as something without a content: it harms no other."""
+    found = parse_policy(changed(shared(), ("spec", "steps"), []))
+    assert found.spec is None
+    assert found.mistake.startswith("spec.steps: ")

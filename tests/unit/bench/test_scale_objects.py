@@ -37,6 +37,7 @@ def candidate() -> ModelDeployment:
 def test_a_rollout_is_active_for_hours_with_three_checks() -> None:
     """One step of 20 %, three kinds of checks, no look at pods that nobody runs."""
     spec = parse_deployment(raw()).spec
+    assert spec.rollout.policy is not None
     (step,) = spec.rollout.policy.steps
     assert step.weight == "20%"
     assert step.hold_s >= 3 * 3600

@@ -28,6 +28,7 @@ def test_deployment_is_valid_and_has_the_promised_policy() -> None:
     manifest["metadata"] |= {"uid": "u", "generation": 1}
     found = parse_deployment(manifest)
     policy = found.spec.rollout.policy
+    assert policy is not None
     assert found.spec.info.version == "2"
     assert found.spec.model.uri == "http://model-store.demo.svc/v2.skops"
     assert found.spec.model.sha256 == SHA256
