@@ -7,7 +7,7 @@ order in which the operator asks.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from rampway.api.conditions import Condition, ConditionType, Phase, RolloutPhase
+from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.cli import course, ends, words
 from rampway.cli.asked import typed
@@ -199,7 +199,7 @@ def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation
         _why(facts, rollout),
         (*_pods(facts, stages.FULL_PCT), *blind, *_hooks(rollout), *_unpaused(facts)),
         then,
-        tuple(course.consent(facts)) or _ends(facts),
+        (*(course.consent(facts) or _ends(facts)), *(_blindly(facts) if unknown else ())),
         (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
     )
 
@@ -219,6 +219,12 @@ def _watching(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
     )
 
 
+_AFTER_RETURN = {
+    Reason.NEW_REVISION.value: "the newer revision is rolled out",
+    Reason.BACK_TO_STABLE.value: "it ends as Aborted: the spec names what serves",
+}
+
+
 def _rolling_back(facts: Facts, rollout: ModelRollout, _now_s: float) -> Explanation:
     ready = sum(one.ready for one in facts.revisions if one.role is Role.STABLE)
     return Explanation(
@@ -228,7 +234,11 @@ def _rolling_back(facts: Facts, rollout: ModelRollout, _now_s: float) -> Explana
             Need(ready > 0, f"ready pods of stable: {ready} of {facts.deployment.spec.replicas}"),
             Need(bool(facts.route and facts.route.accepted), "the Gateways confirm the change"),
         ),
-        "it ends as RolledBack and is not tried again until the spec changes or a person says so",
+        _AFTER_RETURN.get(
+            rollout.status.reason,
+            "it ends as RolledBack and is not tried again until the spec changes or a person says "
+            "so",
+        ),
         ("nothing has to be done; no pause holds it",),
     )
 
@@ -266,6 +276,10 @@ def _unpaused(facts: Facts) -> Iterator[Need]:
 
 def _skips(facts: Facts) -> tuple[str, ...]:
     return (f"{_typed(facts, 'promote')}: skip the steps that are left",)
+
+
+def _blindly(facts: Facts) -> tuple[str, ...]:
+    return (f"{_typed(facts, 'promote')}: go on without evidence",)
 
 
 def _ends(facts: Facts) -> tuple[str, ...]:

@@ -400,6 +400,26 @@ hook_failed = with_people(
     ],
     requests={"approve": [{"step": "look", "by": "bob"}]},
 )
+promoting = with_people(
+    "Promoting",
+    "EvidenceUnknown",
+    "holding without evidence: errors: Prometheus cannot be reached",
+    stalled="True",
+    weightPct=50,
+    step={"index": 3, "name": "half", "total": 4},
+    checks=[{"name": "errors", "state": "Unknown", "message": "Prometheus cannot be reached"}],
+    checkedAt=ago(2),
+)
+rolling_back = with_people(
+    "RollingBack",
+    "AbortedByPerson",
+    "aborted by bob: too slow; stable's ready pods carry 75 %, the rest follows",
+    "False",
+    said="RollingBack",
+    weightPct=25,
+    step={"index": 3, "name": "half", "total": 4},
+    requests={"abort": {"by": "bob", "message": "too slow"}},
+)
 watching = with_people(
     "Watching",
     "Watching",
@@ -416,6 +436,8 @@ SCENES = {
     "waiting_for_approval": waiting_for_approval,
     "stopped_by_check": stopped_by_check,
     "hook_failed": hook_failed,
+    "promoting": promoting,
+    "rolling_back": rolling_back,
     "watching": watching,
     "first_apply": first_apply,
     "healthy": healthy,

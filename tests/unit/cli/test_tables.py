@@ -141,6 +141,14 @@ async def test_a_pause_and_a_deadline_are_among_what_is_said() -> None:
     assert found.back == ("progressDeadline: 9 min left to become ready",)
 
 
+async def test_what_follows_a_return_depends_on_why() -> None:
+    """A candidate that nobody found bad makes room for the next one."""
+    (one,) = scenes.rolling_back.rollouts
+    newer = one | {"status": one["status"] | {"reason": "NewRevision"}}
+    found = reasons.explain(await scenes.rolling_back.but(rollouts=(newer,)).facts(), NOW_S)
+    assert found.then == "the newer revision is rolled out"
+
+
 async def test_a_phase_of_a_newer_operator_is_told_as_it_is() -> None:
     """Unknown words are no reason to fail."""
     begun = scenes.rollout(phase="Shadowing")
