@@ -88,8 +88,7 @@ def served(content: Mapping[str, Any]) -> Kind | None:
     found = _definition(content)
     if found is None:
         return None
-    namespaced = bool(getattr(found, "namespaced", True))
-    return Kind(GROUP, VERSION, found.plural, found.kind, namespaced)
+    return Kind(GROUP, VERSION, found.plural, found.kind, found.namespaced)
 
 
 def _definition(content: Mapping[str, Any]) -> Definition | None:
