@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 def to_wire(at_s: float) -> str:
     """Return the instant as Kubernetes writes it: `2026-01-02T03:04:05.000000Z`."""
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{datetime.fromtimestamp(at_s, UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def from_wire(text: str) -> float | None:

@@ -44,12 +44,12 @@ def _essence(status: ModelRolloutStatus) -> tuple[object, ...]:
     counting = status.reason in _COUNTING
     bare = {"evidence": "", "checked_at": "", "checks": ()} | ({"message": ""} if counting else {})
     states = tuple((check.name, check.state) for check in status.checks)
-    return status.model_copy(update=bare), states
+    return dict(status) | bare, states
 
 
 def _outline(status: ModelDeploymentStatus) -> tuple[object, ...]:
     counting = status.reason in _COUNTING
     bare = {"conditions": ()} | ({"message": ""} if counting else {})
     told = {"last_transition_time": ""} | ({"message": ""} if counting else {})
-    conditions = tuple(c.model_copy(update=told) for c in status.conditions)
-    return status.model_copy(update=bare), conditions
+    conditions = tuple(dict(c) | told for c in status.conditions)
+    return dict(status) | bare, conditions
