@@ -79,3 +79,55 @@ def test_tasks_of_a_dead_operator_do_not_go_on() -> None:
         loop.run(both())
     loop.run(next_run())
     assert went_on == []
+
+
+def test_an_eager_loop_gives_no_turn_to_what_waits_for_nothing() -> None:
+    """What waits for nothing has ended when it was begun; what waits, and what fails, go on."""
+    order: list[str] = []
+
+    async def one(name: str, *, waits: bool = False, fails: bool = False) -> str:
+        order.append(f"{name} begins")
+        if waits:
+            await asyncio.sleep(1)
+        if fails:
+            raise ValueError(name)
+        order.append(f"{name} ends")
+        return name
+
+    async def several() -> list[str | BaseException]:
+        ones = (one("a", waits=True), one("b"), one("c", fails=True), one("d", waits=True))
+        return list(await asyncio.gather(*ones, return_exceptions=True))
+
+    a, b, c, d = loop.run(several(), eager=True)
+    assert (a, b, d) == ("a", "b", "d")
+    assert isinstance(c, ValueError)
+    assert order == [
+        "a begins",
+        "b begins",
+        "b ends",
+        "c begins",
+        "d begins",
+        "a ends",
+        "d ends",
+    ]
+
+
+def test_an_eager_task_can_be_cancelled_while_it_waits() -> None:
+    """A cancelled one hears of it where it waits, and cleans up."""
+    heard: list[str] = []
+
+    async def patient() -> None:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    async def impatient() -> None:
+        task = asyncio.create_task(patient())
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    loop.run(impatient(), eager=True)
+    assert heard == ["cancelled"]
