@@ -21,7 +21,7 @@ _SYSTEM_FIELDS = frozenset({
 
 def stamp(at: datetime) -> str:
     """Return an instant as metadata spell it, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{at.astimezone(UTC).isoformat(timespec='seconds')[:-6]}Z"
 
 
 def instant(text: str) -> datetime:

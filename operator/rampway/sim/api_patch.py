@@ -24,7 +24,11 @@ def copied(value: T) -> T:
 def without_nulls(value: Any) -> Any:
     """Return a copy without the fields that are null: the API server drops them."""
     if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+        return {
+            key: item if type(item) is str else without_nulls(item)
+            for key, item in value.items()
+            if item is not None
+        }
     return [without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
 
 
@@ -70,5 +74,5 @@ def merged(target: Any, patch: Any) -> Any:
         if value is None:
             result.pop(key, None)
         else:
-            result[key] = merged(result.get(key), value)
+            result[key] = value if type(value) is str else merged(result.get(key), value)
     return result

@@ -53,7 +53,7 @@ def selector_fits(new: Obj, old: Obj | None) -> None:
 
 def _one_replica(new: Obj, _old: Obj | None) -> None:
     """Fill in the one default that the operator reads back."""
-    new.setdefault("spec", {}).setdefault("replicas", 1)
+    new["spec"] = {"replicas": 1} | (new.get("spec") or {})
 
 
 _PLAIN = Rules(status=False, generation=False)

@@ -18,6 +18,7 @@ from rampway.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, mess
 from rampway.kube.kinds import Kind
 from rampway.kube.objects import describe, has_test, named
 from rampway.sim import api_collect
+from rampway.sim.api_frozen import frozen
 from rampway.sim.api_meta import allowed, dying, generation, newborn, ready_to_go, require_same
 from rampway.sim.api_patch import BadPatch, copied, patched
 from rampway.sim.api_rules import RULES, Check, Refused, Rules, check_metadata
@@ -33,6 +34,10 @@ def _has(obj: Obj, wanted: Labels) -> bool:
         have.get(key) == value if isinstance(value, str) else have.get(key) in value
         for key, value in wanted.items()
     )
+
+
+def _notes(obj: Obj) -> tuple[object, object]:
+    return obj["metadata"].get("labels"), obj["metadata"].get("annotations")
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +61,9 @@ class Store:
     """Objects in memory, each replaced and never altered, so that changes may share them.
 
     `rules`: the kinds served. `checks`: more of them per kind, for schemas. `pod_grace_s`: how
-    long a deleted pod that is on a node stays. A namespace must be there before what is in it.
+    long a deleted pod that is on a node stays. `shares`: what is read is not a copy but the stored
+    object, which refuses to be altered: for a world that has no time for copies. A namespace must
+    be there before what is in it.
     """
 
     def __init__(
@@ -67,8 +74,10 @@ class Store:
         rules: Mapping[Kind, Rules] = RULES,
         checks: Mapping[Kind, Iterable[Check]] | None = None,
         pod_grace_s: float = 0.0,
+        shares: bool = False,
     ) -> None:
         self.clock = clock
+        self.shares = shares
         self.watchers: list[Callable[[Change], None]] = []
         self._changes: list[Change] = []
         self._rules = rules
@@ -120,7 +129,7 @@ class Store:
         if dry_run:
             return copied(new)
         self._uids += 1
-        return copied(self._record(kind, new, "ADDED"))
+        return self._given(self._record(kind, new, "ADDED"))
 
     def patch(
         self,
@@ -132,8 +141,7 @@ class Store:
         subresource: str | None = None,
     ) -> Obj:
         """Change an object as `KubeApi.patch` says; what changes nothing is no write."""
-        old = self._held("patch", kind, namespace, name)
-        target = describe(kind, namespace, name)
+        old, target = self._held("patch", kind, namespace, name), describe(kind, namespace, name)
         if subresource is not None and (subresource != "status" or not self._rules[kind].status):
             words = "the server could not find the requested resource"
             raise NotFound(message_of("patch", f"{target}/{subresource}", 404, words))
@@ -144,13 +152,16 @@ class Store:
             raise error(message_of("patch", target, 422, str(err))) from err
         require_same(target, old, new)
         rules = self._rules[kind]
-        new = copied(allowed(rules, old, new, subresource))  # checks may fill in
+        new = allowed(rules, old, new, subresource)
+        if kind in self._checks:
+            new = copied(new)  # checks may fill in
         if new != old:
-            self._check("patch", kind, new, copied(old))
+            self._check("patch", kind, new, old)
         if new == old:
-            return new
-        new["metadata"] |= generation(rules, old, new)
-        return copied(self._record(kind, new, "DELETED" if ready_to_go(new) else "MODIFIED"))
+            return self._given(old)
+        if subresource is None:
+            new["metadata"] = new["metadata"] | generation(rules, old, new)
+        return self._given(self._record(kind, new, "DELETED" if ready_to_go(new) else "MODIFIED"))
 
     def delete(
         self,
@@ -221,8 +232,13 @@ class Store:
         """Return the stored objects by namespace and name: for readers that alter nothing."""
         return self._objects[kind]
 
+    def _given(self, stored: Obj) -> Obj:
+        return stored if self.shares else copied(stored)
+
     def _copy(self, kind: Kind, key: tuple[str, str]) -> Obj:
         """Return a copy of a stored object, from its text: it is read more often than written."""
+        if self.shares:
+            return self._objects[kind][key]
         text = self._texts[kind].get(key)
         if text is None:
             text = self._texts[kind][key] = orjson.dumps(self._objects[kind][key])
@@ -245,7 +261,8 @@ class Store:
 
     def _check(self, verb: str, kind: Kind, new: Obj, old: Obj | None) -> None:
         try:
-            check_metadata(kind, new["metadata"])
+            if old is None or _notes(new) != _notes(old):
+                check_metadata(kind, new["metadata"])
             for check in (*self._rules[kind].checks, *self._checks.get(kind, ())):
                 check(new, old)
         except Refused as err:
@@ -259,6 +276,7 @@ class Store:
         meta = obj["metadata"]
         revision = self.revision + 1
         stored: Obj = obj | {"metadata": meta | {"resourceVersion": str(revision)}}
+        stored = frozen(stored) if self.shares else copied(stored)
         key = (meta.get("namespace", ""), meta["name"])
         self._texts[kind].pop(key, None)
         if change == "DELETED":

@@ -93,7 +93,7 @@ class MemoryApi:
             meta.get("namespace"),
             meta.get("name") or "",
             dry_run=dry_run,
-            body=without_nulls(obj),
+            body=obj if self.store.shares else without_nulls(obj),
         )
         return await self._do(call, lambda: self.store.create(kind, obj, dry_run=dry_run))
 
@@ -107,7 +107,8 @@ class MemoryApi:
         subresource: str | None = None,
     ) -> Obj:
         """Change an object."""
-        call = Call("patch", kind, namespace, name, subresource, body=copied(patch))
+        body = patch if self.store.shares else copied(patch)
+        call = Call("patch", kind, namespace, name, subresource, body=body)
         return await self._do(
             call, lambda: self.store.patch(kind, namespace, name, patch, subresource=subresource)
         )

@@ -63,6 +63,7 @@ class World:
         direct_look: Whether pods are read directly; most tests scrape every second anyway.
         watch_lag_s: So late the operator hears of changes.
         seed: Of all dice.
+        shares: What is read is the stored object itself, which refuses to be altered; no copy.
         restart_s: So long a killed operator stays away.
         stalled_until_s: Until then the operator waits for an answer, and does nothing.
         deaf: The watch is cut: what happens is not heard until `listen_again`.
@@ -76,6 +77,7 @@ class World:
     watch_lag_s: float = 0.0
     direct_look: bool = False
     seed: int = 1
+    shares: bool = False
     surroundings: Surroundings = field(default_factory=lambda: Surroundings(scrape_interval_s=1.0))
     clock: SimClock = field(default_factory=SimClock)
     source: MemorySource = field(default_factory=MemorySource)
@@ -99,7 +101,7 @@ class World:
 
     def __post_init__(self) -> None:
         """Make cluster and operator."""
-        self.store = Store(self.clock.now, pod_grace_s=revision.GRACE_S)
+        self.store = Store(self.clock.now, pod_grace_s=revision.GRACE_S, shares=self.shares)
         self.api = MemoryApi(self.store)
         dice = Random(self.seed)  # noqa: S311 - nothing here is secret
         self.cluster = SimCluster(
@@ -157,7 +159,7 @@ class World:
         if not self.running or self.clock() < self.stalled_until_s:
             return
         try:
-            loop.run(self._react())
+            loop.run(self._react(), eager=not self.api.yields)
         except Killed:
             self.restarts += 1
             self.api.revive()

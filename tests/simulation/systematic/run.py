@@ -121,7 +121,9 @@ class Run:
         """Bring v1 up and let it serve for a while."""
         around = Surroundings(scrape_interval_s=1.0, image_pull_s=0.0)
         self.source.answers = answer
-        self.world = World(surroundings=around, source=self.source, checkpoint_interval_s=5.0)
+        self.world = World(
+            surroundings=around, source=self.source, checkpoint_interval_s=5.0, shares=True
+        )
         checks = (ERRORS, SLOW, REVENUE)
         steps = [
             step(name, weight_pct, 1) | {"minRequests": SEEN}

@@ -1,7 +1,9 @@
 """What the store of the API server in memory does beyond the contract."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import pytest
 
@@ -353,3 +355,63 @@ def test_a_json_patch_leaves_the_object_alone() -> None:
         patched(obj, [{"op": "add", "path": "/a/c", "value": 2}, {"op": "remove", "path": "/x"}])
     assert obj == {"a": {"b": 1}}
     assert patched(obj, [{"op": "add", "path": "/a/c", "value": 2}]) == {"a": {"b": 1, "c": 2}}
+
+
+def test_what_is_shared_refuses_to_be_altered() -> None:
+    """With `shares` readers get the stored object, which cannot be altered in any depth."""
+    store = Store(Hand(), shares=True)
+    store.create(CONFIG_MAP, of("one", data={"x": "1"}, list=[{"y": 1}]))
+    found = store.get(CONFIG_MAP, "default", "one")
+    assert found is store.list(CONFIG_MAP)[0] is store.view(CONFIG_MAP)["default", "one"]
+    alterations: tuple[Callable[[], object], ...] = (
+        lambda: found.update(kind="x"),
+        lambda: found["data"].pop("x"),
+        lambda: found["metadata"].setdefault("labels", {}),
+        lambda: found["list"].append(1),
+        found["list"][0].clear,
+    )
+    for alter in alterations:
+        with pytest.raises(TypeError, match="alter a copy of it instead"):
+            alter()
+    assert store.get(CONFIG_MAP, "default", "one")["data"] == {"x": "1"}
+
+
+def test_what_is_shared_is_json_as_it_was_written() -> None:
+    """What a patch leaves alone stays the same object; what it brings becomes plain JSON."""
+
+    class Word(StrEnum):
+        NEW = "new"
+
+    store = Store(Hand(), shares=True)
+    first = store.create(CONFIG_MAP, of("one", data={"x": "1"}, more=({"y": 1},)))
+    given = {"z": [1]}
+    second = store.patch(CONFIG_MAP, "default", "one", {"other": given, "word": Word.NEW})
+    given["z"].append(2)
+    assert second["data"] is first["data"]
+    assert second["more"] == [{"y": 1}]
+    assert second["other"] == {"z": [1]}
+    assert type(second["word"]) is str
+    third = store.patch(CONFIG_MAP, "default", "one", [{"op": "add", "path": "/a", "value": given}])
+    given["z"].append(3)
+    assert third["a"] == {"z": [1, 2]}
+
+
+def test_whoever_shares_sees_the_same_as_whoever_copies() -> None:
+    """The same calls give equal objects and versions, whether they are shared or copied."""
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+
+    def run(*, shares: bool) -> tuple[Change, ...]:
+        store = Store(Hand(), shares=shares, pod_grace_s=5)
+        store.create(CONFIG_MAP, of("one", data={"x": "1"}))
+        store.patch(CONFIG_MAP, "default", "one", {"data": {"x": None, "y": "2"}})
+        store.patch(CONFIG_MAP, "default", "one", {"data": {"y": "2"}})
+        store.create(DEPLOYMENT, of("d", spec=spec))
+        store.patch(DEPLOYMENT, "default", "d", {"status": {"replicas": 1}}, subresource="status")
+        path = [{"op": "replace", "path": "/spec/replicas", "value": 3}]
+        store.patch(DEPLOYMENT, "default", "d", path)
+        store.create(POD, pod("p"))
+        store.delete(POD, "default", "p")
+        return store.changes_since(0)
+
+    assert run(shares=True) == run(shares=False)
