@@ -1,6 +1,7 @@
 """Scheduler, kubelets and the node controller: a pod's life from binding to its end."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rampway.kube import kinds
@@ -19,6 +20,18 @@ class Kubelets:
     """The kubelets of all nodes, with the scheduler and the node controller."""
 
     scene: Scene
+    _turns: Mapping[Stage, Callable[[SimPod, Behaviour, float], None]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know which turn each stage takes."""
+        self._turns = {
+            Stage.UNSCHEDULED: self._schedule,
+            Stage.CREATING: self._create,
+            Stage.STUCK: self._create,
+            Stage.RUNNING: self._run,
+            Stage.ENDED: self._restart,
+            Stage.BACKING_OFF: self._restart,
+        }
 
     def start(self) -> None:
         """Register the nodes."""
@@ -43,6 +56,7 @@ class Kubelets:
 
     def end(self, pod: SimPod, reason: str, exit_code: int, message: str = "") -> None:
         """Let a pod's container end now."""
+        self.scene.blows += 1
         now_s = self.scene.clock.now_s
         pod.last = Ending(reason, exit_code, pod.started_s, now_s, pod.container_id, message)
         pod.ready, pod.stage, pod.dirty = False, Stage.ENDED, True
@@ -54,19 +68,12 @@ class Kubelets:
 
     def _live(self, pod: SimPod, now_s: float) -> None:
         """Take the one turn that is due, if any; a turn that takes no time is followed by more."""
-        turns = {
-            Stage.UNSCHEDULED: self._schedule,
-            Stage.CREATING: self._create,
-            Stage.STUCK: self._create,
-            Stage.RUNNING: self._run,
-            Stage.ENDED: self._restart,
-            Stage.BACKING_OFF: self._restart,
-        }
-        for _ in turns:
-            before = pod.stage, pod.ready
-            if pod.ends_at_s is None or pod.stage is Stage.RUNNING:
-                turns[pod.stage](pod, self.scene.how(pod), now_s)
-            if (pod.stage, pod.ready) == before:
+        how = self.scene.how(pod)
+        for _ in self._turns:
+            stage, ready = pod.stage, pod.ready
+            if pod.ends_at_s is None or stage is Stage.RUNNING:
+                self._turns[stage](pod, how, now_s)
+            if pod.stage is stage and pod.ready == ready:
                 return
             pod.dirty = True
 

@@ -82,8 +82,16 @@ class Network:
     _splits: dict[Key, Line[Split | None]] = field(default_factory=dict)
     _rules: dict[Key, Line[Rules | None]] = field(default_factory=dict)
 
+    _sent_of: tuple[object, ...] = ()
+    _news: bool = True
+
     def step(self) -> None:
-        """Let endpoints and routes arrive where they are due by now."""
+        """Let endpoints and routes arrive where they are due by now.
+
+        What is sent off follows from what is in the store, once the kubelets have spoken.
+        """
+        sight = (self.scene.store.revision, *self.refusals.items())
+        self._news, self._sent_of = sight != self._sent_of, sight
         for key in sorted(self._ways.keys() | self.scene.objects[kinds.SERVICE].keys()):
             self._step_service(key)
         for key in sorted(self._splits.keys() | self.scene.objects[kinds.HTTP_ROUTE].keys()):
@@ -171,8 +179,9 @@ class Network:
         if service is None:
             del self._ways[key]  # its slices are the garbage collector's
             return
-        way.slice.send(self._selected(key[0], service), now_s)
-        if way.slice.arrive(now_s) or not self._slice_of(key):
+        if self._news:
+            way.slice.send(self._selected(key[0], service), now_s)
+        if way.slice.arrive(now_s) or (self._news and not self._slice_of(key)):
             self._write_slice(key, service, way.slice.value)
         way.proxy.send(way.slice.value, way.slice.arrived_s)
         way.proxy.arrive(now_s)
@@ -246,7 +255,8 @@ class Network:
             self._splits[key] = Line(None, around.route_delay_s)
             self._rules[key] = Line(None, around.proxy_delay_s)
         splits, rules = self._splits[key], self._rules[key]
-        splits.send(self._read(key, route) if route else None, now_s)
+        if self._news:
+            splits.send(self._read(key, route) if route else None, now_s)
         if splits.arrive(now_s):
             split = splits.value
             if split is None:

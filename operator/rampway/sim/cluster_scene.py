@@ -40,6 +40,7 @@ class Scene:
         pods: Every pod that a simulated Deployment controller made.
         lost_s: Nodes that went silent, and since when in seconds since the Unix epoch.
         litter: Something was deleted, so the garbage collector has to look.
+        blows: How many containers have ended, told to the API server or not yet.
     """
 
     store: Store
@@ -51,6 +52,7 @@ class Scene:
     pods: dict[Key, SimPod] = field(default_factory=dict)
     lost_s: dict[str, float] = field(default_factory=dict)
     litter: bool = False
+    blows: int = 0
     _seen: int = 0
 
     def follow(self) -> None:

@@ -44,12 +44,28 @@ class DeploymentController:
     """Makes and deletes pods; owns them directly, without a ReplicaSet in between."""
 
     scene: Scene
-    _origins: dict[Key, tuple[str, Origin]] = field(default_factory=dict)
+    _origins: dict[Key, tuple[Obj, Origin]] = field(default_factory=dict)
     _written: dict[Key, tuple[object, ...]] = field(default_factory=dict)
     _made: int = 0
+    _content_with: tuple[object, ...] = ()
 
     def step(self) -> None:
-        """Do one round over all Deployments."""
+        """Do one round over all Deployments; nothing, if all is as at a round that did nothing.
+
+        What pods are like is in the store, once the kubelets have spoken.
+        """
+        found = self._sight()
+        if found == self._content_with:
+            return
+        self._content_with = found
+        self._round()
+
+    def _sight(self) -> tuple[object, ...]:
+        quotas = [how.quota_message for how in self.scene.behaviours.by_hash.values()]
+        quotas.append(self.scene.behaviours.default.quota_message)
+        return self.scene.store.revision, self.scene.blows, *quotas
+
+    def _round(self) -> None:
         for key, deployment in list(self.scene.objects[kinds.DEPLOYMENT].items()):
             origin = self._origin(key, deployment)
             wanted = int(deployment["spec"].get("replicas", 1))
@@ -58,10 +74,10 @@ class DeploymentController:
             self._tell(key, deployment, wanted, how)
 
     def _origin(self, key: Key, deployment: Obj) -> Origin:
-        version = deployment["metadata"]["resourceVersion"]
+        template = deployment["spec"]["template"]
         known = self._origins.get(key)
-        if known is None or known[0] != version:
-            known = self._origins[key] = (version, origin_of(deployment))
+        if known is None or (known[0] is not template and known[0] != template):
+            known = self._origins[key] = (template, origin_of(deployment))
         return known[1]
 
     def _reach(self, deployment: Obj, origin: Origin, wanted: int, how: Behaviour) -> None:
