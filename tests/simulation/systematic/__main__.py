@@ -49,20 +49,23 @@ class Sample:
     def __call__(self, run: Run, point: Point) -> Iterator[Event]:
         """Yield what is to happen at this point."""
         if len(run.history) == 0:
-            yield from (e for e in EVENTS.values() if self._mine(run, point, e))
+            yield from (e for e, dice in self._thrown(run, point) if self._mine(point, dice))
         elif len(run.history) == 1:
             (first, _), *_ = run.history
             if first.kind == point.kind == "boundary":
-                yield from (e for e in EVENTS.values() if self._dice(run, point, e) < self.pairs)
+                yield from (e for e, dice in self._thrown(run, point) if dice < self.pairs)
 
-    def _mine(self, run: Run, point: Point, event: Event) -> bool:
-        dice = self._dice(run, point, event)
+    def _mine(self, point: Point, dice: float) -> bool:
         chosen = point.kind == "boundary" or dice < self.singles
         return chosen and int(dice * 2**48) % self.workers == self.worker
 
-    def _dice(self, run: Run, point: Point, event: Event) -> float:
-        words = f"{self.seed} {run.story()} {point} {event.name}"
-        return int.from_bytes(blake2b(words.encode(), digest_size=6).digest()) / 2**48
+    def _thrown(self, run: Run, point: Point) -> Iterator[tuple[Event, float]]:
+        """Yield each event with a number in [0, 1) that follows from the seed and the story."""
+        here = blake2b(f"{self.seed} {run.story()} {point} ".encode(), digest_size=6)
+        for event in EVENTS.values():
+            dice = here.copy()
+            dice.update(event.name.encode())
+            yield event, int.from_bytes(dice.digest()) / 2**48
 
 
 def quiet() -> None:

@@ -4,10 +4,11 @@ What comes before the point is simulated once and shared. A forked process goes 
 its rollout, and may fork again for what happens second.
 """
 
-import functools
 import gc
 import json
+import mmap
 import os
+import struct
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from simulation.systematic.open_defects import known
 from simulation.systematic.run import Case, Point, Run
 
 from rampway.api import parse
-from rampway.core import evidence
+from rampway.core import evidence, revision
 from rampway.sim import loop
 
 Choose = Callable[[Run, Point], Iterable[Event]]
 """What may happen at a point, given what has happened already."""
 CASES = (Case(), Case(bad=True))
+SLOTS = 1 << 18
+"""Forecasts that are kept; each takes 16 bytes."""
+_ENTRY = struct.Struct("qq")
+"""The arguments' hash, and the answer; negative for none."""
 
 
 @dataclass(slots=True)
@@ -63,14 +68,14 @@ class Explorer:
 
 
 def quicken(cases: Iterable[Case]) -> None:
-    """Keep what a forked process would do again: the same forecasts, the same specs parsed.
+    """Keep what a forked process would do again: the same specs parsed, and their content spelt.
 
     Rollouts that nothing has happened to fill the caches, and those forked share them. The
     functions are pure: what they return is the same with a cache and without.
     """
-    if not hasattr(evidence.requests_missing, "cache_info"):
-        evidence.requests_missing = functools.lru_cache(maxsize=None)(evidence.requests_missing)
-        parse._validated = _cached(parse._validated)
+    parse._validated = _specs_once(parse._validated)
+    evidence.requests_missing = _told_to_all(evidence.requests_missing)  # type: ignore[assignment]
+    revision.content = _contents_once(revision.content)
     for case in cases:
         Run(case).go()
     gc.collect()
@@ -78,14 +83,56 @@ def quicken(cases: Iterable[Case]) -> None:
     gc.disable()
 
 
-def _cached(validated: Callable[..., Any]) -> Callable[..., Any]:
-    known: dict[tuple[type, bytes], Any] = {}
+def _specs_once(validated: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the parser, asked once for the same spec; what one has is never altered."""
+    by_text: dict[tuple[type, bytes], Any] = {}
+    by_identity: dict[tuple[type, int], tuple[Any, Any]] = {}
 
     def look_up(model: type, obj: dict[str, Any], key: str) -> Any:
-        where = (model, orjson.dumps(obj.get(key)))
+        part = obj.get(key)
+        if key != "spec":
+            return validated(model, obj, key)
+        known = by_identity.get((model, id(part)))
+        if known is None:
+            text = model, orjson.dumps(part)
+            if text not in by_text:
+                by_text[text] = validated(model, obj, key)
+            known = by_identity[model, id(part)] = (part, by_text[text])  # kept, and so its id
+        return known[1]
+
+    return look_up
+
+
+def _told_to_all(forecast: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Return the forecast; what one process has worked out, all that are forked ever know.
+
+    Rollouts that differ little ask for the same ones. They lie in memory that all share, where
+    their arguments' hash says, which is the same in all of them.
+    """
+    table = mmap.mmap(-1, SLOTS * _ENTRY.size)
+
+    def look_up(*args: object) -> int | None:
+        key = hash(args)
+        at = key % SLOTS * _ENTRY.size
+        known, found = _ENTRY.unpack_from(table, at)
+        if known == key:
+            return None if found < 0 else int(found)
+        answer = forecast(*args)
+        _ENTRY.pack_into(table, at, key, -1 if answer is None else answer)
+        return answer
+
+    return look_up
+
+
+def _contents_once(content: Callable[..., str]) -> Callable[..., str]:
+    """Return what spells a revision's content, asked once for the very same objects."""
+    known: dict[tuple[int, int], tuple[Any, Any, str]] = {}
+
+    def look_up(model: object, server: object) -> str:
+        where = id(model), id(server)
         if where not in known:
-            known[where] = validated(model, obj, key)
-        return known[where]
+            known[where] = (model, server, content(model, server))  # kept, and so their ids
+        return known[where][2]
 
     return look_up
 

@@ -1,9 +1,9 @@
 """What must hold after every write of the operator, and at rest; each breach is a `Violation`."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from rampway.api import labels
 from rampway.core.rollout import TRANSITIONS
@@ -14,6 +14,7 @@ from rampway.sim.api_faults import Call
 from rampway.sim.world import SPACE, World
 
 LAST_STEP = "most"
+T = TypeVar("T")
 ENDED = frozenset({"Promoted", "RolledBack", "Superseded", "Aborted"})
 
 
@@ -55,13 +56,22 @@ class Watch:
     _made: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _promoted: dict[str, str] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
-    _seen_ready: dict[int, tuple[Obj, bool]] = field(default_factory=dict)
     _given: int = 0
     _read_ready: Mapping[str, int] = field(default_factory=dict)
     _read_replicas: int = 0
     _read_at_s: float = 0.0
+    _found: dict[str, Any] = field(default_factory=dict)
+    _found_at: int = -1
 
-    # What is, read without copying.
+    # What is, read without copying, and found out once a version of the store.
+
+    def _once_a_version(self, what: str, find: Callable[[], T]) -> T:
+        if self._found_at != self.world.store.revision:
+            self._found_at = self.world.store.revision
+            self._found.clear()
+        if what not in self._found:
+            self._found[what] = find()
+        return cast("T", self._found[what])
 
     def objects(self, kind: Kind) -> dict[str, Obj]:
         """Return the stored objects of a kind by name."""
@@ -90,11 +100,17 @@ class Watch:
 
     def rollouts(self) -> list[Obj]:
         """Return the rollouts of this ModelDeployment, oldest first."""
+        return self._once_a_version("rollouts", self._rollouts)
+
+    def _rollouts(self) -> list[Obj]:
         found = [r for r in self.objects(kinds.MODEL_ROLLOUT).values() if self.mine(r)]
         return sorted(found, key=lambda r: int(r["spec"]["attempt"]))
 
     def promoted(self) -> dict[str, str]:
         """Return when each revision was promoted, by hash."""
+        return self._once_a_version("promoted", self._find_promoted)
+
+    def _find_promoted(self) -> dict[str, str]:
         found = {}
         for obj in self.objects(kinds.DEPLOYMENT).values():
             notes = obj["metadata"].get("annotations") or {}
@@ -110,12 +126,12 @@ class Watch:
 
     def ready(self) -> Counter[str]:
         """Return how many pods are ready, by revision."""
+        return self._once_a_version("ready", self._find_ready)
+
+    def _find_ready(self) -> Counter[str]:
         found: Counter[str] = Counter()
         for pod in self.world.store.view(kinds.POD).values():
-            known = self._seen_ready.get(id(pod))
-            if known is None or known[0] is not pod:
-                known = self._seen_ready[id(pod)] = (pod, is_ready(pod))
-            found[pod["metadata"]["labels"][labels.REVISION]] += known[1]
+            found[pod["metadata"]["labels"][labels.REVISION]] += is_ready(pod)
         return found
 
     @property
