@@ -212,3 +212,50 @@ def test_b38_a_promotion_cut_short_by_zero_is_a_promotion() -> None:
     stage.run(30)
     assert (stage.stable, stage.phase, everything_is_down(stage)) == (second, "ScaledToZero", True)
     assert stage.world.rollouts(stage.name)[-1].status.phase == "Promoted"
+
+
+# Budgets for disruptions
+
+
+def budgets(stage: Stage) -> dict[str, set[str]]:
+    """Return the pods that each PodDisruptionBudget is about, by its name."""
+    pods = stage.world.cluster.pods(SPACE)
+    return {
+        obj["metadata"]["name"]: {
+            pod.name
+            for pod in pods
+            if obj["spec"]["selector"]["matchLabels"].items() <= pod.labels.items()
+        }
+        for obj in stage.world.store.list(kinds.POD_DISRUPTION_BUDGET, SPACE)
+    }
+
+
+def test_b38_each_serving_revision_has_a_budget_of_its_own() -> None:
+    """Stable's and the candidate's, each of just its pods; one that somebody deletes comes back."""
+    stage = serving(rollout=quick(step("half", 50, 90)))
+    first, second = stage.stable, stage.release(2)
+    stage.until_step("half")
+    wanted = {
+        f"{stage.name}-{digest}": {pod.name for pod in stage.world.cluster.pods(SPACE, digest)}
+        for digest in (first, second)
+    }
+    assert budgets(stage) == wanted
+    for name in wanted:
+        stage.world.store.delete(kinds.POD_DISRUPTION_BUDGET, SPACE, name)
+    stage.run(70)
+    assert budgets(stage).keys() == wanted.keys()
+
+
+def test_b38_a_budget_goes_with_its_revision() -> None:
+    """Of the revisions that are deleted no budget stays, with the ModelDeployment all go."""
+    stage = serving(rollout=quick(step("all", 100, 1)))
+    for number in range(2, 10):
+        stage.release(number)
+        stage.until_phase("Healthy")
+    stage.run(60)
+    assert budgets(stage).keys() == {d["metadata"]["name"] for d in stage.deployments()}
+    assert len(budgets(stage)) < 9
+    stage.harmed = True
+    stage.world.store.delete(kinds.MODEL_DEPLOYMENT, SPACE, stage.name)
+    stage.world.run(10)
+    assert budgets(stage) == {}

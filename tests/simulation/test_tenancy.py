@@ -45,6 +45,7 @@ def everything(stage: Stage) -> Iterator[tuple[kinds.Kind, Obj]]:
         kinds.SERVICE,
         kinds.ENDPOINT_SLICE,
         kinds.CONFIG_MAP,
+        kinds.POD_DISRUPTION_BUDGET,
         kinds.HTTP_ROUTE,
     ):
         for obj in stage.world.store.list(kind):

@@ -23,6 +23,7 @@ def remove(old: Revision) -> list[Action]:
         Delete("Deployment", old.name, old.uid),
         Delete("Service", old.name, ""),
         Delete("ConfigMap", old.name, ""),
+        Delete("PodDisruptionBudget", old.name, ""),
         *told,
     ]
 

@@ -55,6 +55,7 @@ class Revision:
     Attributes:
         replicas: Pods asked for.
         promoted_at_s: When it became stable; the revision with the latest time is stable.
+        has_budget: Whether its PodDisruptionBudget exists.
         failure: Why pods cannot be made at all (quota, admission), in the server's words.
         recorded_sha256: Digest that later pods must load (B3); empty if not recorded yet.
         reachable: Names of the pods that the data plane can send requests to by its Service.
@@ -73,6 +74,7 @@ class Revision:
     pods: tuple[Pod, ...] = ()
     failure: str = ""
     has_service: bool = False
+    has_budget: bool = False
     reachable: frozenset[str] = frozenset()
     recorded_sha256: str = ""
     reported_sha256: str = ""

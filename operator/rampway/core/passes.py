@@ -54,13 +54,22 @@ def ensure_stable(obs: Observation, stable: Revision) -> list[Action]:
     actions: list[Action] = []
     if stable.replicas != obs.deployment.spec.replicas:
         actions.append(Scale(stable.name, obs.deployment.spec.replicas))
-    if not stable.has_service:
-        manifest = revision.service(obs.deployment, stable.name, stable.hash)
-        actions.append(Create("Service", manifest))
+    actions += ensure_parts(obs, stable)
     if obs.service.selects != stable.hash:
         actions.append(PointService(stable.hash))
     actions += automation.tell(obs, stable)
     return actions + keeping.record_digest(obs, stable)
+
+
+def ensure_parts(obs: Observation, mine: Revision) -> list[Action]:
+    """Make what belongs to a revision beside its Deployment, as far as it is missing."""
+    actions: list[Action] = []
+    if not mine.has_service:
+        manifest = revision.service(obs.deployment, mine.name, mine.hash)
+        actions.append(Create("Service", manifest))
+    if not mine.has_budget:
+        actions.append(Create("PodDisruptionBudget", revision.budget(obs.deployment, mine.hash)))
+    return actions
 
 
 def write_status(
@@ -84,10 +93,7 @@ def ensure_revision(obs: Observation, mine: Revision | None, replicas: int) -> l
         name = labels.revision_name(obs.deployment.name, digest)
         made = Create("Deployment", revision.workload(obs.deployment, image, replicas))
         return [*automation.prepare(obs, name, digest), made]
-    actions: list[Action] = []
-    if not mine.has_service:
-        manifest = revision.service(obs.deployment, mine.name, mine.hash)
-        actions.append(Create("Service", manifest))
+    actions = ensure_parts(obs, mine)
     if mine.replicas != replicas:
         actions.append(Scale(mine.name, replicas))
     actions += automation.tell(obs, mine)

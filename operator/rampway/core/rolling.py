@@ -5,8 +5,8 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
-from rampway.core import automation, health, keeping, passes, revision, rollout, verdict
-from rampway.core.actions import Action, Annotate, Create, Emit, Scale, SetSplit, WriteRollout
+from rampway.core import automation, health, keeping, passes, rollout, verdict
+from rampway.core.actions import Action, Annotate, Emit, Scale, SetSplit, WriteRollout
 from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
 from rampway.core.instants import from_wire, to_wire
@@ -186,10 +186,7 @@ def _judged(
 
 
 def _ensure_candidate(obs: Observation, candidate: Revision, outcome: Outcome) -> list[Action]:
-    actions: list[Action] = []
-    if not candidate.has_service:
-        manifest = revision.service(obs.deployment, candidate.name, candidate.hash)
-        actions.append(Create("Service", manifest))
+    actions = passes.ensure_parts(obs, candidate)
     if outcome.replicas is not None and outcome.replicas != candidate.replicas:
         actions.append(Scale(candidate.name, outcome.replicas))
     actions += automation.tell(obs, candidate)

@@ -29,6 +29,7 @@ from rampway.kube.kinds import (
     JOB,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
+    POD_DISRUPTION_BUDGET,
     SERVICE,
     Kind,
 )
@@ -38,7 +39,9 @@ from rampway.shell.fence import Fence
 from rampway.shell.hooks import Calls
 from rampway.shell.memory import Memory
 
-_KINDS = {k.kind: k for k in (CONFIG_MAP, DEPLOYMENT, MODEL_ROLLOUT, SERVICE)}
+_KINDS = {
+    k.kind: k for k in (CONFIG_MAP, DEPLOYMENT, MODEL_ROLLOUT, POD_DISRUPTION_BUDGET, SERVICE)
+}
 
 
 @dataclass(frozen=True, slots=True)

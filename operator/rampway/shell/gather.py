@@ -32,6 +32,7 @@ from rampway.kube.kinds import (
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     POD,
+    POD_DISRUPTION_BUDGET,
     SERVICE,
 )
 from rampway.routers.base import Router
@@ -84,9 +85,10 @@ class Gatherer:
             self.lister.list(SERVICE, space, ours),
             self.lister.list(ENDPOINT_SLICE, space, ours),
             self.lister.list(CONFIG_MAP, space, ours),
+            self.lister.list(POD_DISRUPTION_BUDGET, space, ours),
             self.lister.list(MODEL_ROLLOUT, space, ours),
         )
-        deployments, pods, services, slices, pins, rollouts = (
+        deployments, pods, services, slices, pins, budgets, rollouts = (
             [o for o in found if _is_ours(o, deployment)] for found in objects
         )
         for obj in (*deployments, *services, *rollouts):
@@ -105,7 +107,11 @@ class Gatherer:
             defaults=self.defaults.shared_by(rollouts_at_once),
             revisions=tuple(
                 [
-                    replace(found, reachable=reading.ready_behind(slices, found.name))
+                    replace(
+                        found,
+                        reachable=reading.ready_behind(slices, found.name),
+                        has_budget=any(b["metadata"]["name"] == found.name for b in budgets),
+                    )
                     for d in deployments
                     for found in [await self._revision(deployment, d, pods, services, pins)]
                 ]

@@ -35,7 +35,7 @@ FRESH_S = 10.0
 """What was read of a rollout under way stays good for so long, where no event says otherwise."""
 REST_S = 50.0
 """The same of what is at rest: shorter than the time between two resyncs."""
-CALLS_A_PASS = 9
+CALLS_A_PASS = 10
 READS_PER_S = 10.0
 """"Nothing new?" costs all ModelDeployments together so many calls a second."""
 
@@ -99,7 +99,7 @@ class Reconciler:
     async def _glance(self, key: Key) -> Decision | None:
         """Decide on what was read before and a new look; None if the cluster has to be read.
 
-        A look or a clock alone seldom changes anything, and reading costs nine calls. Whatever
+        A look or a clock alone seldom changes anything, and reading costs ten calls. Whatever
         acts on the cluster is decided anew on a live read; only statuses, which are bound to the
         version that was read, are written from here.
         """

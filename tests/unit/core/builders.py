@@ -95,6 +95,7 @@ def revision(digest: str, ready: int = 4, **more: Any) -> Revision:
         "replicas": ready,
         "pods": pods(ready),
         "has_service": True,
+        "has_budget": True,
         "recorded_sha256": "ab" * 32,
     } | more
     reached = frozenset(p.name for p in known["pods"] if p.ready)

@@ -121,8 +121,9 @@ def test_b01_a_change_before_the_first_is_a_first_apply() -> None:
     """B1: what never served goes, and what is missing of the new one is made."""
     half = revision(V1, 0, replicas=2, has_service=False)
     found = decide(observation(1, **NOTHING | {"revisions": (revision(V2, 0), half)}))
-    wanted = ["delete Deployment", "delete Service", "delete ConfigMap", f"create Service {V1}"]
-    assert kinds(found)[:5] == [*wanted, "scale 4"]
+    wanted = ["Deployment", "Service", "ConfigMap", "PodDisruptionBudget"]
+    gone = [f"delete {kind}" for kind in wanted]
+    assert kinds(found)[:6] == [*gone, f"create Service {V1}", "scale 4"]
 
 
 def test_b10_a_pause_before_the_first_makes_nothing() -> None:
@@ -172,6 +173,10 @@ def test_at_rest_there_is_nothing_to_do() -> None:
 REPAIRS: dict[str, tuple[dict[str, Any], str]] = {
     "its size": ({"revisions": (stable(3, replicas=3),)}, "scale 4"),
     "its Service": ({"revisions": (stable(has_service=False),)}, f"create Service {V1}"),
+    "B38: its budget": (
+        {"revisions": (stable(has_budget=False),)},
+        f"create PodDisruptionBudget {V1}",
+    ),
     "the Service in front": ({"service": StableService(V2)}, f"point {V1}"),
     "the route's backends": ({"route": route(50)}, "weight 0"),
     "the route's shape": ({"route": route(0, in_shape=False)}, "weight 0"),

@@ -74,6 +74,7 @@ def test_b04_five_old_revisions_stay_without_pods() -> None:
         Delete("Deployment", gone.name, gone.uid),
         Delete("Service", gone.name, ""),
         Delete("ConfigMap", gone.name, ""),
+        Delete("PodDisruptionBudget", gone.name, ""),
     ]
 
 

@@ -13,6 +13,7 @@ from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import ModelDeployment
 from rampway.core.revision import (
     GRACE_S,
+    budget,
     content,
     digest_record,
     merge,
@@ -125,6 +126,19 @@ def test_merging_twice_is_merging_once(base: Any, patch: Any) -> None:
     once = merge(base, patch)
     assert merge(once, patch) == once
     assert merge(base, {}) == (base if isinstance(base, dict) else {})
+
+
+def test_b38_a_budget_lets_one_pod_go_and_holds_up_no_drain() -> None:
+    """B38: one pod at a time, also the only one; those that are not ready at any time."""
+    owner = deployment(1)
+    made = budget(owner, V1)
+    assert made["spec"] == {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": workload(owner, "x", 1)["spec"]["selector"]["matchLabels"]},
+    }
+    assert made["metadata"]["name"] == f"{owner.name}-{V1}"
+    assert [ref["uid"] for ref in made["metadata"]["ownerReferences"]] == [owner.uid]
 
 
 def template(found: ModelDeployment) -> Obj:
