@@ -27,6 +27,8 @@ class Autoscaler:
 
     Attributes:
         settle_s: It goes down only to the highest number that it found within this time.
+        per_pod: It divides the clients' requests by a target per pod (`AverageValue` of an external
+            metric); else it measures pods.
         asked: Every number of replicas that it set.
     """
 
@@ -35,7 +37,9 @@ class Autoscaler:
     least: int = 1
     most: int = 100
     settle_s: int = 60
+    per_pod: bool = False
     asked: list[int] = field(default_factory=list)
+    _sent: int = 0
     _counted: dict[str, int] = field(default_factory=dict)
     _found: list[tuple[float, int]] = field(default_factory=list)
 
@@ -67,9 +71,17 @@ class Autoscaler:
         pods = self.selected()
         if not pods:
             return now
+        if self.per_pod:
+            return self._divided(int(self._read("statusReplicasPath")))
         answered = sum(p.counters.requests - self._counted.get(p.uid, 0) for p in pods)
         ratio = answered / PERIOD_S / len(pods) / self.target_per_s
         return now if abs(1 - ratio) <= TOLERANCE else math.ceil(ratio * len(pods))
+
+    def _divided(self, there: int) -> int:
+        load_per_s = (self.stage.ledger.all.total - self._sent) / PERIOD_S
+        ratio = load_per_s / (self.target_per_s * there)
+        within = abs(1 - ratio) <= TOLERANCE
+        return there if within else math.ceil(load_per_s / self.target_per_s)
 
     def _settled(self, wanted: int) -> int:
         now_s = self.stage.world.clock()
@@ -79,6 +91,7 @@ class Autoscaler:
 
     def _count(self) -> None:
         pods = self.stage.world.cluster.pods(SPACE)
+        self._sent = self.stage.ledger.all.total
         self._counted = {pod.uid: pod.counters.requests for pod in pods}
 
     def _read(self, path: str) -> Any:

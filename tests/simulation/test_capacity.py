@@ -40,7 +40,7 @@ def test_b12_scale_tells_of_the_pods_that_answer() -> None:
     stage.until_step("half")
     stage.run(2)
     assert {pod.origin.revision for pod in scaler.selected()} == {first, second}
-    assert status(stage)["replicas"] == len(scaler.selected())
+    assert status(stage)["replicas"] == 4
     stage.until_phase("Healthy")
     stage.run(2)
     assert {pod.origin.revision for pod in scaler.selected()} == {second}
@@ -65,6 +65,16 @@ def test_b12_an_autoscaler_sees_the_load_whatever_the_split(kind: str) -> None:
         scaler.run(240)
     assert stage.stable != first
     assert set(scaler.asked) <= {4, 5}
+
+
+def test_b12_an_autoscaler_with_a_target_per_pod_does_not_creep() -> None:
+    """A candidate's few pods beside stable's are no replicas that anybody asked for."""
+    stage = serving(rollout=quick(step("five", 5, 60)), replicas=20)
+    scaler = Autoscaler(stage, target_per_s=5.0, per_pod=True)
+    stage.release(2)
+    stage.until_step("five")
+    scaler.run(45)
+    assert scaler.asked == []
 
 
 def test_b12_more_load_in_mid_rollout_brings_pods_to_both_revisions() -> None:

@@ -224,7 +224,7 @@ class ModelDeploymentStatus(StatusModel):
     weight_pct: int = 0
     """Percent of the requests that the candidate is given now, as it was last decided."""
     replicas: int = 0
-    """Pods that `selector` finds, ready or not."""
+    """Pods of stable, ready or not."""
     selector: Message = ""
     """Labels of the pods that answer requests, those of a candidate with a share among them: what
     an autoscaler measures."""

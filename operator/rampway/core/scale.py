@@ -13,13 +13,22 @@ from rampway.core.revision import revision_hash
 
 def selector(obs: Observation, beside: str) -> str:
     """Return the selector of the pods that answer requests: stable's, and those beside it."""
-    first = obs.stable.hash if obs.stable else revision_hash(obs.deployment.spec)
-    hashes = ",".join(sorted({first, beside} - {""}))
+    hashes = ",".join(sorted({_first(obs), beside} - {""}))
     return f"{labels.DEPLOYMENT}={obs.deployment.name},{labels.REVISION} in ({hashes})"
 
 
-def pods(obs: Observation, beside: str) -> int:
-    """Return how many pods there are that the selector finds, those that leave not counted."""
-    first = obs.stable.hash if obs.stable else revision_hash(obs.deployment.spec)
-    found = (r for r in obs.revisions if r.hash in {first, beside})
-    return sum(not pod.leaving for r in found for pod in r.pods)
+def pods(obs: Observation) -> int:
+    """Return how many pods stable has, those that leave not counted.
+
+    `replicas` of the spec and of the status are the same measure, the size of a revision that
+    carries everything. An autoscaler with a target per pod (`AverageValue`) takes the number of the
+    status for right while it is within its tolerance: with a small candidate's pods counted too it
+    would creep upwards.
+    """
+    wanted = _first(obs)
+    return sum(not pod.leaving for r in obs.revisions if r.hash == wanted for pod in r.pods)
+
+
+def _first(obs: Observation) -> str:
+    """Return stable's hash; until there is one, that of the revision that is to be it."""
+    return obs.stable.hash if obs.stable else revision_hash(obs.deployment.spec)

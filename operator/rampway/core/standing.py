@@ -221,7 +221,7 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         rollout=standing.rollout,
         step=standing.step,
         weight_pct=standing.weight_pct,
-        replicas=scale.pods(obs, standing.beside),
+        replicas=scale.pods(obs),
         selector=scale.selector(obs, standing.beside),
         address="" if standing.conflict else Claim.of(obs.deployment).address,
         conditions=_conditions(obs, standing),
