@@ -112,6 +112,74 @@ def test_b31_the_users_route_bears_the_term_before_it_is_split() -> None:
     assert stage.raw()["metadata"]["annotations"] == {labels.TERM: str(stage.world.term)}
 
 
+def sync(stage: Site) -> None:
+    """Apply the user's manifest once more, as a GitOps tool does."""
+    git = route()["spec"]["rules"][PLACE]["backendRefs"]
+    stage.write([{"op": "replace", "path": BACKENDS, "value": git}], "argocd-controller")
+
+
+def test_b14_a_rule_that_is_contested_holds_the_rollout_and_names_who() -> None:
+    """B14: at the third foreign write in 10 minutes it holds, says who, and fights no more."""
+    stage = served(quick(step("half", 50, 120)))
+    first = stage.stable
+    second = stage.release(2)
+    stage.until_step("half")
+    for _ in range(2):
+        sync(stage)
+        assert stage.until(lambda: stage.weight_pct == 50, 2) <= 2
+        stage.run(20)
+    sync(stage)
+    stage.run(5)
+    status = stage.world.status(NAME)
+    assert (status.phase, status.reason) == ("Holding", "RouteContested")
+    assert "argocd-controller wrote the rule's backends 3 times" in status.message
+    assert (stage.weight_pct, stage.stable) == (0, first)
+    stage.world.kill(0.0)
+    stage.world.start()  # it is not forgotten
+    writes = len([c for c in stage.world.api.calls if c.kind is kinds.HTTP_ROUTE and c.writes])
+    sync(stage)
+    stage.run(300)
+    assert stage.world.status(NAME).reason == "RouteContested"
+    assert stage.world.rollouts(NAME)[-1].status.step.in_force_since == ""
+    calls = [c for c in stage.world.api.calls if c.kind is kinds.HTTP_ROUTE and c.writes]
+    assert [c for c in calls[writes:] if isinstance(c.body, list)] == []
+    stage.until_phase("Healthy", 600)  # it has learnt to leave them alone
+    assert stage.stable == second
+
+
+def test_b14_a_contested_rule_does_not_shield_a_bad_candidate() -> None:
+    """B14, B23: what a foreign write leaves to a candidate that crashes is taken away."""
+    stage = served(quick(step("half", 50, 300)), rate_per_s=20.0)
+    second = stage.release(2)
+    stage.until_step("half")
+    for weight in (49, 48, 47):
+        refs = stage.raw()["spec"]["rules"][PLACE]["backendRefs"]
+        refs[0]["weight"], refs[1]["weight"] = 100 - weight, weight
+        stage.write([{"op": "replace", "path": BACKENDS, "value": refs}], "somebody-else")
+        stage.run(3)
+    assert stage.world.status(NAME).reason == "RouteContested"
+    assert stage.weight_pct == 47
+    stage.harmed = True
+    for pod in stage.world.cluster.pods(SPACE, second):
+        stage.world.cluster.crash(SPACE, pod.name, "Error")
+    stage.run(3)
+    assert stage.weight_pct == 0
+    stage.until_phase("RolledBack", 20)
+
+
+def test_b14_what_others_write_elsewhere_is_no_contest() -> None:
+    """B14: changes of other rules, and our own lowering and raising, are not counted."""
+    stage = served(quick(step("half", 50, 120)))
+    stage.release(2)
+    stage.until_step("half")
+    for n in range(5):
+        path = "/spec/rules/0/backendRefs/0/weight"
+        stage.write([{"op": "replace", "path": path, "value": n + 2}], "web-team")
+        stage.run(2)
+    assert stage.world.rollouts(NAME)[-1].status.foreign_writes == ()
+    assert stage.world.status(NAME).reason == "StepRunning"
+
+
 # The rule has to be there.
 
 

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     CANDIDATE_STARTING = "CandidateStarting"
     CAPACITY = "WaitingForCapacity"
     ROUTE_PENDING = "RoutePending"
+    ROUTE_CONTESTED = "RouteContested"  # another field manager writes the rule again and again
     STEP = "StepRunning"
     EVIDENCE_WAITING = "EvidenceWaiting"
     EVIDENCE_UNKNOWN = "EvidenceUnknown"

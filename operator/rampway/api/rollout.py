@@ -174,6 +174,15 @@ class StepStatus(StatusModel):
         return f"{self.index + 1}/{self.total}" if self.total else ""
 
 
+class ForeignWrite(StatusModel):
+    """Somebody else wrote the rule that is split."""
+
+    at: Timestamp
+    """When, as the API server recorded it."""
+    manager: Message = ""
+    """Who: the field manager."""
+
+
 class ModelRolloutStatus(StatusModel):
     """Course and state of the attempt."""
 
@@ -213,6 +222,8 @@ class ModelRolloutStatus(StatusModel):
     """Ids of the candidate's containers that crashed under traffic."""
     return_at_once: bool = False
     """Whether the rollback does not wait for stable's every pod: the candidate serves nobody."""
+    foreign_writes: Annotated[tuple[ForeignWrite, ...], Field(json_schema_extra=listed(16))] = ()
+    """Writes of others to the rule in the last ten minutes; at three the rollout holds."""
     moved_on: bool = False
     """Whether the spec has changed since the end, so that the same content may be tried again."""
     checks: Annotated[tuple[CheckStatus, ...], Field(json_schema_extra=listed(64, "name"))] = ()

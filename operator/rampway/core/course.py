@@ -124,6 +124,10 @@ class Course:
         )
         return _within(wanted, before)
 
+    def lowered(self, wanted: Split) -> Split:
+        """Return the split as far as the route has it now: nothing rises, nothing is put back."""
+        return _within(wanted, self.split)
+
     def pods_for(self, stage: Stage) -> int:
         """Return the pods that the candidate must have; what it has already it keeps (B4)."""
         need = capacity.replicas_for(stage.size_pct, self.replicas)

@@ -112,6 +112,8 @@ class Route:
         accepted: Every parent reports Accepted and ResolvedRefs at this generation (B13).
         message: What the parents say where they do not accept it.
         problem: Why there is no rule to split, and what to do about it; else empty.
+        writer: Field manager, other than ours, that wrote the rules last; empty if we did.
+        written_at: When it did, RFC 3339.
         strangers: Backends of the rule that are not of this model, where the rule is the user's.
     """
 
@@ -123,6 +125,8 @@ class Route:
     message: str = ""
     problem: str = ""
     strangers: tuple[str, ...] = ()
+    writer: str = ""
+    written_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

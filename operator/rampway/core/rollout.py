@@ -12,7 +12,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
-from rampway.core import capacity, health, hooks, steps, verdict, zero
+from rampway.core import capacity, contested, health, hooks, steps, verdict, zero
 from rampway.core.actions import WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
@@ -99,6 +99,7 @@ def _observed(course: Course) -> Course:
     if since is not None:
         crashes = health.crashes_since(course.candidate, since)
         update["crashes"] = health.remember(status.crashes, crashes)
+    update["foreign_writes"] = contested.noted(course)
     update |= steps.deadline_clock(course)
     return steps.with_status(course, status.model_copy(update=update))
 

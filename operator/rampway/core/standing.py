@@ -181,7 +181,13 @@ _FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
 UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
 """Reasons of a candidate that nobody found bad."""
 _HOLDS = frozenset(
-    {Reason.EVIDENCE_UNKNOWN, Reason.STABLE_CRASHES_TOO, Reason.APPROVAL, Reason.STOPPED_BY_CHECK}
+    {
+        Reason.EVIDENCE_UNKNOWN,
+        Reason.STABLE_CRASHES_TOO,
+        Reason.APPROVAL,
+        Reason.STOPPED_BY_CHECK,
+        Reason.ROUTE_CONTESTED,
+    }
 )
 _WATCHES = frozenset({Reason.WATCHING, Reason.PAUSED, Reason.NO_READY_POD, Reason.STOPPED_BY_CHECK})
 """Reasons of a watch in which the old revision does not take over."""

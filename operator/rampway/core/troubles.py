@@ -1,10 +1,10 @@
-"""What forbids a rollout to go on, in this order: pods, checks, not knowing for too long."""
+"""What forbids a rollout to go on, in this order: pods, checks, a contest, not knowing for long."""
 
 from rampway.api.base import seconds
 from rampway.api.checks import OnFailure
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.policy import AfterUnknown
-from rampway.core import capacity, health, reactions, steps
+from rampway.core import capacity, contested, health, reactions, steps
 from rampway.core.course import Course, Outcome, say
 from rampway.core.health import Danger
 from rampway.core.instants import brief, from_wire
@@ -28,6 +28,9 @@ def trouble(course: Course) -> Outcome | None:
     stopped = _stopped(course)
     if stopped is not None:
         return stopped
+    fought = contested.held(course)
+    if fought is not None:
+        return fought
     patience_s = course.policy.on_unknown.after_s
     if course.judged.unknown and course.since_s(course.status.unknown_since) >= patience_s:
         return _out_of_patience(course, patience_s)

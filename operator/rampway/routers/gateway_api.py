@@ -11,6 +11,7 @@ from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE
 from rampway.routers import rules
+from rampway.routers.managers import foreign_writer
 from rampway.routers.parents import objection
 
 
@@ -76,8 +77,11 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
     """Return the split that a route carries and what its gateways say of it."""
     split = rules.read(route, 0, deployment.name)
     message = objection(route)
+    writer, written_at = foreign_writer(route)
     return Route(
         exists=True,
+        writer=writer,
+        written_at=written_at,
         in_shape=_in_shape(route, deployment) and rules.tidy(route, 0, deployment.name),
         at_rest=split.at_rest and rules.serves(route, 0, deployment.name),
         split=split,

@@ -8,6 +8,7 @@ from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE
 from rampway.routers import chosen, rules
+from rampway.routers.managers import foreign_writer
 from rampway.routers.parents import objection
 
 
@@ -56,8 +57,11 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
     stable = deployment.name
     split = rules.read(route, index, stable)
     message = objection(route)
+    writer, written_at = foreign_writer(route)
     return Route(
         exists=True,
+        writer=writer,
+        written_at=written_at,
         in_shape=rules.tidy(route, index, stable),
         at_rest=split.at_rest and rules.serves(route, index, stable),
         split=split,

@@ -19,7 +19,15 @@ from rampway.kube.kinds import Kind
 from rampway.kube.objects import describe, has_test, named
 from rampway.sim import api_collect
 from rampway.sim.api_frozen import frozen
-from rampway.sim.api_meta import allowed, dying, generation, newborn, ready_to_go, require_same
+from rampway.sim.api_meta import (
+    allowed,
+    dying,
+    generation,
+    managed,
+    newborn,
+    ready_to_go,
+    require_same,
+)
 from rampway.sim.api_patch import BadPatch, copied, patched
 from rampway.sim.api_rules import RULES, Check, Refused, Rules, check_metadata
 
@@ -139,6 +147,7 @@ class Store:
         patch: Obj | JsonPatch,
         *,
         subresource: str | None = None,
+        manager: str = "somebody",
     ) -> Obj:
         """Change an object as `KubeApi.patch` says; what changes nothing is no write."""
         old, target = self._held("patch", kind, namespace, name), describe(kind, namespace, name)
@@ -160,7 +169,9 @@ class Store:
         if new == old:
             return self._given(old)
         if subresource is None:
-            new["metadata"] = new["metadata"] | generation(rules, old, new)
+            counted = generation(rules, old, new)
+            owners = managed(kind, old, new, manager, self.clock())
+            new["metadata"] = new["metadata"] | counted | owners
         return self._given(self._record(kind, new, "DELETED" if ready_to_go(new) else "MODIFIED"))
 
     def delete(

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from rampway.kube.base import JsonPatch, Labels, Obj
@@ -15,6 +16,8 @@ from rampway.sim.api_store import Store
 __all__ = ["Call", "Killed", "MemoryApi", "Store"]
 
 T = TypeVar("T")
+MANAGER = "rampway"
+"""The field manager of whoever writes by this API."""
 
 
 class MemoryApi:
@@ -109,9 +112,10 @@ class MemoryApi:
         """Change an object."""
         body = patch if self.store.shares else copied(patch)
         call = Call("patch", kind, namespace, name, subresource, body=body)
-        return await self._do(
-            call, lambda: self.store.patch(kind, namespace, name, patch, subresource=subresource)
+        change = partial(
+            self.store.patch, kind, namespace, name, patch, subresource=subresource, manager=MANAGER
         )
+        return await self._do(call, change)
 
     async def delete(
         self,
