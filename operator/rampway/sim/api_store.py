@@ -17,17 +17,9 @@ from rampway.kube.base import JsonPatch, Labels, Obj
 from rampway.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, message_of
 from rampway.kube.kinds import Kind
 from rampway.kube.objects import describe, has_test, named
-from rampway.sim import api_collect
+from rampway.sim import api_collect, api_meta
 from rampway.sim.api_frozen import frozen
-from rampway.sim.api_meta import (
-    allowed,
-    dying,
-    generation,
-    managed,
-    newborn,
-    ready_to_go,
-    require_same,
-)
+from rampway.sim.api_meta import allowed, dying, generation, newborn, ready_to_go, require_same
 from rampway.sim.api_patch import BadPatch, copied, patched
 from rampway.sim.api_rules import RULES, Check, Refused, Rules, check_metadata
 
@@ -170,7 +162,7 @@ class Store:
             return self._given(old)
         if subresource is None:
             counted = generation(rules, old, new)
-            owners = managed(kind, old, new, manager, self.clock())
+            owners = api_meta.managed(kind, old, new, manager, self.clock())
             new["metadata"] = new["metadata"] | counted | owners
         return self._given(self._record(kind, new, "DELETED" if ready_to_go(new) else "MODIFIED"))
 
