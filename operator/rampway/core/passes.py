@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rampway.api import labels
 from rampway.core import automation, keeping, revision
 from rampway.core.actions import Action, Create, PointService, Scale, SetSplit, WriteStatus
+from rampway.core.budget import budget
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Observation, Revision
 from rampway.core.split import STABLE_ONLY, Split
@@ -68,7 +69,7 @@ def ensure_parts(obs: Observation, mine: Revision) -> list[Action]:
         manifest = revision.service(obs.deployment, mine.name, mine.hash)
         actions.append(Create("Service", manifest))
     if not mine.has_budget:
-        actions.append(Create("PodDisruptionBudget", revision.budget(obs.deployment, mine.hash)))
+        actions.append(Create("PodDisruptionBudget", budget(obs.deployment, mine.hash)))
     return actions
 
 

@@ -130,25 +130,6 @@ def service(deployment: ModelDeployment, name: str, digest: str) -> dict[str, An
     }
 
 
-def budget(deployment: ModelDeployment, digest: str) -> dict[str, Any]:
-    """Return the PodDisruptionBudget of a revision (B38).
-
-    One pod at a time may be drained, also where it is the only one: a budget of none would hold up
-    the drain of its node for ever. Pods that are not ready never hold one up, else a candidate that
-    does not start would.
-    """
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": owned_meta(deployment, labels.revision_name(deployment.name, digest), digest),
-        "spec": {
-            "maxUnavailable": 1,
-            "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            "selector": {"matchLabels": selector(deployment.name, digest)},
-        },
-    }
-
-
 def digest_record(deployment: ModelDeployment, digest: str, sha256: str) -> dict[str, Any]:
     """Return the ConfigMap that pins the bytes of a revision for its later pods (B3)."""
     name = labels.revision_name(deployment.name, digest)

@@ -11,9 +11,9 @@ from unit.core.builders import IMAGE, NAME, V1, deployment, spec
 from rampway.api import labels
 from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import ModelDeployment
+from rampway.core.budget import budget
 from rampway.core.revision import (
     GRACE_S,
-    budget,
     content,
     digest_record,
     merge,

@@ -42,7 +42,9 @@ def test_b12_a_candidate_counts_while_its_answers_do(split: Split, beside: str) 
 
 def test_b12_in_the_watch_the_old_revision_counts_while_it_has_a_share() -> None:
     """There the roles are swapped: the share is stable's predecessor's."""
-    seen = course({"phase": "Watching"}, candidate=revision(V2, promoted_at_s=1.8e9))
+    seen = course(
+        {"phase": "Watching", "reason": "Watching"}, candidate=revision(V2, promoted_at_s=1.8e9)
+    )
     for weight_pct in (0, 10):
         outcome = Outcome(seen.status, Split(f"{NAME}-{V1}", weight_pct).or_rest())
         found = project(seen.obs, Standing.watching(seen, outcome))
