@@ -103,13 +103,13 @@ def test_b31_the_users_route_bears_the_term_before_it_is_split() -> None:
     stage = served(quick(step("half", 50, 60)))
     stage.release(2)
     stage.until_step("half")
-    notes = stage.raw()["metadata"]["annotations"]
+    notes = stage.raw()["metadata"].get("annotations")
     assert notes == {labels.TERM: str(stage.world.term)}
     stage.world.kill(0.0)
     stage.world.start()
     stage.apply(paused=True)
     stage.run(5)
-    assert stage.raw()["metadata"]["annotations"] == {labels.TERM: str(stage.world.term)}
+    assert stage.raw()["metadata"].get("annotations") == {labels.TERM: str(stage.world.term)}
 
 
 def sync(stage: Site) -> None:

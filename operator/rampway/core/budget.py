@@ -5,6 +5,7 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.parse import ModelDeployment
 from rampway.core import revision
+from rampway.core.belonging import owned_meta
 
 
 def budget(deployment: ModelDeployment, digest: str) -> dict[str, Any]:
@@ -17,9 +18,7 @@ def budget(deployment: ModelDeployment, digest: str) -> dict[str, Any]:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": revision.owned_meta(
-            deployment, labels.revision_name(deployment.name, digest), digest
-        ),
+        "metadata": owned_meta(deployment, labels.revision_name(deployment.name, digest), digest),
         "spec": {
             "maxUnavailable": 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",

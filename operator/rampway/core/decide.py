@@ -26,6 +26,7 @@ from rampway.core.actions import (
     SetSplit,
     WriteRollout,
 )
+from rampway.core.belonging import owned_meta
 from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
 from rampway.core.passes import Decision
@@ -184,7 +185,7 @@ def _manifest(
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelRollout",
-        "metadata": revision.owned_meta(obs.deployment, name, desired),
+        "metadata": owned_meta(obs.deployment, name, desired),
         "spec": wanted.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
 

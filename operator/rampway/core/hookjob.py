@@ -8,7 +8,8 @@ from rampway.api import labels
 from rampway.api.hooks import HookJob
 from rampway.api.parse import ModelDeployment
 from rampway.core.actions import RunHook
-from rampway.core.revision import merge, owned_meta
+from rampway.core.belonging import owned_meta
+from rampway.core.revision import merge
 
 KEPT_S = 3600
 """A Job that has ended stays so long, for its logs."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.base import API_VERSION
-from rampway.api.deployment import DeletionPolicy, Model, ModelDeploymentSpec, Server
+from rampway.api.deployment import Model, ModelDeploymentSpec, Server
 from rampway.api.parse import ModelDeployment
+from rampway.core.belonging import own_labels, owned_meta
 
 HASH_LENGTH = 10
 GRACE_S = 45
@@ -33,54 +33,6 @@ def revision_hash(spec: ModelDeploymentSpec) -> str:
     return digest[:HASH_LENGTH]
 
 
-def owner(kind: str, api_version: str, name: str, uid: str) -> dict[str, Any]:
-    """Return an owner reference, by which the API server deletes what we made (B34)."""
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "name": name,
-        "uid": uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
-def owned_meta(
-    deployment: ModelDeployment, name: str, revision: str | None = None, *, serves: bool = True
-) -> dict[str, Any]:
-    """Return the metadata of an object that belongs to a ModelDeployment.
-
-    What does not serve goes with it in any case.
-    """
-    fate = belonging(deployment, serves=serves)
-    marks, notes = ({k: v for k, v in fate[key].items() if v} for key in ("labels", "annotations"))
-    found: dict[str, Any] = {
-        "name": name,
-        "namespace": deployment.namespace,
-        "labels": _labels(deployment.name, revision) | marks,
-    }
-    more = {"annotations": notes, "ownerReferences": fate["ownerReferences"]}
-    return found | {key: value for key, value in more.items() if value}
-
-
-def belonging(deployment: ModelDeployment, *, serves: bool = True) -> dict[str, Any]:
-    """Return the metadata that say what becomes of an object when its ModelDeployment goes (B34).
-
-    A null stands for what must not be there. With `RouteRef` or `Orphan` there is no owner: the
-    garbage collector would take pods away under a route that goes on.
-    """
-    spec, ref = deployment.spec, deployment.spec.traffic.route_ref if serves else None
-    mine = owner("ModelDeployment", API_VERSION, deployment.name, deployment.uid)
-    mode = labels.DRAIN if ref else None
-    if serves and spec.deletion_policy is DeletionPolicy.ORPHAN:
-        mode = labels.KEEP
-    return {
-        "labels": {labels.ON_DELETION: mode},
-        "annotations": {labels.ROUTE_REF: labels.route_ref(ref.name, ref.rule) if ref else None},
-        "ownerReferences": [] if mode else [mine],
-    }
-
-
 def workload(deployment: ModelDeployment, image: str, replicas: int) -> dict[str, Any]:
     """Return the Deployment of the spec's revision, its template fixed for good (B3).
 
@@ -93,7 +45,7 @@ def workload(deployment: ModelDeployment, image: str, replicas: int) -> dict[str
     digest = revision_hash(spec)
     name = labels.revision_name(deployment.name, digest)
     template = merge(_template(deployment, digest, image), spec.server.pod_template_patch)
-    template["metadata"]["labels"] |= _labels(deployment.name, digest)
+    template["metadata"]["labels"] |= own_labels(deployment.name, digest)
     meta = owned_meta(deployment, name, digest)
     meta["annotations"] = meta.get("annotations", {}) | {
         labels.CONTENT: content(spec.model, spec.server)
@@ -184,13 +136,6 @@ def _named(value: Any) -> bool:
     )
 
 
-def _labels(deployment: str, digest: str | None) -> dict[str, str]:
-    found = {labels.MANAGED_BY: labels.MANAGER, labels.DEPLOYMENT: deployment}
-    if digest is not None:
-        found[labels.REVISION] = digest
-    return found
-
-
 def _template(deployment: ModelDeployment, digest: str, image: str) -> dict[str, Any]:
     server = deployment.spec.server
     name = labels.revision_name(deployment.name, digest)
@@ -214,7 +159,7 @@ def _template(deployment: ModelDeployment, digest: str, image: str) -> dict[str,
     }
     if server.service_account_name:
         pod["serviceAccountName"] = server.service_account_name
-    return {"metadata": {"labels": _labels(deployment.name, digest)}, "spec": pod}
+    return {"metadata": {"labels": own_labels(deployment.name, digest)}, "spec": pod}
 
 
 def _container(deployment: ModelDeployment, name: str, image: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from rampway.api.parse import ModelDeployment
 from rampway.api.traffic import OwnedRoute
-from rampway.core import revision
+from rampway.core.belonging import owned_meta
 from rampway.core.observation import Route
 from rampway.core.split import Split
 from rampway.kube.base import KubeApi, Obj
@@ -68,7 +68,7 @@ def manifest(deployment: ModelDeployment, split: Split) -> Obj:
     return {
         "apiVersion": HTTP_ROUTE.api_version,
         "kind": HTTP_ROUTE.kind,
-        "metadata": revision.owned_meta(deployment, deployment.name),
+        "metadata": owned_meta(deployment, deployment.name),
         "spec": spec,
     }
 

@@ -13,10 +13,18 @@ from typing import Any
 
 from rampway.api import labels
 from rampway.api.parse import ModelDeployment
-from rampway.core.revision import belonging
+from rampway.core.belonging import belonging
 from rampway.kube.base import JsonPatch, KubeApi, Obj
 from rampway.kube.errors import NotFound
-from rampway.kube.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, MODEL_ROLLOUT, SERVICE, Kind
+from rampway.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    MODEL_ROLLOUT,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    Kind,
+)
 
 STAMPED = (HTTP_ROUTE, MODEL_ROLLOUT, DEPLOYMENT, SERVICE)
 """The route first: a late change of weight is what does harm."""
@@ -90,7 +98,7 @@ class Fence:
         if route:
             await self._stamp(HTTP_ROUTE, await self.api.get(HTTP_ROUTE, space, route), {})
         fate = belonging(deployment)
-        for kind in (*STAMPED, CONFIG_MAP):
+        for kind in (*STAMPED, CONFIG_MAP, POD_DISRUPTION_BUDGET):
             for obj in await self.api.list(kind, space, {labels.DEPLOYMENT: name}):
                 await self._stamp(kind, obj, _unlike(obj, fate, deployment.uid))
         self._claimed[space, name] = (route, deployment.spec.deletion_policy)

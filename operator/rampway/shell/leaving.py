@@ -21,6 +21,7 @@ from rampway.kube.kinds import (
     DEPLOYMENT,
     HTTP_ROUTE,
     MODEL_ROLLOUT,
+    POD_DISRUPTION_BUDGET,
     SERVICE,
     Kind,
 )
@@ -30,7 +31,7 @@ from rampway.shell.followers import Followers, Key
 
 log = structlog.get_logger("rampway.leaving")
 
-LEFT = (SERVICE, DEPLOYMENT, CONFIG_MAP, MODEL_ROLLOUT)
+LEFT = (SERVICE, DEPLOYMENT, CONFIG_MAP, POD_DISRUPTION_BUDGET, MODEL_ROLLOUT)
 LOOK_AGAIN_S = 10.0
 
 

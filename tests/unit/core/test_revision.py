@@ -11,13 +11,13 @@ from unit.core.builders import IMAGE, NAME, V1, deployment, spec
 from rampway.api import labels
 from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import ModelDeployment
+from rampway.core.belonging import owned_meta
 from rampway.core.budget import budget
 from rampway.core.revision import (
     GRACE_S,
     content,
     digest_record,
     merge,
-    owned_meta,
     revision_hash,
     selector,
     service,

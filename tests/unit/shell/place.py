@@ -9,6 +9,7 @@ from rampway.api.base import API_VERSION
 from rampway.api.parse import ModelDeployment, parse_deployment
 from rampway.core import revision
 from rampway.core.actions import Action
+from rampway.core.belonging import owned_meta
 from rampway.core.observation import Defaults, Look, Observation
 from rampway.kube.base import Obj
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE, Kind
@@ -106,7 +107,7 @@ class Place:
         manifest = {
             "apiVersion": API_VERSION,
             "kind": "ModelRollout",
-            "metadata": revision.owned_meta(self.deployment, name, self.digest),
+            "metadata": owned_meta(self.deployment, name, self.digest),
             "spec": wanted,
         }
         return self.store.create(MODEL_ROLLOUT, manifest)
