@@ -31,7 +31,7 @@ def request(stage: Stage, **asked: object) -> None:
 def test_b12_scale_tells_of_the_pods_that_answer() -> None:
     """The selector finds stable's pods, and a candidate's once their answers count."""
     mirror = {"name": "shadow", "mirror": "100%", "hold": "20s"}
-    stage = serving(rollout=quick(mirror, step("half", 50, 20)), replicas=4)
+    stage = serving(rollout=quick(mirror, step("half", 50, 90)), replicas=4)
     first, scaler = stage.stable, Autoscaler(stage, PER_POD)
     assert (len(scaler.selected()), status(stage)["replicas"]) == (4, 4)
     second = stage.release(2)
@@ -39,6 +39,8 @@ def test_b12_scale_tells_of_the_pods_that_answer() -> None:
     assert {pod.origin.revision for pod in scaler.selected()} == {first}
     stage.until_step("half")
     stage.run(2)
+    assert {pod.origin.revision for pod in scaler.selected()} == {first}  # copies still show
+    stage.run(65)
     assert {pod.origin.revision for pod in scaler.selected()} == {first, second}
     assert status(stage)["replicas"] == 4
     stage.until_phase("Healthy")
@@ -51,7 +53,7 @@ def test_b12_an_autoscaler_sees_the_load_whatever_the_split(kind: str) -> None:
     """Half the traffic on the candidate is not half the load, and a copy is not twice the load."""
     steps = [step("ten", 10, 60), step("half", 50, 90), step("most", 90, 60)]
     if kind == "mirror":
-        steps = [{"name": "shadow", "mirror": "100%", "hold": "90s"}, step("half", 50, 60)]
+        steps = [{"name": "shadow", "mirror": "100%", "hold": "90s"}, step("half", 50, 120)]
     strategy = {"strategy": kind} if kind == "BlueGreen" else {}
     if strategy:
         steps = [{"name": "look", "approval": {}}]

@@ -7,8 +7,20 @@ candidate that only gets copies is left out: it would look like twice the load.
 """
 
 from rampway.api import labels
+from rampway.core.course import Course
 from rampway.core.observation import Observation
 from rampway.core.revision import revision_hash
+from rampway.core.split import Split
+
+MEASURED_S = 60.0
+"""Pods are measured by averages of about a minute: copies show so long after their end."""
+
+
+def counts(course: Course, split: Split) -> bool:
+    """Whether the candidate's pods belong to those that are measured, with this split."""
+    step = course.status.step
+    copied = step.index > 0 and course.stages[step.index - 1].mirror_pct > 0
+    return split.answers and (not copied or course.since_s(step.in_force_since) >= MEASURED_S)
 
 
 def selector(obs: Observation, beside: str) -> str:

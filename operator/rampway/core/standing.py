@@ -173,7 +173,7 @@ class Standing:
             outcome.weight_pct,
             stalled=stalled,
             bad_query=course.judged.mistake,
-            beside=course.candidate.hash if outcome.split.answers else "",
+            beside=course.candidate.hash if scale.counts(course, outcome.split) else "",
         )
 
 

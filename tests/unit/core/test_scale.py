@@ -40,6 +40,19 @@ def test_b12_a_candidate_counts_while_its_answers_do(split: Split, beside: str) 
     assert found.replicas == 4  # in the measure of spec.replicas
 
 
+MIRRORED = (
+    {"name": "shadow", "mirror": "100%", "hold": "60s"},
+    {"name": "half", "weight": "50%", "hold": "600s"},
+)
+
+
+@pytest.mark.parametrize(("held_s", "counts"), [(0.0, False), (59.0, False), (61.0, True)])
+def test_b12_after_copies_a_minute_goes_by(held_s: float, counts: bool) -> None:
+    """What is measured of the candidate's pods is copies for so long, not load."""
+    seen = course(stepping(1, held_s=held_s), weight_pct=50, steps=list(MIRRORED))
+    assert scale.counts(seen, Split(CANDIDATE, 50)) is counts
+
+
 def test_b12_in_the_watch_the_old_revision_counts_while_it_has_a_share() -> None:
     """There the roles are swapped: the share is stable's predecessor's."""
     seen = course(
