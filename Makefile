@@ -23,7 +23,7 @@ check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
 	@$(call step,mypy,$(BIN)/mypy -p rampway -p rampway_server -p tools -p demo && $(BIN)/mypy tests,see the lines above)
 	@$(call step,import-linter,$(BIN)/lint-imports > build/imports.log || { cat build/imports.log; false; },imports go down only: docs/architecture.md)
-	@$(call step,generated files,$(CRDS) --check && $(BIN)/python -m tools.behaviour --check,run 'make crds' and commit what it writes)
+	@$(call step,generated files,$(CRDS) --check && $(BIN)/python -m tools.behaviour --check && $(BIN)/python -m tools.transitions --check,run 'make crds' and commit what it writes)
 
 unit: venv cluster-up ## Unit and contract tests with branch coverage (contract: real API server and Prometheus)
 	@$(call step,unit and contract tests,eval "$$($(CLUSTER_TOOL) env)" && $(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=term,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
@@ -61,8 +61,8 @@ cluster-down: ## Take the local cluster down and leave nothing behind
 images: ## Build both images and load them into the cluster
 	@$(CLUSTER_TOOL) images
 
-crds: venv ## Write what is generated: crds/, docs/reference/api.md, docs/reference/behaviour.md
-	@$(CRDS) && $(BIN)/python -m tools.behaviour
+crds: venv ## Write what is generated: crds/, docs/reference/api.md, behaviour.md, status.md
+	@$(CRDS) && $(BIN)/python -m tools.behaviour && $(BIN)/python -m tools.transitions
 
 lock: ## Write requirements/*.txt anew (needs uv)
 	@$(PYTHON) tools/lock.py

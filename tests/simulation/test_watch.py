@@ -301,12 +301,12 @@ def test_b27_a_check_that_only_tells_is_told_once_in_the_watch() -> None:
 
 def test_b32_a_watch_is_not_written_every_second() -> None:
     """A watch that nothing happens in is written with its checkpoints only."""
-    stage, _, _ = watched(10, hold_s=600)
+    stage, _, _ = watched(10, hold_s=110)
     stage.run(20)
     before = len([c for c in stage.world.api.calls if c.writes])
-    stage.run(120)
+    stage.run(60)
     wrote = [c for c in stage.world.api.calls if c.writes][before:]
-    assert len(wrote) <= 2 * (120 // 30 + 1), [c.kind.kind for c in wrote]
+    assert len(wrote) <= 2 * (60 // 30 + 1), [c.kind.kind for c in wrote]
 
 
 @pytest.mark.parametrize("how", ["undo", "harm", "abort"])
