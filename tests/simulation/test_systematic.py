@@ -20,7 +20,17 @@ from simulation.systematic.explore import outcome, replayed
 from simulation.systematic.invariants import Violation
 from simulation.systematic.run import Case, Point, Run
 
-from rampway.core import capacity, decide, keeping, passes, reactions, rolling, rollout, steps
+from rampway.core import (
+    capacity,
+    decide,
+    keeping,
+    passes,
+    reactions,
+    rolling,
+    rollout,
+    steps,
+    watching,
+)
 from rampway.core.actions import Scale
 from rampway.core.judged import Judged
 from rampway.core.observation import Observation
@@ -39,7 +49,11 @@ def _quiet() -> None:
 @pytest.fixture(scope="module")
 def sampled() -> list[dict[str, Any]]:
     """Return the results of a small sample."""
-    return simulate(argparse.Namespace(all=False, seed=SEED, pairs=0.001, singles=0.01, workers=2))
+    return simulate(
+        argparse.Namespace(
+            all=False, seed=SEED, pairs=0.0005, singles=0.004, others=0.08, workers=2
+        )
+    )
 
 
 def test_b30_no_event_breaks_a_promise(sampled: list[dict[str, Any]]) -> None:
@@ -60,7 +74,7 @@ def test_a_replay_is_the_rollout_that_was_forked(sampled: list[dict[str, Any]]) 
     """A story is enough to run a rollout again, alone, to the same end."""
     for found in [r for r in sampled if r["events"]][:: len(sampled) // 12]:
         plan = found["story"].split(") ", 1)[1].split(", ")
-        again = outcome(replayed(Case(found["bad"]), *plan))
+        again = outcome(replayed(Case(found["bad"], found["strategy"]), *plan))
         assert [again[k] for k in ("story", "end", "writes", "simulated_s")] == [
             found[k] for k in ("story", "end", "writes", "simulated_s")
         ]
@@ -175,6 +189,22 @@ def evidence_not_needed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(steps, "unfinished", lambda _course, _outcome: None)
 
 
+def copies_beyond_the_pods(patch: pytest.MonkeyPatch) -> None:
+    """Copy as many requests as the step says, whatever pods there are (B6)."""
+    patch.setattr(steps, "_carried", lambda course, stage: stage.split(course.candidate.name))
+
+
+def watch_blind(patch: pytest.MonkeyPatch) -> None:
+    """Return from a watch for no reason at all (B27)."""
+    patch.setattr(watching, "_trouble", lambda _course: None)
+
+
+OF_STRATEGIES: list[tuple[Break, str, tuple[str, ...], str]] = [
+    (copies_beyond_the_pods, "shadow", (), "of copies to"),
+    (watch_blind, "watched", ("candidate-errors@boundary:Watching-committed",), "allowed is"),
+    (watch_blind, "watched", ("aborted-by-a-person@boundary:Watching-committed",), "allowed is"),
+]
+
 BREAKS: list[tuple[Break, bool, tuple[str, ...], str]] = [
     (no_capacity, False, (), "ready pods"),
     (weights_beyond_100, False, (), "sum to 100"),
@@ -198,6 +228,16 @@ def test_broken_code_is_noticed(
     assert outcome(replayed(Case(bad), *plan))["problem"] == ""
     broken(monkeypatch)
     assert words in outcome(replayed(Case(bad), *plan))["problem"]
+
+
+@pytest.mark.parametrize(("broken", "strategy", "plan", "words"), OF_STRATEGIES)
+def test_broken_strategies_are_noticed(
+    monkeypatch: pytest.MonkeyPatch, broken: Break, strategy: str, plan: tuple[str, ...], words: str
+) -> None:
+    """The same for what only some strategies do."""
+    assert outcome(replayed(Case(strategy=strategy), *plan))["problem"] == ""
+    broken(monkeypatch)
+    assert words in outcome(replayed(Case(strategy=strategy), *plan))["problem"]
 
 
 def test_an_end_that_history_does_not_allow_is_noticed() -> None:

@@ -37,26 +37,29 @@ PROGRESS_S = 20.0
 class Sample:
     """Which rollouts one of several workers simulates.
 
-    Every event at every point is taken; of the pairs at boundaries, a share by the seed's dice.
+    Of a canary every event at every boundary is taken; of other strategies, of the points at writes
+    and of the pairs at boundaries, shares by the seed's dice.
     """
 
     seed: int
     pairs: float
     singles: float
+    others: float
     worker: int
     workers: int
 
     def __call__(self, run: Run, point: Point) -> Iterator[Event]:
         """Yield what is to happen at this point."""
         if len(run.history) == 0:
-            yield from (e for e, dice in self._thrown(run, point) if self._mine(point, dice))
+            yield from (e for e, dice in self._thrown(run, point) if self._mine(run, point, dice))
         elif len(run.history) == 1:
             (first, _), *_ = run.history
             if first.kind == point.kind == "boundary":
                 yield from (e for e, dice in self._thrown(run, point) if dice < self.pairs)
 
-    def _mine(self, point: Point, dice: float) -> bool:
-        chosen = point.kind == "boundary" or dice < self.singles
+    def _mine(self, run: Run, point: Point, dice: float) -> bool:
+        boundaries = 1.0 if run.case.strategy == "canary" else self.others
+        chosen = dice < (boundaries if point.kind == "boundary" else self.singles)
         return chosen and int(dice * 2**48) % self.workers == self.worker
 
     def _thrown(self, run: Run, point: Point) -> Iterator[tuple[Event, float]]:
@@ -79,15 +82,21 @@ def work(sample: Sample, results: Path) -> None:
     Explorer(sample, results).explore()
 
 
+def _sample(options: argparse.Namespace, worker: int) -> Sample:
+    if options.all:
+        return Sample(options.seed, 1.0, 1.0, 1.0, worker, options.workers)
+    shares = (options.pairs, options.singles, options.others)
+    return Sample(options.seed, *shares, worker, options.workers)
+
+
 def simulate(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Simulate all that was asked for; return each rollout's result."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{n}.jsonl" for n in range(options.workers)]
-        share = 1.0 if options.all else options.pairs
         jobs = [
             multiprocessing.Process(
                 target=work,
-                args=(Sample(options.seed, share, options.singles, n, options.workers), file),
+                args=(_sample(options, n), file),
             )
             for n, file in enumerate(files)
         ]
@@ -119,6 +128,8 @@ def report(found: list[dict[str, Any]], took_s: float, options: argparse.Namespa
         print(f"open defect {name}: shown by {shown} rollouts. {why}")
     for r in broken[:SHOWN]:
         print(f"BROKEN {r['story']}\n    {r['problem']}")
+    by_strategy = Counter(r["strategy"] for r in found)
+    print(", ".join(f"{name}: {number}" for name, number in by_strategy.items()))
     pairs = sum(len(r["events"]) > 1 for r in found)
     writes, hours = sum(r["writes"] for r in found), sum(r["simulated_s"] for r in found) / 3600
     print(
@@ -136,17 +147,19 @@ def main() -> int:
     """Simulate, or replay one rollout."""
     parser = argparse.ArgumentParser(description="Simulate rollouts systematically.")
     parser.add_argument("--seed", type=int, default=1, help="of the sample of pairs")
-    parser.add_argument("--pairs", type=float, default=0.065, help="share of the pairs of events")
-    parser.add_argument("--singles", type=float, default=1.0, help="share of the single events")
+    parser.add_argument("--pairs", type=float, default=0.0055, help="share of the pairs of events")
+    parser.add_argument("--singles", type=float, default=0.22, help="share of events at writes")
+    parser.add_argument("--others", type=float, default=1.0, help="share of other strategies'")
     parser.add_argument("--all", action="store_true", help="every pair of events")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--least", type=int, default=LEAST, help="fail with fewer rollouts")
-    parser.add_argument("--replay", nargs="+", metavar=("good|bad", "EVENT@POINT"))
+    parser.add_argument("--replay", nargs="+", metavar=("good|bad[:STRATEGY]", "EVENT@POINT"))
     options = parser.parse_args()
     quiet()
     if options.replay:
         case, *plan = options.replay
-        result = outcome(replayed(Case(bad=case == "bad"), *plan))
+        how, _, strategy = case.partition(":")
+        result = outcome(replayed(Case(how == "bad", strategy or "canary"), *plan))
         print(json.dumps({k: v for k, v in result.items() if k != "states"}, indent=1))
         return 1 if result["problem"] else 0
     began_s = time.monotonic()

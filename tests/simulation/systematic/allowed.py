@@ -5,6 +5,12 @@ from simulation.systematic.invariants import require
 from simulation.systematic.run import Run
 
 EARLY = frozenset({"none", "starting", "stepping"})
+UNDOING = frozenset({Effect.HARMS, Effect.STOPS, Effect.LOSES, Effect.ABORTS})
+"""What may return a watch to the old revision."""
+SEEN_AT_ONCE = frozenset({"candidate-errors", "candidate-out-of-memory", "aborted-by-a-person"})
+"""What a watch that nothing else happens to has to return from."""
+QUIET = frozenset({Effect.PASSES, Effect.SKIPS, Effect.ABORTS, Effect.RETRIES})
+"""What costs no client a request."""
 UNREADY = frozenset({"stable-unready-10s"})
 ENDS = """
 what happened                              v2's rollout                stable
@@ -15,6 +21,10 @@ made bad, or unready, once it is stable    Promoted or RolledBack      v2 or v1
 its containers never start                 as made bad; late if one is ready already
 the spec names v3                          anything but Promoted if bad  v3
 the spec goes back to v1                   anything but Promoted if bad  v1
+a person skips steps                       Promoted or RolledBack      v2 or v1
+a person aborts before the promotion       RolledBack                  v1
+the same, and retries                      Promoted, or as above       v2 or v1
+made bad, unready or aborted in a watch    Promoted or RolledBack      v2 or v1
 deleted and applied again                  none, or as above           what the spec names
 """
 
@@ -52,8 +62,18 @@ def desired(run: Run) -> str:
 def chances(run: Run) -> tuple[bool, bool]:
     """Return whether v2 may be refused, and whether it may be promoted."""
     refused, promoted = run.case.bad, not run.case.bad
+    watched = run.case.strategy == "watched"
     for _, event in run.history:
         stage = run.late[event.name]
+        if watched and stage == "committed" and event.effect in UNDOING:
+            seen = len(run.history) == 1 and event.name in SEEN_AT_ONCE
+            refused, promoted = True, promoted and not seen
+        if event.effect is Effect.SKIPS and stage != "over":
+            promoted = promoted or stage != "none"
+        elif event.effect is Effect.ABORTS and stage in {*EARLY, "late"} - {"none"}:
+            refused, promoted = True, promoted and stage == "late"
+        elif event.effect is Effect.RETRIES and stage != "none":
+            promoted = promoted or not run.case.bad
         if event.effect is Effect.HARMS and stage != "committed":
             refused, promoted = True, promoted and stage not in EARLY
         elif event.effect is Effect.STOPS and stage not in {"committed", "over"}:
@@ -72,4 +92,4 @@ def gives_way(run: Run) -> bool:
 
 def harmless(run: Run) -> bool:
     """Whether no client may have seen a failed request."""
-    return not run.case.bad and all(event.effect is Effect.PASSES for _, event in run.history)
+    return not run.case.bad and all(event.effect in QUIET for _, event in run.history)

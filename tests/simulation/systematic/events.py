@@ -6,6 +6,7 @@ from enum import StrEnum
 from math import inf
 
 from simulation.stage import NAME
+from simulation.systematic.invariants import LAST_STEP
 from simulation.systematic.run import BAD, Run, answer, model
 
 from rampway.core.answers import Answer, AnswerKind
@@ -28,6 +29,9 @@ class Effect(StrEnum):
     STOPS = "stops"  # containers of the candidate that start from now on never become ready
     RELEASES = "releases"  # the spec names v3
     REVERTS = "reverts"  # the spec names v1
+    SKIPS = "skips"  # a person skips the steps that are left
+    ABORTS = "aborts"  # a person puts everything back
+    RETRIES = "retries"  # a person asks to try a refused candidate again
     BEGINS = "begins"  # the ModelDeployment is another one: a first apply
 
 
@@ -343,6 +347,26 @@ def pause(run: Run) -> None:
     """Nothing may advance for a while."""
     _kept_spec(run, paused=True)
     run.later(SHORT_S, lambda: _kept_spec(run, paused=False))
+
+
+# People
+
+
+@event("approved-beforehand")
+def approved(run: Run) -> None:
+    """Somebody consents to the last step, whether it asks or not."""
+    run.ask(approve=[{"step": LAST_STEP, "by": "ann"}])
+
+
+@event("promoted-by-a-person", Effect.SKIPS)
+def promoted(run: Run) -> None:
+    """Somebody skips what is left: whether harm would be seen in time is no matter of course."""
+    run.watch.never.clear()
+    run.ask(promote={"by": "ann"})
+
+
+event("aborted-by-a-person", Effect.ABORTS)(lambda run: run.ask(abort={"by": "ann"}))
+event("retried-by-a-person", Effect.RETRIES)(lambda run: run.ask(retry={"by": "ann"}))
 
 
 @event("deleted-and-applied", Effect.BEGINS)

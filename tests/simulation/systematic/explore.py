@@ -20,6 +20,7 @@ from simulation.systematic.allowed import check_end
 from simulation.systematic.events import EVENTS, Event
 from simulation.systematic.open_defects import known
 from simulation.systematic.run import Case, Point, Run
+from simulation.systematic.strategies import STEPS
 
 from rampway.api import parse
 from rampway.core import evidence, revision
@@ -27,7 +28,7 @@ from rampway.sim import loop
 
 Choose = Callable[[Run, Point], Iterable[Event]]
 """What may happen at a point, given what has happened already."""
-CASES = (Case(), Case(bad=True))
+CASES = tuple(Case(bad, strategy) for strategy in STEPS for bad in (False, True))
 SLOTS = 1 << 18
 """Forecasts that are kept; each takes 16 bytes."""
 _ENTRY = struct.Struct("qq")
@@ -151,6 +152,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "story": run.story(),
         "events": [event.name for _, event in run.history],
         "bad": run.case.bad,
+        "strategy": run.case.strategy,
         "end": end,
         "problem": problem,
         "known": known(run, problem) if problem else "",

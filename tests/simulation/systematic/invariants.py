@@ -7,14 +7,17 @@ from typing import Any, TypeVar, cast
 
 from rampway.api import labels
 from rampway.core.rollout import TRANSITIONS
+from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.kinds import Kind
+from rampway.routers import rules
 from rampway.sim.api_faults import Call
 from rampway.sim.world import SPACE, World
 
 LAST_STEP = "most"
 T = TypeVar("T")
+ALL = 100
 ENDED = frozenset({"Promoted", "RolledBack", "Superseded", "Aborted"})
 
 
@@ -57,6 +60,7 @@ class Watch:
     _promoted: dict[str, str] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _given: int = 0
+    _tried: Split = STABLE_ONLY
     _read_ready: Mapping[str, int] = field(default_factory=dict)
     _read_replicas: int = 0
     _read_at_s: float = 0.0
@@ -91,6 +95,11 @@ class Watch:
         """Return the route's weights by Service."""
         rules = (self.route or {"spec": {}})["spec"].get("rules") or [{}]
         return {ref["name"]: ref.get("weight", 1) for ref in rules[0].get("backendRefs") or []}
+
+    @property
+    def split(self) -> Split:
+        """Who gets which requests, as the route is written."""
+        return STABLE_ONLY if self.route is None else rules.read(self.route, 0, self.name)
 
     def mine(self, obj: Obj) -> bool:
         """Whether an object belongs to the ModelDeployment that is there now."""
@@ -143,6 +152,7 @@ class Watch:
         """Take note that somebody else wrote the route: what the operator finds is no raise."""
         others = [weight for name, weight in self.backends().items() if name != self.name]
         self._given = sum(others)
+        self._tried = self.split
 
     # After every call.
 
@@ -184,18 +194,42 @@ class Watch:
         require(self.name in backends, f"stable's Service is not in the route: {backends}")
         require(len(others) <= 1, f"more than one candidate in the route: {backends}")
         before, self._given = self._given, backends[others[0]] if others else 0
+        self._trial()
         if not others:
             return
         require(sum(backends.values()) == 100, f"the weights do not sum to 100: {backends}")
         digest = others[0].removeprefix(f"{self.name}-")
         rollouts = self.objects(kinds.MODEL_ROLLOUT).values()
-        known = {r["spec"]["candidate"]["revision"] for r in rollouts}
+        known = {r["spec"][role]["revision"] for r in rollouts for role in ("candidate", "stable")}
         require(digest in known or self.wiped, f"no rollout's candidate in the route: {backends}")
-        if self._given > before:
+        if self._given > before and not self._takes_over(digest):
             ready = max(self._read(digest), self.ready()[digest])
             wanted = min(self._read_replicas, self.replicas) or 1
             carried = 100 * ready // wanted
             require(self._given <= carried, f"{self._given} % to {ready} of {wanted} ready pods")
+
+    def _trial(self) -> None:
+        """Copies and chosen requests go to a rollout's candidate, within what its pods carry."""
+        given, before = self.split, self._tried
+        self._tried = given
+        if not (given.mirror_pct or given.headers):
+            return
+        digest = given.candidate.removeprefix(f"{self.name}-")
+        known = {r["spec"]["candidate"]["revision"] for r in self.rollouts()}
+        require(digest in known or self.wiped, f"no rollout's candidate is tried: {given}")
+        require(not given.weight_pct, f"tried and given a share at a time: {given}")
+        ready = max(self._read(digest), self.ready()[digest])
+        wanted = min(self._read_replicas, self.replicas) or 1
+        if given.mirror_pct > before.mirror_pct:
+            fits = given.mirror_pct <= 100 * ready // wanted
+            require(fits, f"{given.mirror_pct} % of copies to {ready} of {wanted} ready pods")
+        if given.headers and not before.headers:
+            require(ready >= wanted, f"chosen requests to {ready} of {wanted} ready pods")
+
+    def _takes_over(self, digest: str) -> bool:
+        """Whether it is the old revision of a watch, to which one ready pod is enough (B24)."""
+        last = max(self.rollouts(), key=lambda r: r["spec"]["attempt"], default=None)
+        return bool(last and last["spec"]["stable"]["revision"] == digest and self._given == ALL)
 
     def _read(self, digest: str) -> int:
         """Return the ready pods that this pass has read; something may have happened since."""
@@ -259,6 +293,7 @@ class Watch:
             status.get("reason"),
             rollouts,
             tuple(self.backends().values()),
+            (self.split.mirror_pct, bool(self.split.headers)),
             service["spec"]["selector"].get(labels.REVISION, "") == stable,
             ready[stable],
             sum(ready.values()),

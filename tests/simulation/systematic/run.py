@@ -7,14 +7,16 @@ each boundary (the rollout's phase or step has changed).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from simulation.stage import NAME, policy, step
+from simulation.stage import NAME
 from simulation.systematic.invariants import ENDED, LAST_STEP, Violation, Watch
+from simulation.systematic.strategies import HEADERS, HEADERS_SHARE, QUERY, course
 
 from rampway.api import labels
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
+from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.metrics.base import RevisionKey
 from rampway.metrics.memory import MemorySource
@@ -27,12 +29,6 @@ if TYPE_CHECKING:
     from simulation.systematic.events import Event
 
 RATE_PER_S = 6000.0
-QUERY = "orders"
-ERRORS = {"name": "errors", "errorRate": {"ignoreBelow": "1%", "detect": "10x"}}
-SLOW = {"name": "slow", "latency": {"detect": "10x"}}
-REVENUE = {"name": "revenue", "threshold": {"query": QUERY, "min": "3"}}
-SEEN = 300
-"""Requests of the candidate that each step must have judged."""
 QUIET_S = 3
 LIMIT_S = 150
 """Everything must have come to rest so long after the last fault has ended."""
@@ -75,9 +71,11 @@ class Case:
 
     Attributes:
         bad: The candidate answers three requests in ten with an error, from the start.
+        strategy: One of `STEPS`.
     """
 
     bad: bool = False
+    strategy: str = "canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +122,7 @@ class Run:
         self.world = World(
             surroundings=around, source=self.source, checkpoint_interval_s=5.0, shares=True
         )
-        checks = (ERRORS, SLOW, REVENUE)
-        steps = [
-            step(name, weight_pct, 1) | {"minRequests": SEEN}
-            for name, weight_pct in (("ten", 10), ("half", 50), (LAST_STEP, 80))
-        ]
-        course = policy(*steps, checks=checks, falseRollbackRate="50%")
-        rollout = {"policy": course, "progressDeadline": DEADLINE}
+        rollout = {"policy": course(self.case.strategy), "progressDeadline": DEADLINE}
         for number in (1, 2, 3):
             self.world.apply(NAME, {"model": model(number), "replicas": 2, "rollout": rollout})
             self.hashes.append(self.world.desired(NAME))
@@ -142,6 +134,8 @@ class Run:
         self.world.run(10)
         assert self.world.status(NAME).phase == "Healthy", self.world.status(NAME)
         self.ledger = self.world.cluster.send(SPACE, NAME, RATE_PER_S)
+        if self.case.strategy in {"ab", "blue-green"}:
+            self.world.cluster.bear(SPACE, NAME, HEADERS_SHARE, HEADERS)
         self.world.run(5)
 
     # What events use.
@@ -214,6 +208,7 @@ class Run:
         while self._later and self._later[0][0] <= self.now_s:
             self._later.pop(0)[2]()
             self._calm_s = self.now_s
+        self._agree()
         self._boundary()
         if self.now_s - self._calm_s > LIMIT_S:
             raise Violation(f"no rest within {LIMIT_S} s: {self.summary()}")
@@ -224,6 +219,21 @@ class Run:
         self.late.setdefault(event.name, self.stage())
         self._calm_s = self.now_s
         event.apply(self)
+
+    def ask(self, **requests: Any) -> None:
+        """Ask something of the latest rollout, if there is one."""
+        rollouts = self.watch.rollouts()
+        if rollouts:
+            patch = {"spec": {"requests": requests}}
+            name = rollouts[-1]["metadata"]["name"]
+            self.world.store.patch(kinds.MODEL_ROLLOUT, SPACE, name, patch)
+
+    def _agree(self) -> None:
+        """Consent to what is asked for."""
+        rollouts = self.watch.rollouts()
+        status = (rollouts[-1].get("status") or {}) if rollouts else {}
+        if status.get("reason") == "WaitingForApproval":
+            self.ask(approve=[{"step": LAST_STEP, "by": "ann"}])
 
     def _heard(self, call: Call) -> None:
         self.watch.heard(call)
@@ -256,7 +266,7 @@ class Run:
             return False
         if self.now_s - max(self._wrote_s, self._calm_s) < QUIET_S:
             return False
-        if list(self.watch.backends()) != [NAME]:
+        if list(self.watch.backends()) != [NAME] or not self.watch.split.at_rest:
             return False
         status = found.get("status") or {}
         if status.get("observedGeneration") != found["metadata"]["generation"]:
