@@ -342,6 +342,13 @@ event("replicas-3")(lambda run: _kept_spec(run, replicas=3))
 event("replicas-1")(lambda run: _kept_spec(run, replicas=1))
 
 
+@event("replicas-0-for-20s", Effect.LOSES)
+def zero_for_a_while(run: Run) -> None:
+    """Nothing is to serve for a while."""
+    _kept_spec(run, replicas=0)
+    run.later(20, lambda: _kept_spec(run, replicas=2))
+
+
 @event("pause")
 def pause(run: Run) -> None:
     """Nothing may advance for a while."""
