@@ -28,6 +28,7 @@ from rampway.metrics.direct import HttpPodReader
 from rampway.metrics.prometheus import PrometheusSource
 from rampway.routers.by_type import RouterByType
 from rampway.shell import http, telemetry
+from rampway.shell.allowed import AllowList
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Deposed, Fence
@@ -37,11 +38,13 @@ from rampway.shell.hooks import HookCaller
 from rampway.shell.leader import Elector
 from rampway.shell.looks import Key, Looks
 from rampway.shell.memory import Name
+from rampway.shell.pool import Pool
 from rampway.shell.probe import DigestProbe
 from rampway.shell.queue import WorkQueue
 from rampway.shell.reconcile import Reconciler
 from rampway.shell.resync import RETRY_S, keep_resyncing, resync
 from rampway.shell.settings import BadSetting, Settings
+from rampway.shell.shared import Shared
 
 log = structlog.get_logger("rampway")
 LEASE = "rampway-operator"
@@ -183,7 +186,8 @@ async def _lead(
     term = await elector.campaign()
     fence = Fence(api, term, elector.leads)
     reader = HttpPodReader(session, labels.SERVER_PORT, time.time, told=telemetry.pod_read)
-    looks = Looks(source, reader, time.time, operator.add)
+    pool = Pool(source, operator.settings.credentials_folder, telemetry.query)
+    looks = Looks(source, reader, time.time, operator.add, pool)
     reconciler = _reconciler(operator, api, session, looks, fence)
 
     async def handle(key: Key) -> float | None:
@@ -219,8 +223,7 @@ async def _take_over(operator: Operator, api: KubeApi) -> None:
 
 
 async def _resync(operator: Operator, api: KubeApi) -> None:
-    every_s = operator.settings.resync_interval_s
-    await keep_resyncing(api, operator.found, every_s, operator.listed)
+    await keep_resyncing(api, operator.found, operator.settings.resync_interval_s, operator.listed)
 
 
 def _reconciler(
@@ -231,11 +234,11 @@ def _reconciler(
     defaults = Defaults(settings.server_image, settings.checkpoint_interval_s)
     probe = DigestProbe(session)
     calls = HookCaller(session, settings.hook_urls, operator.answered)
-    recorder = Recorder(api, time.time, _identity())
+    shared = Shared(AllowList(settings.metric_sources_file))
     return Reconciler(
         api,
-        Gatherer(Together(api, labels.DEPLOYMENT), router, defaults, probe, fence, calls),
-        Executor(api, router, recorder, fence, calls),
+        Gatherer(Together(api, labels.DEPLOYMENT), router, defaults, probe, fence, calls, shared),
+        Executor(api, router, Recorder(api, time.time, _identity()), fence, calls),
         looks,
         fence,
         time.time,

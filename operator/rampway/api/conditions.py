@@ -73,6 +73,10 @@ class Reason(StrEnum):
     POLICY_NOT_FOUND = "PolicyNotFound"  # there is no policy of the name in policyRef
     POLICY_INVALID = "PolicyInvalid"  # it is there, and cannot be understood
     POLICY_UNREADABLE = "PolicyUnreadable"  # the operator has no right to read it
+    SOURCE_NOT_FOUND = "MetricSourceNotFound"  # there is no source of the name in sourceRef
+    SOURCE_INVALID = "MetricSourceInvalid"  # it is there, and cannot be understood
+    SOURCE_REFUSED = "MetricSourceRefused"  # the administrator's list does not allow it
+    SOURCE_UNREADABLE = "MetricSourceUnreadable"  # it, or the list, cannot be read
     SEVERAL_DEFAULTS = "SeveralDefaults"  # more than one is marked as the cluster's default
     # Ready
     SERVING = "Serving"

@@ -12,6 +12,7 @@ from rampway.api.policy import Policy, PolicyKind
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
 from rampway.api.rules import VALIDATIONS
 from rampway.api.schema import Schema
+from rampway.api.sources import ClusterMetricSourceSpec, MetricSourceSpec, SourceKind
 
 _AGE = ".metadata.creationTimestamp"
 _DEFAULT = ".metadata.annotations." + labels.DEFAULT.replace(".", r"\.")
@@ -20,6 +21,7 @@ _POLICY_COLUMNS = {
     "Rollback": ".spec.rollback.mode",
     "FalseRollbacks": ".spec.falseRollbackRate",
 }
+_SOURCE_COLUMNS = {"Address": ".spec.address", "Credentials": ".spec.credentials"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,30 @@ DEFINITIONS = (
         spec=Policy,
         status=None,
         columns=_POLICY_COLUMNS | {"Default": _DEFAULT, "Age": _AGE},
+        root={},
+        namespaced=False,
+    ),
+    Definition(
+        kind=SourceKind.NAMESPACED.value,
+        short_name="mlms",
+        description="A Prometheus that the ModelDeployments of this namespace may name in "
+        "`spec.metrics.sourceRef`. Its address must be on the list of the operator's "
+        "administrator, with this namespace.",
+        spec=MetricSourceSpec,
+        status=None,
+        columns={**_SOURCE_COLUMNS, "Age": _AGE},
+        root={},
+    ),
+    Definition(
+        kind=SourceKind.CLUSTER.value,
+        short_name="cmlms",
+        description="A Prometheus that ModelDeployments of all namespaces may name in "
+        "`spec.metrics.sourceRef`. Its address must be on the list of the operator's "
+        'administrator. The one with the annotation `rampway.dev/default: "true"` is for those '
+        "that name none.",
+        spec=ClusterMetricSourceSpec,
+        status=None,
+        columns={**_SOURCE_COLUMNS, "Default": _DEFAULT, "Age": _AGE},
         root={},
         namespaced=False,
     ),

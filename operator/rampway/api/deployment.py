@@ -18,6 +18,7 @@ from rampway.api.base import (
 from rampway.api.conditions import Condition
 from rampway.api.policy import Rollout
 from rampway.api.rules import Form, Rule, UniqueItems
+from rampway.api.sources import Metrics
 from rampway.api.traffic import Traffic
 
 MAX_KEY_LENGTH = 253
@@ -113,26 +114,6 @@ class Server(ApiModel):
         description="Merged into the pod template: maps by key, lists of objects with a name by "
         "that name. Proven by a dry run before anything starts.",
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
-    )
-
-
-class DirectLook(ApiModel):
-    """Reading the counters of the pods themselves while a step runs."""
-
-    enabled: bool = Field(
-        default=True,
-        strict=True,
-        description="While a step runs, read the pods' counters about once a second, so that harm "
-        "is seen at any scrape interval, and with Prometheus down. Needs that the operator reaches "
-        "the pods; where it does not, Prometheus alone counts.",
-    )
-
-
-class Metrics(ApiModel):
-    """Where evidence comes from."""
-
-    direct_look: DirectLook = Field(
-        default_factory=DirectLook, description="Reading the pods themselves."
     )
 
 

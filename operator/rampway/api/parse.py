@@ -13,6 +13,7 @@ from rampway.api.base import NAME_EXPECTED, NAME_PATTERN
 from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from rampway.api.policy import Policy, PolicyKind
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
+from rampway.api.sources import ClusterMetricSourceSpec, MetricSourceSpec, SourceKind
 
 _MAX_MISTAKES = 5
 _MAX_SEEN = 80
@@ -78,6 +79,20 @@ class SharedPolicy(Metadata):
         return self.annotations.get(labels.DEFAULT) == "true"
 
 
+@dataclass(frozen=True)
+class SharedSource(Metadata):
+    """A MetricSource or ClusterMetricSource as it was read; `spec` and `mistake` as above."""
+
+    kind: SourceKind
+    spec: MetricSourceSpec | None
+    mistake: str = ""
+
+    @property
+    def default(self) -> bool:
+        """Whether it is marked as what is used where no source is named."""
+        return self.annotations.get(labels.DEFAULT) == "true"
+
+
 def parse_deployment(
     obj: Mapping[str, Any], known: ModelDeployment | None = None
 ) -> ModelDeployment:
@@ -137,6 +152,20 @@ def parse_policy(obj: Mapping[str, Any], known: SharedPolicy | None = None) -> S
         return SharedPolicy(**metadata, kind=kind, spec=_validated(Policy, obj, "spec"))
     except Unparseable as mistake:
         return SharedPolicy(**metadata, kind=kind, spec=None, mistake=str(mistake))
+
+
+def parse_source(obj: Mapping[str, Any], known: SharedSource | None = None) -> SharedSource:
+    """Parse a metric source, in the same way."""
+    metadata = _metadata(obj)
+    if known and _same(known, metadata):
+        return known
+    kind = SourceKind(obj["kind"])
+    cluster = kind == SourceKind.CLUSTER
+    model: type[MetricSourceSpec] = ClusterMetricSourceSpec if cluster else MetricSourceSpec
+    try:
+        return SharedSource(**metadata, kind=kind, spec=_validated(model, obj, "spec"))
+    except Unparseable as mistake:
+        return SharedSource(**metadata, kind=kind, spec=None, mistake=str(mistake))
 
 
 def _same(known: Metadata, metadata: Mapping[str, Any]) -> bool:

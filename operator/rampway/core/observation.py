@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.core import policies as shared
+from rampway.core import sources as metric_sources
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
 from rampway.core.judged import EvidenceState
-from rampway.core.policies import Chosen, Policies, Trouble, choose
+from rampway.core.policies import Chosen, Policies, Trouble
+from rampway.core.sources import Source, Sources
 from rampway.core.split import STABLE_ONLY, Split
 
 
@@ -217,6 +220,7 @@ class Observation:
         conflict: Name of the ModelDeployment that already has this host and path (B15).
         refusal: The API server's words where it refused the pod template.
         hooks: Runs of hooks that are known of, by `rollout/key`.
+        sources: Metric sources.
         policies: Shared policies; None while a rollout is under way, which has its copy.
     """
 
@@ -233,6 +237,7 @@ class Observation:
     refusal: str = ""
     hooks: Mapping[str, HookRun] = field(default_factory=dict)
     policies: Policies | None = None
+    sources: Sources = metric_sources.NONE
 
     def revision(self, revision_hash: str) -> Revision | None:
         """Return the revision with this hash, if it exists."""
@@ -252,13 +257,19 @@ class Observation:
     @property
     def policy(self) -> Chosen | Trouble:
         """The policy for a rollout that would begin now, or why there is none."""
-        return choose(self.deployment.spec.rollout, self.policies or Policies())
+        return shared.choose(self.deployment.spec.rollout, self.policies or Policies())
+
+    @property
+    def source(self) -> Source | Trouble:
+        """Where evidence is read, or why it cannot be."""
+        ref = self.deployment.spec.metrics.source_ref
+        return metric_sources.choose(ref, self.deployment.namespace, self.sources)
 
     @property
     def trouble(self) -> Trouble | None:
         """What the spec refers to and cannot be used."""
-        known = self.policy if self.policies is not None else None
-        return known if isinstance(known, Trouble) else None
+        policy = self.policy if self.policies is not None else None
+        return next((t for t in (policy, self.source) if isinstance(t, Trouble)), None)
 
     @property
     def last(self) -> ModelRollout | None:

@@ -47,6 +47,10 @@ ROLLOUT_POLICY = Kind("rampway.dev", "v1alpha1", "rolloutpolicies", "RolloutPoli
 CLUSTER_ROLLOUT_POLICY = Kind(
     "rampway.dev", "v1alpha1", "clusterrolloutpolicies", "ClusterRolloutPolicy", namespaced=False
 )
+METRIC_SOURCE = Kind("rampway.dev", "v1alpha1", "metricsources", "MetricSource")
+CLUSTER_METRIC_SOURCE = Kind(
+    "rampway.dev", "v1alpha1", "clustermetricsources", "ClusterMetricSource", namespaced=False
+)
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 REPLICA_SET = Kind("apps", "v1", "replicasets", "ReplicaSet")
 JOB = Kind("batch", "v1", "jobs", "Job")

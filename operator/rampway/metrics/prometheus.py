@@ -18,6 +18,7 @@ import aiohttp
 from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
 from rampway.core.history import Past
+from rampway.metrics.access import Access
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY, Profile
 from rampway.metrics.questions import Questions
@@ -51,6 +52,7 @@ class PrometheusSource:
         deadline_s: Longest time of a query in all, waiting for its turn included.
         profile: Names of the series.
         token_file: File with a bearer token, read anew for each query as tokens are rotated.
+        access: What each request bears, and whom it trusts.
         longest_answer: Bytes of an answer, unpacked, beyond which it is given up.
         told: Hears of every query: HTTP status, `timeout` or `no answer`; seconds; bytes.
     """
@@ -62,6 +64,7 @@ class PrometheusSource:
         deadline_s: float = DEADLINE_S,
         profile: Profile = RAMPWAY,
         token_file: Path | None = None,
+        access: Access | None = None,
         longest_answer: int = LONGEST_ANSWER,
         told: Told | None = None,
     ) -> None:
@@ -70,6 +73,7 @@ class PrometheusSource:
         self._deadline_s = deadline_s
         self._profile = profile
         self._token_file = token_file
+        self._access = access or Access()
         self._longest = longest_answer
         self._told = told or (lambda *_: None)
         self._limit = asyncio.Semaphore(AT_ONCE)
@@ -153,10 +157,11 @@ class PrometheusSource:
 
     async def _post(self, form: dict[str, str]) -> tuple[int, bytes]:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            connector = aiohttp.TCPConnector(ssl=self._access.trust())
+            self._session = aiohttp.ClientSession(connector=connector)
         url, headers = f"{self._url}/api/v1/query", self._headers()
         async with self._session.post(
-            url, data=form, headers=headers, allow_redirects=False
+            url, params=self._access.parameters, data=form, headers=headers, allow_redirects=False
         ) as answer:
             body = bytearray()
             async for chunk in answer.content.iter_any():
@@ -168,7 +173,7 @@ class PrometheusSource:
 
     def _headers(self) -> dict[str, str]:
         if self._token_file is None:
-            return {}
+            return self._access.all_headers()
         return {"Authorization": f"Bearer {self._token_file.read_text(encoding='utf-8').strip()}"}
 
 

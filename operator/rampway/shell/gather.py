@@ -61,8 +61,8 @@ class Gatherer:
     probe_digest: ProbeDigest
     fence: Fence
     calls: Calls
+    shared: Shared = field(default_factory=Shared)
     _claims: dict[str, tuple[str, Claim | None]] = field(default_factory=dict)
-    _shared: Shared = field(default_factory=Shared)
 
     async def observe(
         self,
@@ -124,7 +124,8 @@ class Gatherer:
             conflict=await self._conflict(deployment),
             refusal=memory.refusal_of(revision_hash(deployment.spec)),
             hooks=await self._hooks(deployment, attempts),
-            policies=await self._shared.policies(self.lister, deployment, memory) if idle else None,
+            sources=await self.shared.sources(self.lister, deployment, memory),
+            policies=await self.shared.policies(self.lister, deployment, memory) if idle else None,
         )
 
     async def _revision(

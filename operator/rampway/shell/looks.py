@@ -11,13 +11,14 @@ from rampway.core.answers import Answer
 from rampway.core.counters import Scrape
 from rampway.core.history import Past
 from rampway.core.observation import Look
+from rampway.core.sources import Source
 from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
-from rampway.metrics.direct import PodReader, Target
+from rampway.metrics.direct import PodReader
+from rampway.shell.interest import Interest, Key, Sources
+
+__all__ = ["Interest", "Key", "Looks"]
 
 log = structlog.get_logger("rampway.looks")
-Key = tuple[str, str]
-"""Namespace and name of a ModelDeployment."""
-
 _Window = tuple[float, float, bool]
 """From when, to when, and whether with durations."""
 BASELINE_S = 120.0
@@ -42,53 +43,30 @@ PODS_PER_S = 100.0
 """So many pods are read directly in a second; of more each has its turn less often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interest:
-    """What one active rollout wants to know.
-
-    Attributes:
-        revisions: Names of the revisions whose counters it needs.
-        seen_s: Until when its evidence has read the metrics; None if it never did.
-        queries: PromQL by name of the check.
-        timed: Whether it needs durations.
-        pods: Pods to be read directly; none while no step runs.
-        past: What it wants to know of stable's past, until that is known.
-        hurry: Something may have begun: its pods are read again sooner.
-    """
-
-    namespace: str
-    revisions: tuple[str, ...]
-    seen_s: float | None
-    queries: Mapping[str, str]
-    timed: bool = True
-    pods: tuple[Target, ...] = ()
-    past: Past | None = None
-    hurry: bool = False
-
-    def same_questions(self, other: "Interest | None") -> bool:
-        """Whether an answer to the one answers the other."""
-        asked = (self.revisions, self.queries)
-        return other is not None and asked == (other.revisions, other.queries)
-
-
 @dataclass(slots=True)
 class Looks:
     """Looks at the metrics on behalf of all active rollouts, and keeps the latest look of each.
 
+    Each source has looks of its own: one that is slow or away delays only who named it.
+
     Attributes:
+        source: The operator's own Prometheus.
         clock: Seconds since the epoch.
         notify: Called with the key of each ModelDeployment that has a new look.
+        pool: All other sources; None where there are none.
     """
 
     source: MetricSource
     pods: PodReader
     clock: Callable[[], float]
     notify: Callable[[Key], None]
+    pool: Sources | None = None
     _interests: dict[Key, Interest] = field(default_factory=dict)
     _latest: dict[Key, Look] = field(default_factory=dict)
     _timed_s: dict[Key, float] = field(default_factory=dict)
     _looked_s: float = math.inf
     _untold: dict[Key, int] = field(default_factory=dict)
+    _busy: set[Source] = field(default_factory=set)
 
     def want(self, key: Key, interest: Interest | None) -> None:
         """State what a ModelDeployment wants looked at from now on; None: nothing."""
@@ -110,23 +88,41 @@ class Looks:
         return self._latest.get(key)
 
     async def look(self) -> None:
-        """Look once, for all that want it."""
+        """Look once, for all that want it and whose source is not being asked just now."""
+        await asyncio.gather(*(self._look_for(*one) for one in await self._due()))
+
+    async def _due(self) -> "list[tuple[Source, dict[Key, Interest], set[Key]]]":
+        """Return who asks what of which source, and whose durations are read; they are busy now."""
+        asked: dict[Source, dict[Key, Interest]] = {}
+        for key, interest in self._interests.items():
+            if interest.source not in self._busy:
+                asked.setdefault(interest.source, {})[key] = interest
+        if self.pool:
+            await self.pool.keep(self._busy | asked.keys())
+        timed = self._turns({key for group in asked.values() for key in group}, self.clock())
+        self._busy |= asked.keys()
+        return [(source, group, timed & group.keys()) for source, group in asked.items()]
+
+    async def _look_for(self, source: Source, asked: dict[Key, Interest], timed: set[Key]) -> None:
+        """Look once at one source; rollouts begin and end meanwhile."""
+        client = self.pool.of(source) if self.pool else self.source
         now_s = self.clock()
-        asked = dict(self._interests)  # rollouts begin and end while others are looked at
-        timed = self._turns(now_s)
         windows: dict[_Window, dict[Key, Interest]] = {}
         for key, interest in asked.items():
             window = *_window(interest, now_s), key in timed
             windows.setdefault(window, {})[key] = interest
         # What several rollouts ask is one question; all of them are asked in one go.
         texts = {query for interest in asked.values() for query in interest.queries.values()}
-        answers, pasts = await asyncio.gather(
-            self._answers(sorted(texts), now_s), self._pasts(asked, now_s)
-        )
-        for window, interests in windows.items():
-            await self._look_at(interests, window, answers, pasts)
+        try:
+            answers, pasts = await asyncio.gather(
+                _answers(client, sorted(texts), now_s), self._pasts(client, asked, now_s)
+            )
+            for window, interests in windows.items():
+                await self._look_at(client, interests, window, answers, pasts)
+        finally:
+            self._busy.discard(source)
 
-    def _turns(self, now_s: float) -> set[Key]:
+    def _turns(self, asking: set[Key], now_s: float) -> set[Key]:
         """Return whose durations are read in this look: who waited longest.
 
         Nothing is lost by waiting: histograms are cumulative, and the ledger counts all since the
@@ -134,17 +130,20 @@ class Looks:
         """
         number = int(max(HISTOGRAMS_AT_LEAST, HISTOGRAMS_PER_S * (now_s - self._looked_s)))
         self._looked_s = now_s
-        able = [key for key, interest in self._interests.items() if interest.timed]
+        able = [key for key in self._interests if key in asking and self._interests[key].timed]
         able.sort(key=lambda key: self._timed_s.get(key, 0.0))
         self._timed_s |= dict.fromkeys(able[:number], now_s)
         return set(able[:number])
 
     async def run(self, interval_s: float) -> None:
-        """Look again and again, until cancelled."""
-        while True:
-            began_s = self.clock()
-            await self.look()
-            await asyncio.sleep(max(0.05, interval_s - (self.clock() - began_s)))
+        """Look again and again, until cancelled; who is still being asked is left out."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                began_s = self.clock()
+                looks = {group.create_task(self._look_for(*one)) for one in await self._due()}
+                if looks:
+                    await asyncio.wait(looks, timeout=interval_s)
+                await asyncio.sleep(max(0.05, interval_s - (self.clock() - began_s)))
 
     async def look_directly(self, *, hurried: bool = False) -> int:
         """Read the pods of all that want it; return how many there were.
@@ -194,11 +193,8 @@ class Looks:
         await self.look_directly(hurried=True)
         return self.clock() - began_s
 
-    async def _answers(self, queries: list[str], now_s: float) -> Mapping[str, Answer]:
-        return await self.source.queries(queries, now_s) if queries else {}
-
     async def _pasts(
-        self, asked: Mapping[Key, Interest], now_s: float
+        self, client: MetricSource, asked: Mapping[Key, Interest], now_s: float
     ) -> dict[Key, tuple[Scrape, ...]]:
         """Return stable's past for those that want it, as far as Prometheus tells it.
 
@@ -215,7 +211,7 @@ class Looks:
         async def read(key: Key, past: Past) -> tuple[Key, tuple[Scrape, ...] | None]:
             self._untold[key] = self._untold.get(key, 0) + 1
             try:
-                return key, await self.source.past(past, now_s)
+                return key, await client.past(past, now_s)
             except MetricsUnavailable as error:
                 log.info("stable's past not read", namespace=key[0], name=key[1], why=str(error))
                 return key, None
@@ -225,6 +221,7 @@ class Looks:
 
     async def _look_at(
         self,
+        client: MetricSource,
         interests: Mapping[Key, Interest],
         window: _Window,
         answers: Mapping[str, Answer],
@@ -240,7 +237,7 @@ class Looks:
         scrapes: tuple[Scrape, ...] = ()
         try:
             order = sorted(wanted, key=lambda r: (r.namespace, r.revision))
-            scrapes = await self.source.scrapes(order, since_s, until_s, histograms=timed)
+            scrapes = await client.scrapes(order, since_s, until_s, histograms=timed)
         except MetricsUnavailable as error:
             problem = str(error)
         of = _by_revision(scrapes)
@@ -253,6 +250,10 @@ class Looks:
             found = {name: answers[query] for name, query in interest.queries.items()}
             self._latest[key] = Look(until_s, mine, problem, found, heard, pasts.get(key))
             self.notify(key)
+
+
+async def _answers(client: MetricSource, queries: list[str], now_s: float) -> Mapping[str, Answer]:
+    return await client.queries(queries, now_s) if queries else {}
 
 
 def _by_revision(scrapes: Sequence[Scrape]) -> dict[RevisionKey, list[Scrape]]:

@@ -13,7 +13,9 @@ from rampway.core.decide import decide
 from rampway.core.history import Past
 from rampway.core.observation import Observation
 from rampway.core.passes import Decision
+from rampway.core.policies import Trouble
 from rampway.core.queries import fill
+from rampway.core.sources import Source
 from rampway.kube.base import KubeApi
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
@@ -240,8 +242,10 @@ def _interest(obs: Observation, active: ModelRollout, decision: Decision) -> Int
         "namespace": active.namespace,
     }
     compared = any(check.paired for check in spec.policy.checks)
+    source = obs.source
     return Interest(
         namespace=active.namespace,
+        source=Source(problem=source.message) if isinstance(source, Trouble) else source,
         revisions=(names["candidate"], names["stable"]) if compared else (),
         seen_s=(decision.evidence.seen_s or None) if decision.evidence else None,
         queries={

@@ -30,6 +30,8 @@ class Settings:
         pod: Name of the operator's pod; empty outside of a cluster.
         log_level: debug, info, warning or error.
         hook_urls: What the address of a hook's HTTP call has to begin with.
+        metric_sources_file: List of the addresses that metric sources may name; empty for none.
+        credentials_folder: Where credentials of metric sources are mounted, a folder each.
     """
 
     prometheus_url: str = "http://prometheus.rampway-system.svc:9090"
@@ -44,6 +46,8 @@ class Settings:
     pod: str = ""
     log_level: str = "info"
     hook_urls: tuple[str, ...] = ()
+    metric_sources_file: str = "/etc/rampway/metric-sources/sources.yaml"
+    credentials_folder: str = "/etc/rampway/credentials"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -56,6 +60,10 @@ class Settings:
         default = cls()
         return cls(
             prometheus_url=found.get("RAMPWAY_PROMETHEUS_URL", default.prometheus_url),
+            metric_sources_file=found.get(
+                "RAMPWAY_METRIC_SOURCES_FILE", default.metric_sources_file
+            ),
+            credentials_folder=found.get("RAMPWAY_CREDENTIALS_FOLDER", default.credentials_folder),
             server_image=found.get("RAMPWAY_MODEL_SERVER_IMAGE", default.server_image),
             look_interval_s=_positive(found, "LOOK_INTERVAL_S", default.look_interval_s),
             direct_look_interval_s=_positive(

@@ -1,27 +1,49 @@
-"""Reading what several ModelDeployments share: policies.
+"""Reading what several ModelDeployments share: policies and metric sources.
 
 What cannot be read never ends a pass: a rollback needs none of it (B23).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rampway.api.parse import ModelDeployment, SharedPolicy, parse_policy
+from rampway.api.parse import (
+    ModelDeployment,
+    SharedPolicy,
+    SharedSource,
+    parse_policy,
+    parse_source,
+)
 from rampway.api.policy import PolicyKind
+from rampway.api.sources import SourceKind
 from rampway.core.policies import Policies
+from rampway.core.sources import Allowed, Sources
 from rampway.kube.base import Lister, Obj
 from rampway.kube.errors import Forbidden, NotFound
-from rampway.kube.kinds import CLUSTER_ROLLOUT_POLICY, ROLLOUT_POLICY, Kind
+from rampway.kube.kinds import (
+    CLUSTER_METRIC_SOURCE,
+    CLUSTER_ROLLOUT_POLICY,
+    METRIC_SOURCE,
+    ROLLOUT_POLICY,
+    Kind,
+)
+from rampway.shell.allowed import BadList
 from rampway.shell.memory import Memory, Name
 
-KINDS = (ROLLOUT_POLICY, CLUSTER_ROLLOUT_POLICY)
+KINDS = (ROLLOUT_POLICY, CLUSTER_ROLLOUT_POLICY, METRIC_SOURCE, CLUSTER_METRIC_SOURCE)
 """What is shared, and therefore watched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Reads shared objects, live; what is the same version as before is not parsed again."""
+    """Reads shared objects, live; what is the same version as before is not parsed again.
 
-    _known: dict[Name, SharedPolicy] = field(default_factory=dict)
+    Attributes:
+        allowed: Gives the administrator's list of addresses, as it is now.
+    """
+
+    allowed: Callable[[], tuple[Allowed, ...]] = tuple
+    _policies: dict[Name, SharedPolicy] = field(default_factory=dict)
+    _sources: dict[Name, SharedSource] = field(default_factory=dict)
 
     async def policies(
         self, lister: Lister, deployment: ModelDeployment, memory: Memory
@@ -34,27 +56,61 @@ class Shared:
         local = ref is not None and ref.kind == PolicyKind.NAMESPACED
         kind = ROLLOUT_POLICY if local else CLUSTER_ROLLOUT_POLICY
         space = deployment.namespace if local else ""
-        # Before the list: what happens while it is under way is news.
-        memory.leans_on = frozenset({(kind.kind, space, ref.name if ref else "")})
-        try:
-            listed = await lister.list(kind, space or None)
-        except NotFound:  # the CRD is not installed yet, so there is none
-            return Policies()
-        except Forbidden as refused:
-            return Policies(unreadable=str(refused))
+        _lean(memory, (kind.kind, space, ref.name if ref else ""))
+        listed = await _listed(lister, kind, space)
+        if isinstance(listed, str):
+            return Policies(unreadable=listed)
         memory.note(listed)
-        self._forget(kind, space, listed)
-        return Policies(tuple(self._parsed(obj) for obj in listed))
+        _forget(self._policies, kind, space, listed)
+        for obj in listed:
+            self._policies[_name(obj)] = parse_policy(obj, self._policies.get(_name(obj)))
+        return Policies(tuple(self._policies[_name(obj)] for obj in listed))
 
-    def _parsed(self, obj: Obj) -> SharedPolicy:
-        name = _name(obj)
-        found = self._known[name] = parse_policy(obj, self._known.get(name))
-        return found
+    async def sources(self, lister: Lister, deployment: ModelDeployment, memory: Memory) -> Sources:
+        """Return the metric sources that a ModelDeployment may use, and which are allowed."""
+        ref = deployment.spec.metrics.source_ref
+        local = ref is not None and ref.kind == SourceKind.NAMESPACED
+        kind = METRIC_SOURCE if local else CLUSTER_METRIC_SOURCE
+        space = deployment.namespace if local else ""
+        _lean(memory, (kind.kind, space, ref.name if ref else ""))
+        listed = await _listed(lister, kind, space)
+        if isinstance(listed, str):
+            return Sources(unreadable=f"the operator cannot read any {kind.kind}: {listed}")
+        memory.note(listed)
+        _forget(self._sources, kind, space, listed)
+        for obj in listed:
+            self._sources[_name(obj)] = parse_source(obj, self._sources.get(_name(obj)))
+        known = tuple(self._sources[_name(obj)] for obj in listed)
+        try:
+            return Sources(known, self.allowed() if known else ())
+        except BadList as mistake:
+            return Sources(unreadable=str(mistake))
 
-    def _forget(self, kind: Kind, space: str, listed: list[Obj]) -> None:
-        there = {_name(obj) for obj in listed}
-        for gone in [n for n in self._known if n[:2] == (kind.kind, space) and n not in there]:
-            del self._known[gone]
+
+def _lean(memory: Memory, shared: Name) -> None:
+    """Note it before the list: what happens while that is under way is news."""
+    memory.leans_on |= {shared}
+
+
+async def _listed(lister: Lister, kind: Kind, space: str) -> list[Obj] | str:
+    """Return all objects of a kind, or the API server's words where they may not be read."""
+    try:
+        return await lister.list(kind, space or None)
+    except NotFound:  # the CRD is not installed yet, so there is none
+        return []
+    except Forbidden as refused:
+        return str(refused)
+
+
+def _forget(
+    known: dict[Name, SharedPolicy] | dict[Name, SharedSource],
+    kind: Kind,
+    space: str,
+    listed: list[Obj],
+) -> None:
+    there = {_name(obj) for obj in listed}
+    for gone in [n for n in known if n[:2] == (kind.kind, space) and n not in there]:
+        del known[gone]
 
 
 def _name(obj: Obj) -> Name:

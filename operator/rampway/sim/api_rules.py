@@ -64,6 +64,8 @@ RULES: Mapping[Kind, Rules] = MappingProxyType(
         kinds.MODEL_ROLLOUT: Rules(),
         kinds.ROLLOUT_POLICY: Rules(status=False),
         kinds.CLUSTER_ROLLOUT_POLICY: Rules(status=False),
+        kinds.METRIC_SOURCE: Rules(status=False),
+        kinds.CLUSTER_METRIC_SOURCE: Rules(status=False),
         kinds.DEPLOYMENT: Rules(
             counts_annotations=True, first_status={}, checks=(_one_replica, selector_fits)
         ),

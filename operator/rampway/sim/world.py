@@ -11,9 +11,11 @@ from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.parse import ModelRollout, parse_deployment, parse_rollout
 from rampway.core import revision
 from rampway.core.observation import Defaults
+from rampway.core.sources import Allowed
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.errors import KubeError, NotFound
+from rampway.metrics.base import MetricSource
 from rampway.metrics.memory import MemorySource
 from rampway.routers.by_type import RouterByType
 from rampway.routers.gateway_api import read
@@ -24,6 +26,7 @@ from rampway.shell.gather import Gatherer
 from rampway.shell.looks import Key, Looks
 from rampway.shell.reconcile import Reconciler
 from rampway.shell.shared import KINDS as SHARED_KINDS
+from rampway.shell.shared import Shared
 from rampway.sim import loop
 from rampway.sim.api_store import Store
 from rampway.sim.apiserver import Killed, MemoryApi
@@ -31,6 +34,7 @@ from rampway.sim.clock import SimClock
 from rampway.sim.cluster import SimCluster
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings
 from rampway.sim.hooks import MemoryCalls
+from rampway.sim.places import Places
 
 SPACE = "default"
 RESYNC_S = 60.0
@@ -62,6 +66,8 @@ class World:
         look_interval_s: Seconds between two looks at the metrics.
         direct_look: Whether pods are read directly; most tests scrape every second anyway.
         watch_lag_s: So late the operator hears of changes.
+        elsewhere: Sources by their address; any other address is that of `source`.
+        allowed: The administrator's list of addresses.
         seed: Of all dice.
         shares: What is read is the stored object itself, which refuses to be altered; no copy.
         restart_s: So long a killed operator stays away.
@@ -81,6 +87,8 @@ class World:
     surroundings: Surroundings = field(default_factory=lambda: Surroundings(scrape_interval_s=1.0))
     clock: SimClock = field(default_factory=SimClock)
     source: MemorySource = field(default_factory=MemorySource)
+    elsewhere: dict[str, MetricSource] = field(default_factory=dict)
+    allowed: tuple[Allowed, ...] = ()
     restart_s: float = 0.0
     stalled_until_s: float = 0.0
     deaf: bool = False
@@ -113,13 +121,21 @@ class World:
         """Start a new operator: nothing is remembered, everything is listed."""
         router = RouterByType(self.api)
         defaults = Defaults("server:1", self.checkpoint_interval_s)
-        self.looks = Looks(self.source, self.cluster, self.clock, self.wake)
+        self.looks = Looks(self.source, self.cluster, self.clock, self.wake, Places(self))
         self.calls.forget()
         self.term += 1
         fence = Fence(self.api, self.term, lambda: True)
         self.reconciler = Reconciler(
             self.api,
-            Gatherer(self.api, router, defaults, self.cluster.probe_digest, fence, self.calls),
+            Gatherer(
+                self.api,
+                router,
+                defaults,
+                self.cluster.probe_digest,
+                fence,
+                self.calls,
+                Shared(lambda: self.allowed),
+            ),
             Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence, self.calls),
             self.looks,
             fence,

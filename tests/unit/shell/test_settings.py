@@ -36,6 +36,9 @@ def test_everything_can_be_set() -> None:
     assert Settings.from_env(env) == Settings(
         "http://p:1", "server:2", 0.5, 2.0, 7.0, 11.5, 65535, 1, "ops", "operator-1", "debug"
     )
+    places = {"RAMPWAY_METRIC_SOURCES_FILE": "/a/list", "RAMPWAY_CREDENTIALS_FOLDER": "/b"}
+    found = Settings.from_env(places)
+    assert (found.metric_sources_file, found.credentials_folder) == ("/a/list", "/b")
 
 
 @pytest.mark.parametrize(
