@@ -89,6 +89,7 @@ class Reason(StrEnum):
     CAPACITY = "WaitingForCapacity"
     ROUTE_PENDING = "RoutePending"
     ROUTE_CONTESTED = "RouteContested"  # another field manager writes the rule again and again
+    SHARE_CONTRADICTED = "ShareContradicted"  # the candidate gets another share than asked for
     STEP = "StepRunning"
     EVIDENCE_WAITING = "EvidenceWaiting"
     EVIDENCE_UNKNOWN = "EvidenceUnknown"

@@ -158,6 +158,9 @@ class StepStatus(StatusModel):
     """Name of the step."""
     total: int = 0
     """Number of steps in the policy."""
+    share: Token = ""
+    """Whether the candidate gets the share that it was given, by the revisions' own counts:
+    Confirmed, Contradicted (the step waits), or Unproven; empty where it cannot be known."""
     in_force_since: Timestamp = ""
     """Since when the step's weight has been in force; empty while it is not."""
     held_s: float = 0.0

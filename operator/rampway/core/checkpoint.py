@@ -20,6 +20,7 @@ def to_text(state: EvidenceState) -> str:
         "paired": {name: _paired(mine) for name, mine in state.paired.items()},
         "breaches": dict(state.breaches),
         "step": [state.step_index, state.step_requests, state.rate_per_s],
+        "shares": list(state.shares),
         "scraped": dict(state.last_scrape_s),
         "cutoff": state.cutoff_s,
         "history": [state.history.intervals, state.history.lacking] if state.history else None,
@@ -51,6 +52,10 @@ def _history(intervals: int, lacking: str) -> History:
     return History(int(intervals), str(lacking))
 
 
+def _shares(candidate: int, stable: int) -> tuple[int, int]:
+    return int(candidate), int(stable)
+
+
 def _parse(data: dict[str, Any]) -> EvidenceState:
     if data["format"] != FORMAT:
         raise ValueError(f"checkpoint of format {data['format']}, expected {FORMAT}")
@@ -68,6 +73,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
         breaches=data["breaches"],
         step_index=index,
         step_requests=requests,
+        shares=_shares(*data.get("shares", (0, 0))),
         rate_per_s=rate,
         last_scrape_s=data["scraped"],
         cutoff_s=data["cutoff"],

@@ -57,6 +57,7 @@ class EvidenceState:
         breaches: Since when a threshold's value is outside its limits, by check.
         step_index: Step that `step_requests` belongs to.
         step_requests: First attempts that the candidate answered in this step.
+        shares: What candidate and stable answered under the present weight, first attempts.
         rate_per_s: Candidate's requests per second, smoothed; for telling how long is left.
         last_scrape_s: Time of the newest scrape, by revision.
         cutoff_s: Scrapes up to here belong to an earlier weight.
@@ -69,6 +70,7 @@ class EvidenceState:
     breaches: Mapping[str, float] = field(default_factory=dict)
     step_index: int = 0
     step_requests: int = 0
+    shares: tuple[int, int] = (0, 0)
     rate_per_s: float = 0.0
     last_scrape_s: Mapping[str, float] = field(default_factory=dict)
     cutoff_s: float = 0.0

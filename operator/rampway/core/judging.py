@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core import history, paired, thresholds
+from rampway.core import history, paired, share, thresholds
 from rampway.core.deltas import Delta, Ledger, advance, start_ledger
 from rampway.core.instants import brief
 from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
@@ -116,6 +116,7 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
         for check in policy.checks
         if check.paired
     }
+    before = (0, 0) if changed or new_step else state.shares
     passed_s = look.at_s - state.seen_s
     rate = mine.requests / passed_s if state.seen_s and passed_s > 0 else 0.0
     settled = contest.weight_since_s is not None and not changed
@@ -126,6 +127,7 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
         paired=updated,
         step_index=contest.step_index,
         step_requests=requests + mine.requests,
+        shares=share.counted(before, mine.requests, other.requests),
         rate_per_s=0.8 * state.rate_per_s + 0.2 * rate if settled and state.rate_per_s else rate,
         last_scrape_s=newest,
         cutoff_s=cutoff_s,

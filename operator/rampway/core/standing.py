@@ -187,6 +187,7 @@ _HOLDS = frozenset(
         Reason.APPROVAL,
         Reason.STOPPED_BY_CHECK,
         Reason.ROUTE_CONTESTED,
+        Reason.SHARE_CONTRADICTED,
     }
 )
 _WATCHES = frozenset({Reason.WATCHING, Reason.PAUSED, Reason.NO_READY_POD, Reason.STOPPED_BY_CHECK})

@@ -5,11 +5,13 @@ from dataclasses import replace
 from rampway.api.conditions import Reason
 from rampway.api.policy import AfterUnknown
 from rampway.api.rollout import ModelRolloutStatus, StepStatus
-from rampway.core import capacity
+from rampway.core import capacity, share
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import brief, from_wire, to_wire
 from rampway.core.split import Split
 from rampway.core.stages import Stage
+
+WHOLE_PCT = 100
 
 
 def with_status(course: Course, status: ModelRolloutStatus) -> Course:
@@ -34,7 +36,9 @@ def hold_split(course: Course) -> Outcome:
     outcome = Outcome(course.status, target, replicas=course.pods_for(stage))
     whole = stage.split(course.candidate.name)
     in_force = target == course.split == whole and course.obs.route.accepted
-    status = outcome.status.model_copy(update={"step": hold_clock(course, in_force=in_force)})
+    known = _share(course).value if in_force and _has_share(stage) else ""
+    step = hold_clock(course, in_force=in_force).model_copy(update={"share": known})
+    status = outcome.status.model_copy(update={"step": step})
     return _give(replace(outcome, status=status), course, target)
 
 
@@ -103,7 +107,23 @@ def _unapproved(course: Course, stage: Stage) -> tuple[Reason, str] | None:
     return Reason.APPROVAL, f"step {stage.name} waits for a person's approval{asked}"
 
 
+def _has_share(stage: Stage) -> bool:
+    """Whether a stage's share can be known: not with copies, nor with requests that are chosen."""
+    return 0 < stage.weight_pct < WHOLE_PCT and not (stage.mirror_pct or stage.headers)
+
+
+def _share(course: Course) -> share.Share:
+    """Return what the revisions' own counts say of the share that the candidate gets (B13)."""
+    state = course.judged.state
+    if state is None or course.since_s(course.status.step.in_force_since) < share.SETTLED_S:
+        return share.Share.UNPROVEN
+    return share.verdict(course.stage.weight_pct, *state.shares)
+
+
 def _unjudged(course: Course, outcome: Outcome, stage: Stage) -> tuple[Reason, str] | None:
+    if outcome.status.step.share == share.Share.CONTRADICTED and course.judged.state:
+        text = share.sentence(stage.weight_pct, *course.judged.state.shares)
+        return Reason.SHARE_CONTRADICTED, f"step {stage.name} waits: {text}"
     left_s = stage.hold_s - held_s(course, outcome.status)
     if left_s > 0:
         return Reason.STEP, f"step {stage.name} holds for {brief(left_s)} more"

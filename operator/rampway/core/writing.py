@@ -14,6 +14,7 @@ _COUNTING = frozenset(
         Reason.HOOK_RUNNING,
         Reason.STOPPED_BY_CHECK,
         Reason.WATCHING,
+        Reason.SHARE_CONTRADICTED,
     }
 )
 """Reasons whose messages carry numbers that change at every look."""
