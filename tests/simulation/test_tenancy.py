@@ -333,7 +333,7 @@ def test_b37_model_pods_are_restricted_by_default() -> None:
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert spec["automountServiceAccountToken"] is False
         kinds_of = {key for volume in spec["volumes"] for key in volume} - {"name"}
-        assert kinds_of <= {"configMap", "emptyDir", "persistentVolumeClaim"}
+        assert kinds_of <= {"configMap", "emptyDir", "persistentVolumeClaim", "projected"}
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             context = container["securityContext"]
             assert context["allowPrivilegeEscalation"] is False
