@@ -43,7 +43,8 @@ def patched(obj: Obj, patch: Obj | JsonPatch) -> Obj:
     result = copied(obj)
     try:
         for operation in patch:
-            done = [_as_applied(result, operation)]
+            # A value may be part of what was read, which nobody may alter, nor jsonpatch copy.
+            done = [copied(_as_applied(result, operation))]
             result = jsonpatch.apply_patch(result, done, in_place=True)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as err:
         raise BadPatch(str(err)) from err
