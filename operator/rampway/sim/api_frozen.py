@@ -10,7 +10,21 @@ def _refuse(_self: object, *_args: object, **_kwargs: object) -> NoReturn:
     raise TypeError(words)
 
 
-class Frozen(dict[str, Any]):
+class _Shared:
+    """What a copy of it can do: be altered."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Any:
+        """Return the same as plain JSON."""
+        return copied(self)
+
+    def __deepcopy__(self, _memo: object) -> Any:
+        """Return the same as plain JSON."""
+        return copied(self)
+
+
+class Frozen(_Shared, dict[str, Any]):
     """A JSON object whose members stay as they are."""
 
     __slots__ = ()
@@ -18,7 +32,7 @@ class Frozen(dict[str, Any]):
     clear = pop = popitem = setdefault = update = _refuse
 
 
-class FrozenList(list[Any]):
+class FrozenList(_Shared, list[Any]):
     """A JSON array whose items stay as they are."""
 
     __slots__ = ()

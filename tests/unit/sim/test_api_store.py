@@ -1,6 +1,7 @@
 """What the store of the API server in memory does beyond the contract."""
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -374,6 +375,9 @@ def test_what_is_shared_refuses_to_be_altered() -> None:
         with pytest.raises(TypeError, match="alter a copy of it instead"):
             alter()
     assert store.get(CONFIG_MAP, "default", "one")["data"] == {"x": "1"}
+    mine = deepcopy(found)
+    mine["list"][0]["y"] = 2
+    assert copy(found["list"]) == [{"y": 1}]
 
 
 def test_what_is_shared_is_json_as_it_was_written() -> None:
