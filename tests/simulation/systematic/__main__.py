@@ -12,6 +12,7 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -114,6 +115,12 @@ def simulate(options: argparse.Namespace) -> list[dict[str, Any]]:
     return list(stories.values())
 
 
+def cpu_s() -> float:
+    """Return the CPU time that all workers and what they forked have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def report(found: list[dict[str, Any]], took_s: float, options: argparse.Namespace) -> int:
     """Print the tables; return 1 if a promise was broken, or too little was simulated."""
     ends = Counter(r["end"] for r in found if r["end"])
@@ -134,7 +141,8 @@ def report(found: list[dict[str, Any]], took_s: float, options: argparse.Namespa
     writes, hours = sum(r["writes"] for r in found), sum(r["simulated_s"] for r in found) / 3600
     print(
         f"{len(found)} rollouts ({pairs} with two events), {writes} writes each followed by all "
-        f"invariants, {len(states)} states, {hours:.0f} simulated hours, in {took_s:.0f} s; "
+        f"invariants, {len(states)} states, {hours:.0f} simulated hours, in {took_s:.0f} s "
+        f"({1000 * cpu_s() / max(1, len(found)):.0f} ms of CPU each); "
         f"seed {options.seed}; {len(broken)} broke a promise"
     )
     few = len(found) < options.least
