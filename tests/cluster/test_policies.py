@@ -145,3 +145,22 @@ def test_explain_and_get_know_shared_policies(bench: Bench, kind: str) -> None:
         assert mine[start:] == others[others.index("DESCRIPTION:") :]
     columns = bench.kube("get", kind, "-A", "-o", "wide", "--ignore-not-found")
     assert not columns or "FALSEROLLBACKS" in columns
+
+
+def test_b36_a_metric_source_that_nobody_allowed_is_not_asked(
+    bench: Bench, subject: Subject, calling: Calling
+) -> None:
+    """B36: its rollout gives the candidate nothing; without the reference it goes on by itself."""
+    meta = {"name": "mine", "namespace": subject.namespace}
+    source = {"apiVersion": API, "kind": "MetricSource", "metadata": meta}
+    bench.kube.apply({**source, "spec": {"address": "http://example.invalid:9090"}})
+    subject.start("v1", POLICY)
+    with calling():
+        subject.apply("v2", POLICY, metrics={"sourceRef": {"name": "mine"}})
+        subject.until(
+            lambda: accepted(subject) == ("False", "MetricSourceRefused"), "the refusal told"
+        )
+        subject.until(lambda: subject.pods(subject.status()["candidate"]["revision"]), "a pod")
+        assert share(subject.route()) == 0
+        subject.apply("v2", POLICY)
+        subject.promoted(120)
