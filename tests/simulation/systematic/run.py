@@ -15,6 +15,7 @@ from simulation.systematic.strategies import HEADERS, HEADERS_SHARE, QUERY, cour
 
 from rampway.api import labels
 from rampway.core.answers import Answer, AnswerKind
+from rampway.core.contested import WINDOW_S, WRITES
 from rampway.core.counters import Scrape
 from rampway.kube import kinds
 from rampway.kube.base import Obj
@@ -210,8 +211,13 @@ class Run:
             self._calm_s = self.now_s
         self._agree()
         self._boundary()
-        if self.now_s - self._calm_s > LIMIT_S:
-            raise Violation(f"no rest within {LIMIT_S} s: {self.summary()}")
+        if self.now_s - self._calm_s > self._patience_s:
+            raise Violation(f"no rest within {self._patience_s:g} s: {self.summary()}")
+
+    @property
+    def _patience_s(self) -> float:
+        edits = sum(event.name == "route-edited" for _, event in self.history)
+        return LIMIT_S + (WINDOW_S if edits >= WRITES else 0.0)
 
     def happen(self, point: Point, event: "Event") -> None:
         """Let something happen now."""
