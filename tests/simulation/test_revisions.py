@@ -355,7 +355,8 @@ def test_b03_the_first_digest_is_recorded_without_a_restart() -> None:
     assert pin["data"] == {labels.DIGEST_KEY: "a" * 64}
     assert pin["immutable"]
     volumes = {v["name"]: v for v in template["spec"]["volumes"]}
-    assert volumes["pin"]["configMap"] == {"name": name, "optional": True}
+    first = volumes["pin"]["projected"]["sources"][0]["configMap"]
+    assert first == {"name": name, "optional": True}
     assert stage.workload(stage.stable)["spec"]["template"] == template
     assert stage.running(stage.stable) == pods
     assert set(pods.values()) == {0}

@@ -18,8 +18,8 @@ def _seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each rollout's durations be read in one of so many looks."""
     numbers = count()
 
-    def turns(looks: Looks, _now_s: float) -> set[Key]:
-        return set() if next(numbers) % EVERY else set(looks._interests)
+    def turns(_looks: Looks, asking: set[Key], _now_s: float) -> set[Key]:
+        return set() if next(numbers) % EVERY else asking
 
     monkeypatch.setattr(Looks, "_turns", turns)
 
