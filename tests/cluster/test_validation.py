@@ -160,6 +160,14 @@ def test_a_rollout_never_changes(send: Send, kubectl: Kubectl, space: str) -> No
     assert parse_rollout(json.loads(assert_done(read))).spec == parse_rollout(rollout()).spec
 
 
+def test_b26_a_retry_is_asked_for_after_the_end(send: Send) -> None:
+    """B26: asked for beforehand it would undo the abort that follows it, so it is refused."""
+    assert_done(send(rollout(), "apply"))
+    run = send(changed(rollout(), ("spec", "requests"), {"retry": {"by": "ann"}}), *TRY)
+    assert run.returncode != 0
+    assert "expected a rollout that has been rolled back" in run.stderr
+
+
 ROLLOUT_STATUS = ModelRolloutStatus(
     phase="Stepping",
     reason="StepRunning",

@@ -105,7 +105,20 @@ DEFINITIONS = (
             "Reason": ".status.reason",
             "Age": _AGE,
         },
-        root={},
+        root={
+            VALIDATIONS: [
+                {
+                    # A retry asked for beforehand would undo the very abort that follows it.
+                    "rule": "!has(self.spec.requests) || !has(self.spec.requests.retry) || "
+                    "(has(oldSelf.spec.requests) && has(oldSelf.spec.requests.retry)) || "
+                    "(has(self.status) && has(self.status.phase) && "
+                    "self.status.phase == 'RolledBack')",
+                    "message": "retry: expected a rollout that has been rolled back "
+                    "(status.phase RolledBack); this one has not",
+                    "fieldPath": ".spec.requests.retry",
+                }
+            ]
+        },
     ),
     Definition(
         kind=PolicyKind.NAMESPACED.value,

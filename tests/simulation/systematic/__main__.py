@@ -30,7 +30,7 @@ from simulation.systematic.open_defects import OPEN
 from simulation.systematic.run import Case, Point, Run
 
 LEAST = 10_000
-SHOWN = 20
+SHOWN = 100
 PROGRESS_S = 20.0
 
 

@@ -9,6 +9,8 @@ UNDOING = frozenset({Effect.HARMS, Effect.STOPS, Effect.LOSES, Effect.ABORTS})
 """What may return a watch to the old revision."""
 SEEN_AT_ONCE = frozenset({"candidate-errors", "candidate-out-of-memory", "aborted-by-a-person"})
 """What a watch that nothing else happens to has to return from."""
+SEEN_WITHIN_S = 3.0
+"""A container that dies, or a request, is seen by then; a watch that ends sooner may miss it."""
 QUIET = frozenset({Effect.PASSES, Effect.SKIPS, Effect.ABORTS, Effect.RETRIES})
 """What costs no client a request."""
 UNREADY = frozenset({"stable-unready-10s"})
@@ -20,6 +22,7 @@ made bad late (last step, promotion)       Promoted or RolledBack      v2 or v1
 made bad, or unready, once it is stable    Promoted or RolledBack      v2 or v1
 its containers never start                 as made bad; late if one is ready already
 the spec names v3                          anything but Promoted if bad  v3
+the same, and a person aborts              the same                    v3, or what it was
 the spec goes back to v1                   anything but Promoted if bad  v1
 a person skips steps                       Promoted or RolledBack      v2 or v1
 a person aborts before the promotion       RolledBack                  v1
@@ -43,7 +46,8 @@ def check_end(run: Run, end: str) -> None:
         return
     refused, promoted = chances(run)
     if target != "v2":
-        require(stable == target or gives_way(run), f"{end}: the spec names {target}")
+        excused = gives_way(run) or withdrawn(run)
+        require(stable == target or excused, f"{end}: the spec names {target}")
         require(phase != "Promoted" or promoted, f"{end}: promoted, and bad from early on")
         return
     allowed = {"Promoted v2"} if promoted else set()
@@ -59,6 +63,12 @@ def desired(run: Run) -> str:
     return found
 
 
+def withdrawn(run: Run) -> bool:
+    """Whether a person aborted once the spec named v3: its rollout may be the one."""
+    effects = [event.effect for _, event in run.history]
+    return Effect.RELEASES in effects and Effect.ABORTS in effects[effects.index(Effect.RELEASES) :]
+
+
 def chances(run: Run) -> tuple[bool, bool]:
     """Return whether v2 may be refused, and whether it may be promoted."""
     refused, promoted = run.case.bad, not run.case.bad
@@ -67,6 +77,7 @@ def chances(run: Run) -> tuple[bool, bool]:
         stage = run.late[event.name]
         if watched and stage == "committed" and event.effect in UNDOING:
             seen = len(run.history) == 1 and event.name in SEEN_AT_ONCE
+            seen = seen and run.ended_s() - run.happened_s[event.name] > SEEN_WITHIN_S
             refused, promoted = True, promoted and not seen
         if event.effect is Effect.SKIPS and stage != "over":
             promoted = promoted or stage != "none"

@@ -212,10 +212,12 @@ class Watch:
         """Copies and chosen requests go to a rollout's candidate, within what its pods carry."""
         given, before = self.split, self._tried
         self._tried = given
-        if not (given.mirror_pct or given.headers):
-            return
+        if given == before or not (given.mirror_pct or given.headers):
+            return  # what it found and left, a foreign hand's included, is no raise
         digest = given.candidate.removeprefix(f"{self.name}-")
-        known = {r["spec"]["candidate"]["revision"] for r in self.rollouts()}
+        # Also of one deleted meanwhile: a pass that has begun is finished, as with weights.
+        rollouts = self.objects(kinds.MODEL_ROLLOUT).values()
+        known = {r["spec"]["candidate"]["revision"] for r in rollouts}
         require(digest in known or self.wiped, f"no rollout's candidate is tried: {given}")
         require(not given.weight_pct, f"tried and given a share at a time: {given}")
         ready = max(self._read(digest), self.ready()[digest])

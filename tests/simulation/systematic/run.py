@@ -17,6 +17,7 @@ from rampway.api import labels
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.contested import WINDOW_S, WRITES
 from rampway.core.counters import Scrape
+from rampway.core.instants import from_wire
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.metrics.base import RevisionKey
@@ -93,6 +94,8 @@ class Run:
 
     Attributes:
         history: What happened and where, in order.
+        late: By event's name how far v2's rollout was.
+        happened_s: By event's name when it happened first.
         point: Called at each point where something may happen.
         hashes: Of v1, v2, v3.
     """
@@ -101,6 +104,7 @@ class Run:
     point: Callable[["Run", Point], None] = lambda _run, _point: None
     history: list[tuple[Point, "Event"]] = field(default_factory=list)
     late: dict[str, str] = field(default_factory=dict)
+    happened_s: dict[str, float] = field(default_factory=dict)
     hashes: list[str] = field(default_factory=list)
     boundaries: list[str] = field(default_factory=list)
     world: World = field(init=False)
@@ -177,6 +181,12 @@ class Run:
         late = at_step == LAST_STEP or phase == "Promoting"
         return "starting" if phase in STARTS else "late" if late else "stepping"
 
+    def ended_s(self) -> float:
+        """When v2's rollout ended; it must have."""
+        rollout = self._rollout()
+        assert rollout is not None, self.story()
+        return from_wire(rollout["status"]["endedAt"])
+
     def _rollout(self) -> Obj | None:
         mine = [
             r for r in self.watch.rollouts() if r["spec"]["candidate"]["revision"] == self.hashes[1]
@@ -223,12 +233,16 @@ class Run:
         """Let something happen now."""
         self.history.append((point, event))
         self.late.setdefault(event.name, self.stage())
+        self.happened_s.setdefault(event.name, self.world.clock())
         self._calm_s = self.now_s
         event.apply(self)
 
     def ask(self, **requests: Any) -> None:
         """Ask something of the latest rollout, if there is one."""
         rollouts = self.watch.rollouts()
+        ended = bool(rollouts) and (rollouts[-1].get("status") or {}).get("phase") == "RolledBack"
+        if "retry" in requests and not ended:
+            return  # the API server refuses it
         if rollouts:
             patch = {"spec": {"requests": requests}}
             name = rollouts[-1]["metadata"]["name"]
