@@ -184,8 +184,9 @@ class Run:
     def ended_s(self) -> float:
         """When v2's rollout ended; it must have."""
         rollout = self._rollout()
-        assert rollout is not None, self.story()
-        return from_wire(rollout["status"]["endedAt"])
+        ended_s = from_wire(rollout["status"]["endedAt"]) if rollout else None
+        assert ended_s is not None, self.story()
+        return ended_s
 
     def _rollout(self) -> Obj | None:
         mine = [
