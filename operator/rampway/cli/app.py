@@ -5,7 +5,6 @@ import sys
 
 import typer
 
-from rampway.cli.abort import abort
 from rampway.cli.approve import approve
 from rampway.cli.completion import PROGRAM as FILE
 from rampway.cli.completion import VARIABLE, completion
@@ -13,10 +12,8 @@ from rampway.cli.explain import explain
 from rampway.cli.history import history
 from rampway.cli.lint import lint
 from rampway.cli.list_ import list_
-from rampway.cli.pause import pause
-from rampway.cli.promote import promote
-from rampway.cli.resume import resume
-from rampway.cli.retry import retry
+from rampway.cli.pause import pause, resume
+from rampway.cli.requesting import abort, promote, retry
 from rampway.cli.status import status
 from rampway.cli.undo import undo
 from rampway.cli.version import version

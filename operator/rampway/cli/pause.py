@@ -1,5 +1,6 @@
-"""`kubectl rampway pause NAME`."""
+"""`kubectl rampway pause NAME` and `resume NAME`."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,19 +13,32 @@ if TYPE_CHECKING:
     from rampway.kube.base import KubeApi
 
 
-def pause(
-    name: Name,
-    *,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-) -> None:
-    """Let nothing advance: no share rises, nothing is promoted; harm is still rolled back."""
+def _verb(called: str, help_text: str, *, paused: bool) -> Callable[..., None]:
+    """Return the verb that sets `spec.paused` to this."""
 
-    async def work(api: "KubeApi", space: str) -> ExitCode:
-        from rampway.cli.pausing import set_paused
+    def verb(
+        name: Name,
+        *,
+        namespace: Namespace = None,
+        kubeconfig: Kubeconfig = None,
+        context: Context = None,
+    ) -> None:
+        async def work(api: "KubeApi", space: str) -> ExitCode:
+            from rampway.cli.pausing import set_paused
 
-        return await set_paused(api, space, name, paused=True)
+            return await set_paused(api, space, name, paused=paused)
 
-    run = terminal.logged_in(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
-    raise typer.Exit(terminal.guarded(run, needed="patch modeldeployments.rampway.dev"))
+        run = terminal.logged_in(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+        raise typer.Exit(terminal.guarded(run, needed="patch modeldeployments.rampway.dev"))
+
+    verb.__name__ = called
+    verb.__doc__ = help_text
+    return verb
+
+
+pause = _verb(
+    "pause",
+    "Let nothing advance: no share rises, nothing is promoted; harm is still rolled back.",
+    paused=True,
+)
+resume = _verb("resume", "End a pause: the rollout goes on from where it was.", paused=False)

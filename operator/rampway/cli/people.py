@@ -1,6 +1,6 @@
 """What a person may ask of a rollout, when it makes sense, and what follows from it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
@@ -204,3 +204,7 @@ def _paused(seen: Seen) -> str:
     if not seen.deployment.spec.paused:
         return ""
     return f"; paused: nothing moves before {seen.typed('resume')}"
+
+
+PLANS: Mapping[str, Callable[[Seen], Asked]] = {"promote": promote, "abort": abort, "retry": retry}
+"""What the verbs of these names plan."""

@@ -53,10 +53,7 @@ def status(
 
     4  cannot be read: none of that name, no right to, no cluster
     """
-    if watch and wait:
-        raise typer.BadParameter("choose one of --watch and --wait")
-    if output in {Format.JSON, Format.YAML} and (watch or wait):
-        raise typer.BadParameter(f"-o {output} shows one moment: leave out --watch and --wait")
+    _refuse_contradictions(output, watch=watch, wait=wait)
     console = terminal.console(no_color=no_color, wide=output is Format.WIDE)
 
     async def work(api: "KubeApi", space: str) -> ExitCode:
@@ -65,13 +62,18 @@ def status(
         subject = Subject(api, space, name)
         if wait:
             return await _wait(subject, timeout)
-        if watch:
-            await _watch(subject, console)
-        return await _once(subject, console, output)
+        return await (_watch(subject, console) if watch else _once(subject, console, output))
 
     run = terminal.logged_in(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
     interrupted = ExitCode.OK if watch else ExitCode.INTERRUPTED
     raise typer.Exit(terminal.guarded(run, interrupted=interrupted))
+
+
+def _refuse_contradictions(output: Format, *, watch: bool, wait: bool) -> None:
+    if watch and wait:
+        raise typer.BadParameter("choose one of --watch and --wait")
+    if output in {Format.JSON, Format.YAML} and (watch or wait):
+        raise typer.BadParameter(f"-o {output} shows one moment: leave out --watch and --wait")
 
 
 async def _once(subject: "Subject", console: "Console", output: Format) -> ExitCode:
