@@ -44,17 +44,24 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         labels = {"model": model, "revision": revision}
-        requests = Counter(
+        self._labels = labels
+        requests = self._counter(
             "rampway_requests",
             "Inference requests answered, by outcome; a retry is the gateway's, by its header.",
-            [*labels, "outcome", "attempt"],
-            registry=self._registry,
+            "outcome",
+            "attempt",
         )
         self._requests = {
             (outcome, attempt): requests.labels(**labels, outcome=outcome, attempt=attempt)
             for outcome in OUTCOMES
             for attempt in ATTEMPTS
         }
+        answers = self._counter(
+            "rampway_answers",
+            "Rows answered, by what the degree of automation says to do with the answer.",
+            "automation",
+        )
+        self._answers = {use: answers.labels(**labels, automation=use) for use in USES}
         self._durations = Histogram(
             "rampway_request_duration_seconds",
             "Time from an inference request's arrival to its answer being ready.",
@@ -62,27 +69,21 @@ class Metrics:
             buckets=duration_buckets_s(),
             registry=self._registry,
         ).labels(**labels)
-        self.in_flight = Gauge(
-            "rampway_in_flight_requests",
-            "Inference requests being worked on.",
-            list(labels),
-            registry=self._registry,
+        self.in_flight = self._gauge(
+            "rampway_in_flight_requests", "Inference requests being worked on."
         ).labels(**labels)
-        self._info = Gauge(
+        self._info = self._gauge(
             "rampway_model_info",
             "Always 1; its labels say which bytes are served.",
-            [*labels, "version", "sha256"],
-            registry=self._registry,
+            "version",
+            "sha256",
         )
-        self._labels = labels
 
-        answers = Counter(
-            "rampway_answers",
-            "Rows answered, by what the degree of automation says to do with the answer.",
-            [*labels, "automation"],
-            registry=self._registry,
-        )
-        self._answers = {use: answers.labels(**labels, automation=use) for use in USES}
+    def _counter(self, name: str, help_text: str, *more_labels: str) -> Counter:
+        return Counter(name, help_text, [*self._labels, *more_labels], registry=self._registry)
+
+    def _gauge(self, name: str, help_text: str, *more_labels: str) -> Gauge:
+        return Gauge(name, help_text, [*self._labels, *more_labels], registry=self._registry)
 
     def told(self, uses: Sequence[Use]) -> None:
         """Count what clients were told to do with each row's answer."""

@@ -37,28 +37,9 @@ async def run(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    metrics = Metrics(settings.name, settings.revision)
     pool = Pool(worker_count(settings), settings.max_queue)
-    dial = Dial(settings.automation_file)
-    app = App(
-        dial=dial,
-        name=settings.name,
-        revision=settings.revision,
-        version=settings.version,
-        metrics=metrics,
-        pool=pool,
-        max_body_bytes=settings.max_body_bytes,
-    )
     try:
-        server = _server(settings, app)
-        serving = asyncio.create_task(server.serve(sockets=[_listen(settings)]))
-        following = asyncio.create_task(dial.follow())
-        try:
-            await _load_and_wait(settings, app, stop, serving)
-        finally:
-            following.cancel()
-            server.should_exit = True
-            await serving
+        await _serve(settings, pool, stop)
     except StartError as error:
         tell_end(str(error), settings.termination_log)
         return 1
@@ -73,6 +54,29 @@ async def run(settings: Settings) -> int:
         # A prediction that never returns would keep the interpreter waiting for its thread.
         os._exit(0)
     return 0
+
+
+async def _serve(settings: Settings, pool: Pool, stop: asyncio.Event) -> None:
+    """Answer requests, before the model is loaded with `not ready`, until `stop` and the drain."""
+    dial = Dial(settings.automation_file)
+    app = App(
+        dial=dial,
+        name=settings.name,
+        revision=settings.revision,
+        version=settings.version,
+        metrics=Metrics(settings.name, settings.revision),
+        pool=pool,
+        max_body_bytes=settings.max_body_bytes,
+    )
+    server = _server(settings, app)
+    serving = asyncio.create_task(server.serve(sockets=[_listen(settings)]))
+    following = asyncio.create_task(dial.follow())
+    try:
+        await _load_and_wait(settings, app, stop, serving)
+    finally:
+        following.cancel()
+        server.should_exit = True
+        await serving
 
 
 async def _load_and_wait(

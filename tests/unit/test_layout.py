@@ -1,5 +1,6 @@
 """The shape of the checkout: what must never be there, and what every reader may rely on."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -52,6 +53,18 @@ def test_files_keep_their_size() -> None:
         lines = len((ROOT / path).read_text().splitlines())
         if lines > (500 if path.parts[0] == "tests" else 300):
             long[str(path)] = lines
+    assert long == {}
+
+
+def test_functions_keep_their_size() -> None:
+    """No function is longer than 40 lines, docstring included."""
+    long = {
+        f"{path}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in PYTHON
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= 40
+    }
     assert long == {}
 
 

@@ -92,46 +92,58 @@ def _all(checks: Sequence[Check], state: CheckState, text: str) -> tuple[CheckRe
 
 def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contest) -> EvidenceState:
     """Count what is new, leaving out what straddles a change of weight."""
-    new_step = contest.step_index != state.step_index
-    requests = 0 if new_step else state.step_requests
     cutoff_s = look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
     stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
     ledger, _ = advance(state.ledger, stale)
     ledger, deltas = advance(ledger, counted)
     mine = deltas.get(contest.candidate, Delta())
     other = deltas.get(contest.stable, Delta())
-    newest = _newest(state, look)
+    heard = replace(state, last_scrape_s=_newest(state, look))
     one_sided = bool(mine.requests) != bool(other.requests)
     if one_sided and look.at_s - state.seen_s < BOTH_SIDES_S:
         # Pods are scraped at different moments: what one revision counted waits, unread, until
         # the other has counted too. Whether to wait depends on requests only, never on events.
-        return replace(state, last_scrape_s=newest)
-    # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
-    paired_states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
+        return heard
     changed = cutoff_s != state.cutoff_s
-    updated = {
-        check.name: paired.update(
-            check, paired_states[check.name], mine, other, new_segment=changed
-        )
+    new_step = contest.step_index != state.step_index
+    shares = (0, 0) if changed or new_step else state.shares
+    settled = contest.weight_since_s is not None and not changed
+    return replace(
+        heard,
+        seen_s=look.at_s,
+        ledger=ledger,
+        paired=_updated(policy, state, contest, (mine, other), new_segment=changed),
+        step_index=contest.step_index,
+        step_requests=mine.requests + (0 if new_step else state.step_requests),
+        shares=share.counted(shares, mine.requests, other.requests),
+        rate_per_s=_rate_per_s(state, mine.requests, look.at_s, settled=settled),
+        cutoff_s=cutoff_s,
+    )
+
+
+def _updated(
+    policy: Policy,
+    state: EvidenceState,
+    contest: Contest,
+    new: tuple[Delta, Delta],
+    *,
+    new_segment: bool,
+) -> dict[str, paired.PairedState]:
+    """Bring the paired checks up to date by what is new of the candidate and of stable."""
+    # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
+    states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
+    return {
+        check.name: paired.update(check, states[check.name], *new, new_segment=new_segment)
         for check in policy.checks
         if check.paired
     }
-    before = (0, 0) if changed or new_step else state.shares
-    passed_s = look.at_s - state.seen_s
-    rate = mine.requests / passed_s if state.seen_s and passed_s > 0 else 0.0
-    settled = contest.weight_since_s is not None and not changed
-    return replace(
-        state,
-        seen_s=look.at_s,
-        ledger=ledger,
-        paired=updated,
-        step_index=contest.step_index,
-        step_requests=requests + mine.requests,
-        shares=share.counted(before, mine.requests, other.requests),
-        rate_per_s=0.8 * state.rate_per_s + 0.2 * rate if settled and state.rate_per_s else rate,
-        last_scrape_s=newest,
-        cutoff_s=cutoff_s,
-    )
+
+
+def _rate_per_s(state: EvidenceState, requests: int, at_s: float, *, settled: bool) -> float:
+    """Return the candidate's requests per second, smoothed while its weight stays."""
+    passed_s = at_s - state.seen_s
+    rate = requests / passed_s if state.seen_s and passed_s > 0 else 0.0
+    return 0.8 * state.rate_per_s + 0.2 * rate if settled and state.rate_per_s else rate
 
 
 def _newest(state: EvidenceState, look: "Look") -> dict[str, float]:

@@ -47,6 +47,34 @@ ProbeDigest = Callable[[str, Obj, str], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
+class _Owned:
+    """What belongs to one ModelDeployment, as the API server has it; in the order of `_OWNED`."""
+
+    deployments: list[Obj]
+    pods: list[Obj]
+    services: list[Obj]
+    slices: list[Obj]
+    pins: list[Obj]
+    budgets: list[Obj]
+    rollouts: list[Obj]
+
+    def noted(self) -> tuple[Obj, ...]:
+        """Return those whose versions a decision leans on."""
+        return (*self.deployments, *self.pods, *self.services, *self.slices, *self.rollouts)
+
+
+_OWNED = (
+    DEPLOYMENT,
+    POD,
+    SERVICE,
+    ENDPOINT_SLICE,
+    CONFIG_MAP,
+    POD_DISRUPTION_BUDGET,
+    MODEL_ROLLOUT,
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Gatherer:
     """Gathers observations.
 
@@ -77,27 +105,12 @@ class Gatherer:
         Raises:
             Deposed: something of it bears the stamp of a later term.
         """
-        ours = {labels.DEPLOYMENT: deployment.name}
-        space = deployment.namespace
-        objects = await asyncio.gather(
-            self.lister.list(DEPLOYMENT, space, ours),
-            self.lister.list(POD, space, ours),
-            self.lister.list(SERVICE, space, ours),
-            self.lister.list(ENDPOINT_SLICE, space, ours),
-            self.lister.list(CONFIG_MAP, space, ours),
-            self.lister.list(POD_DISRUPTION_BUDGET, space, ours),
-            self.lister.list(MODEL_ROLLOUT, space, ours),
-        )
-        deployments, pods, services, slices, pins, budgets, rollouts = (
-            [o for o in found if _is_ours(o, deployment)] for found in objects
-        )
-        for obj in (*deployments, *services, *rollouts):
-            self.fence.check(obj)
+        owned = await self._owned(deployment)
         memory.versions.clear()
-        memory.note((deployment.raw, *deployments, *pods, *services, *slices, *rollouts))
+        memory.note((deployment.raw, *owned.noted()))
         route = await self.router.observe(deployment)
         known = {r.uid: r for r in memory.last.rollouts} if memory.last else {}
-        attempts = [_understood(o, known.get(o["metadata"]["uid"])) for o in rollouts]
+        attempts = [_understood(o, known.get(o["metadata"]["uid"])) for o in owned.rollouts]
         attempts.sort(key=lambda r: r.spec.attempt)
         memory.leans_on = frozenset()
         idle = all(has_ended(attempt) for attempt in attempts)
@@ -105,20 +118,10 @@ class Gatherer:
             now_s=now_s,
             deployment=deployment,
             defaults=self.defaults.shared_by(rollouts_at_once),
-            revisions=tuple(
-                [
-                    replace(
-                        found,
-                        reachable=reading.ready_behind(slices, found.name),
-                        has_budget=any(b["metadata"]["name"] == found.name for b in budgets),
-                    )
-                    for d in deployments
-                    for found in [await self._revision(deployment, d, pods, services, pins)]
-                ]
-            ),
+            revisions=await self._revisions(deployment, owned),
             rollouts=tuple(attempts),
             route=route,
-            service=reading.stable_service(services, slices, deployment.name),
+            service=reading.stable_service(owned.services, owned.slices, deployment.name),
             look=look,
             evidence=_evidence(memory, attempts),
             conflict=await self._conflict(deployment),
@@ -128,30 +131,41 @@ class Gatherer:
             policies=await self.shared.policies(self.lister, deployment, memory) if idle else None,
         )
 
-    async def _revision(
-        self,
-        deployment: ModelDeployment,
-        obj: Obj,
-        pods: list[Obj],
-        services: list[Obj],
-        pins: list[Obj],
-    ) -> Revision:
+    async def _owned(self, deployment: ModelDeployment) -> _Owned:
+        """Read all that belongs to it; of an earlier one of its name nothing counts."""
+        ours = {labels.DEPLOYMENT: deployment.name}
+        found = await asyncio.gather(
+            *(self.lister.list(kind, deployment.namespace, ours) for kind in _OWNED)
+        )
+        owned = _Owned(*([o for o in objects if _is_ours(o, deployment)] for objects in found))
+        for obj in (*owned.deployments, *owned.services, *owned.rollouts):
+            self.fence.check(obj)
+        return owned
+
+    async def _revisions(self, deployment: ModelDeployment, owned: _Owned) -> tuple[Revision, ...]:
+        budgets = {b["metadata"]["name"] for b in owned.budgets}
+        found = [await self._revision(deployment, d, owned) for d in owned.deployments]
+        return tuple(
+            replace(
+                one,
+                reachable=reading.ready_behind(owned.slices, one.name),
+                has_budget=one.name in budgets,
+            )
+            for one in found
+        )
+
+    async def _revision(self, deployment: ModelDeployment, obj: Obj, owned: _Owned) -> Revision:
         digest = obj["metadata"]["labels"][labels.REVISION]
-        mine = [p for p in pods if p["metadata"]["labels"].get(labels.REVISION) == digest]
-        digests = {
-            p["metadata"]["name"]: p.get("data", {}).get(labels.DIGEST_KEY, "") for p in pins
-        }
+        mine = [p for p in owned.pods if p["metadata"]["labels"].get(labels.REVISION) == digest]
+        digests = _pinned(owned.pins, labels.DIGEST_KEY)
         known = reading.known_sha256(obj, digests)
         reported = "" if known else await self._reported(deployment, mine)
         return reading.revision(
             obj,
             mine,
-            services=frozenset(s["metadata"]["name"] for s in services),
+            services=frozenset(s["metadata"]["name"] for s in owned.services),
             digests=digests,
-            degrees={
-                p["metadata"]["name"]: p.get("data", {}).get(labels.AUTOMATION_KEY, "")
-                for p in pins
-            },
+            degrees=_pinned(owned.pins, labels.AUTOMATION_KEY),
             reported_sha256=reported,
         )
 
@@ -230,6 +244,11 @@ def claim_of(obj: Any) -> Claim | None:
     except ValueError:
         return None  # it is refused by itself and so has no route
     return Claim.of(parsed)
+
+
+def _pinned(pins: list[Obj], key: str) -> dict[str, str]:
+    """Return what the ConfigMaps say under a key, by their names."""
+    return {p["metadata"]["name"]: p.get("data", {}).get(key, "") for p in pins}
 
 
 def _is_ours(obj: Obj, deployment: ModelDeployment) -> bool:

@@ -9,7 +9,7 @@ from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.sim.cluster_rules import Rule, Rules, met, rules_of
 from rampway.sim.cluster_scene import Key, Scene
-from rampway.sim.cluster_status import endpoint, route_parent
+from rampway.sim.cluster_status import endpoint, endpoint_slice, route_parent
 from rampway.sim.cluster_workloads import random_suffix
 from rampway.sim.pods import Endpoint
 from rampway.sim.traffic import Group, Load, binomial, evenly, multinomial
@@ -214,38 +214,9 @@ class Network:
             store.patch(kinds.ENDPOINT_SLICE, namespace, known, {"endpoints": endpoints})
             self.scene.follow()
             return
-        meta, ports = service["metadata"], service["spec"].get("ports") or []
-        self.scene.store.create(
-            kinds.ENDPOINT_SLICE,
-            {
-                "metadata": {
-                    "name": f"{name}-{random_suffix(self.scene)}",
-                    "namespace": namespace,
-                    # The real controller copies the Service's labels too.
-                    "labels": (meta.get("labels") or {})
-                    | {
-                        "kubernetes.io/service-name": name,
-                        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-                    },
-                    "ownerReferences": [
-                        {
-                            "apiVersion": "v1",
-                            "kind": "Service",
-                            "name": name,
-                            "uid": meta["uid"],
-                            "controller": True,
-                            "blockOwnerDeletion": True,
-                        }
-                    ],
-                },
-                "addressType": "IPv4",
-                "endpoints": endpoints,
-                "ports": [
-                    {"name": p.get("name", ""), "port": p.get("targetPort"), "protocol": "TCP"}
-                    for p in ports
-                ],
-            },
-        )
+        suffix = random_suffix(self.scene)
+        made = endpoint_slice(service, f"{name}-{suffix}", endpoints)
+        self.scene.store.create(kinds.ENDPOINT_SLICE, made)
         self.scene.follow()
 
     def _step_route(self, key: Key) -> None:

@@ -171,6 +171,39 @@ def endpoint(found: Endpoint, namespace: str) -> Obj:
     }
 
 
+def endpoint_slice(service: Obj, name: str, endpoints: list[Obj]) -> Obj:
+    """Return the EndpointSlice that is made for a Service; owned by it, like the real one."""
+    meta, ports = service["metadata"], service["spec"].get("ports") or []
+    managed = {
+        "kubernetes.io/service-name": meta["name"],
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+    }
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": meta["namespace"],
+            # The real controller copies the Service's labels too.
+            "labels": (meta.get("labels") or {}) | managed,
+            "ownerReferences": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Service",
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+        "ports": [
+            {"name": p.get("name", ""), "port": p.get("targetPort"), "protocol": "TCP"}
+            for p in ports
+        ],
+    }
+
+
 def route_parent(ref: Obj, generation: int, accepted: str, unresolved: str, at_s: float) -> Obj:
     """Return one entry of an HTTPRoute's `status.parents`.
 

@@ -77,10 +77,17 @@ class _Guard:
     stable_n: float = 0
 
     @classmethod
-    def of(cls, runs: int) -> Self:
+    def of(cls, runs: int, past: "Past | None", alpha: float) -> Self:
         squares, variance, looks, candidate, stable = np.zeros((5, runs))
         prior, cap = np.full(runs, 2.0), np.full(runs, math.log(3))
-        return cls(squares, variance, looks, candidate, stable, prior, cap)
+        made = cls(squares, variance, looks, candidate, stable, prior, cap)
+        if past is not None:
+            made.knows(past, alpha)
+        return made
+
+    def limited(self, factors: Floats) -> Floats:
+        found: Floats = np.minimum(factors / self.phi()[:, None], self.cap[:, None])
+        return found
 
     def knows(self, past: "Past", alpha: float) -> None:
         """Begin with what stable showed before."""
@@ -131,6 +138,55 @@ class Past:
         return cls(*found)
 
 
+@dataclass
+class _Process:
+    """The mixture of all runs, and what guards it; mutable, for speed."""
+
+    capital: _Capital
+    guard: _Guard | None
+    ratio: float
+    floor: float
+
+    def look(self, events: tuple[Floats, Floats], requests: tuple[float, float]) -> None:
+        (mine, other), (n_c, n_s) = events, requests
+        theta0 = n_c * self.ratio / (n_c * self.ratio + n_s)
+        c = 1 + theta0 * (RHOS - 1)
+        factors = np.multiply.outer(mine, np.log(RHOS / c)) - np.multiply.outer(other, np.log(c))
+        factors -= n_c * self.floor * (RHOS / c - 1)
+        if self.guard is not None:
+            factors = self.guard.limited(factors)
+            self.guard.see(mine, other, n_c, n_s)
+        self.capital.bet(factors)
+
+
+@dataclass
+class _Crossings:
+    """Which runs have crossed the bound since the look `begin`; mutable, for speed."""
+
+    bound: float
+    begin: int
+    at_look: NDArray[np.int64]
+    events: Floats
+    events_at: Floats
+
+    @classmethod
+    def of(cls, runs: int, alpha: float, begin: int) -> Self:
+        # E = (1 - KEPT) * capital + KEPT in a first segment: what is kept for later is unstaked.
+        bound = math.log((1 / alpha - KEPT) / (1 - KEPT))
+        return cls(bound, begin, np.full(runs, -1), np.zeros(runs), np.full(runs, np.nan))
+
+    def see(self, look: int, events: Floats, log_e: Floats) -> None:
+        if look < self.begin:
+            return
+        self.events += events
+        now = (log_e >= self.bound) & (self.at_look < 0)
+        self.at_look[now] = look
+        self.events_at[now] = self.events[now]
+
+    def complete(self) -> bool:
+        return bool((self.at_look >= 0).all())
+
+
 def simulate(
     rng: np.random.Generator,
     runs: int,
@@ -161,34 +217,15 @@ def simulate(
         patient: Go on to the last look when all runs have crossed.
     """
     capital = _Capital(np.tile(np.log(0.9 * WEIGHTS), (runs, 1)))
-    guard = _Guard.of(runs)
-    if past is not None:
-        guard.knows(past, alpha)
-    # E = (1 - KEPT) * capital + KEPT in a first segment: what is kept for later counts unstaked.
-    bound = math.log((1 / alpha - KEPT) / (1 - KEPT))
-    crossed = np.full(runs, -1)
-    events = np.zeros(runs)
-    events_at = np.full(runs, np.nan)
-    for look, (n_c, n_s) in enumerate(schedule):
-        mine, other = traffic(rng, runs, look)
-        theta0 = n_c * ratio / (n_c * ratio + n_s)
-        c = 1 + theta0 * (RHOS - 1)
-        log_factors = np.multiply.outer(mine, np.log(RHOS / c)) - np.multiply.outer(
-            other, np.log(c)
-        )
-        log_factors -= n_c * floor * (RHOS / c - 1)
-        if guarded:
-            log_factors = np.minimum(log_factors / guard.phi()[:, None], guard.cap[:, None])
-            guard.see(mine, other, n_c, n_s)
-        capital.bet(log_factors)
-        if look >= begin:
-            events += mine + other
-            now = (capital.log_e() >= bound) & (crossed < 0)
-            crossed[now] = look
-            events_at[now] = events[now]
-            if not patient and (crossed >= 0).all():
-                break
-    return Runs(crossed, events_at, capital.log_e())
+    process = _Process(capital, _Guard.of(runs, past, alpha) if guarded else None, ratio, floor)
+    crossings = _Crossings.of(runs, alpha, begin)
+    for look, requests in enumerate(schedule):
+        events = traffic(rng, runs, look)
+        process.look(events, requests)
+        crossings.see(look, events[0] + events[1], capital.log_e())
+        if crossings.complete() and not patient:
+            break
+    return Runs(crossings.at_look, crossings.events_at, capital.log_e())
 
 
 def binomial(
