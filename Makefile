@@ -19,11 +19,12 @@ demo: venv cluster-up images ## Roll out a good model and roll back two bad ones
 test: check unit simulation ## Everything: gates, unit, contract, simulation and cluster tests, 10 000 simulated rollouts
 	@$(MAKE) --no-print-directory -j 2 cluster-test simulate  # the cluster's tests mostly wait
 
-check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated
+check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated and compatible
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
 	@$(call step,mypy,$(BIN)/mypy -p rampway -p rampway_server -p tools -p demo && $(BIN)/mypy tests,see the lines above)
 	@$(call step,import-linter,$(BIN)/lint-imports > build/imports.log || { cat build/imports.log; false; },imports go down only: docs/architecture.md)
 	@$(call step,generated files,$(CRDS) --check && $(BIN)/python -m tools.behaviour --check && $(BIN)/python -m tools.transitions --check,run 'make crds' and commit what it writes)
+	@$(call step,CRDs take what the last release took,$(BIN)/python -m tools.compatibility,see the lines above)
 
 unit: venv cluster-up ## Unit and contract tests with branch coverage (contract: real API server and Prometheus)
 	@$(call step,unit and contract tests,eval "$$($(CLUSTER_TOOL) env)" && $(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=term,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
