@@ -41,6 +41,7 @@ patches:
                   - {name: RAMPWAY_MODEL_SERVER_IMAGE, value: "${MODEL_SERVER_IMAGE}"}
                   - {name: RAMPWAY_LOOK_INTERVAL_S, value: "1"}
                   - {name: RAMPWAY_CHECKPOINT_INTERVAL_S, value: "2"}
+                  - {name: RAMPWAY_HOOK_URLS, value: "${HOOK_URLS}"}
 """)
 
 
@@ -63,11 +64,11 @@ def finish_cleaning(kube: Kubectl) -> None:
     kube("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=180s")
 
 
-def install_operator(kube: Kubectl, images: Mapping[str, str]) -> None:
-    """Install CRDs, operator and Prometheus, and wait until they work."""
+def install_operator(kube: Kubectl, images: Mapping[str, str], hook_urls: str = "") -> None:
+    """Install CRDs, operator and Prometheus; hooks may call what `hook_urls` allows."""
     folder = WORK / "install"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kustomization.yaml").write_text(kustomization(images, folder))
+    (folder / "kustomization.yaml").write_text(kustomization(images, folder, hook_urls))
     shown(kube, "apply", "-k", "crds/")
     crds = [f"crd/{kind}.rampway.dev" for kind in ("modeldeployments", "modelrollouts")]
     kube("wait", "--for=condition=Established", "--timeout=60s", *crds)
@@ -86,7 +87,7 @@ def await_operator(kube: Kubectl) -> None:
             raise DemoError(f"{err}\nWhat its pods say:\n{said}") from err
 
 
-def kustomization(images: Mapping[str, str], folder: Path) -> str:
+def kustomization(images: Mapping[str, str], folder: Path, hook_urls: str = "") -> str:
     """Return the text of a kustomization that lies in `folder`."""
     chosen = {"rampway.local/operator": images["operator"]}
     prometheus = os.environ.get("PROMETHEUS_IMAGE", PUBLIC_PROMETHEUS if is_current() else "")
@@ -96,6 +97,7 @@ def kustomization(images: Mapping[str, str], folder: Path) -> str:
         OVERLAY=os.path.relpath(ROOT / "manifests" / "overlays" / "prometheus", folder),
         IMAGES="\n".join(_renamed(name, image) for name, image in chosen.items()),
         MODEL_SERVER_IMAGE=images["model-server"],
+        HOOK_URLS=hook_urls,
     )
 
 

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Answer:
         revision: Who answered, by the header `rampway-revision`; empty where nobody said.
         right: Whether the predicted digit is the true one.
         error: What went wrong where there was no prediction; of an answer, how it begins.
+        automation: What the application is to do with it, by the header `rampway-automation`.
     """
 
     sent_s: float
@@ -51,6 +52,7 @@ class Answer:
     revision: str = ""
     right: bool = False
     error: str = ""
+    automation: str = ""
 
     @property
     def failed(self) -> bool:
@@ -77,7 +79,8 @@ class Plan:
 
     Attributes:
         url: Address of the gateway, without a path.
-        model: Name of the model.
+        models: Names of the models, asked in turn.
+        headers: What each request bears.
         rate_per_s: Requests a second.
         seconds: It ends by itself after so long.
         in_flight: So many requests may wait for their answers; one more is a failure.
@@ -87,7 +90,8 @@ class Plan:
     """
 
     url: str
-    model: str = "digits"
+    models: tuple[str, ...] = ("digits",)
+    headers: Mapping[str, str] = field(default_factory=dict)
     rate_per_s: float = 100.0
     seconds: float = 900.0
     in_flight: int = 300
@@ -95,9 +99,9 @@ class Plan:
     patience_s: float = 60.0
 
     @property
-    def infer_url(self) -> str:
-        """Address of the model's predictions."""
-        return f"{self.url.rstrip('/')}/v2/models/{self.model}/infer"
+    def infer_urls(self) -> tuple[str, ...]:
+        """Addresses of the models' predictions."""
+        return tuple(f"{self.url.rstrip('/')}/v2/models/{name}/infer" for name in self.models)
 
 
 @dataclass(slots=True)
@@ -154,23 +158,26 @@ async def run(
 
     timeout = aiohttp.ClientTimeout(total=plan.timeout_s)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        await _await_gateway(_Asker(plan, session, count), digits[0], stop)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, headers=plan.headers
+    ) as session:
+        for url in plan.infer_urls:
+            await _await_gateway(_Asker(plan, session, count), url, digits[0], stop)
         await _keep_schedule(plan, _Asker(plan, session, count), digits, summary, stop)
     return summary
 
 
-async def _await_gateway(asker: "_Asker", digit: Digit, stop: asyncio.Event) -> None:
+async def _await_gateway(asker: "_Asker", url: str, digit: Digit, stop: asyncio.Event) -> None:
     """Ask until there is an answer: a route that was just made reaches its proxies a bit later."""
     deadline_s = asyncio.get_running_loop().time() + asker.plan.patience_s
     while not stop.is_set():
-        answer = await asker.ask(digit)
+        answer = await asker.ask(url, digit)
         if not answer.failed:
             return
         if asyncio.get_running_loop().time() > deadline_s:
             said = answer.error or f"status {answer.status}"
             raise NoGateway(
-                f"no prediction from {asker.plan.infer_url} within {asker.plan.patience_s:.0f} s, "
+                f"no prediction from {url} within {asker.plan.patience_s:.0f} s, "
                 f"the last answer was: {said}; see `kubectl describe gateway,httproute`"
             )
         await asyncio.sleep(0.2)
@@ -182,6 +189,7 @@ async def _keep_schedule(
     """Send each request at its time, whatever became of those before it; then await the rest."""
     clock = asyncio.get_running_loop().time
     under_way: set[asyncio.Task[None]] = set()
+    urls = plan.infer_urls
     begun_s = clock()
     for number in range(int(plan.rate_per_s * plan.seconds)):
         ahead_s = begun_s + number / plan.rate_per_s - clock()
@@ -194,7 +202,8 @@ async def _keep_schedule(
         elif len(under_way) >= plan.in_flight:
             asker.refuse(f"not sent: {plan.in_flight} requests waited for their answers")
         else:
-            task = asyncio.create_task(asker.count(digits[number % len(digits)]))
+            url, digit = urls[number % len(urls)], digits[number % len(digits)]
+            task = asyncio.create_task(asker.count(url, digit))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
     if under_way:
@@ -210,19 +219,20 @@ class _Asker:
     def refuse(self, why: str) -> None:
         self.note(Answer(time.time(), NO_ANSWER, 0.0, error=why))
 
-    async def count(self, digit: Digit) -> None:
+    async def count(self, url: str, digit: Digit) -> None:
         """Send one request and note its answer."""
-        self.note(await self.ask(digit))
+        self.note(await self.ask(url, digit))
 
-    async def ask(self, digit: Digit) -> Answer:
+    async def ask(self, url: str, digit: Digit) -> Answer:
         """Send one request and return its answer; nothing that goes wrong with it is raised."""
         sent_s, began_s = time.time(), time.perf_counter()
-        status, revision, right, error = NO_ANSWER, "", False, ""
+        status, revision, right, error, automation = NO_ANSWER, "", False, "", ""
         try:
-            async with self.session.post(self.plan.infer_url, data=digit.body) as answer:
+            async with self.session.post(url, data=digit.body) as answer:
                 body = await answer.read()
                 status = answer.status
                 revision = answer.headers.get("rampway-revision", "")
+                automation = answer.headers.get("rampway-automation", "")
                 if status == OK:
                     right = json.loads(body)["outputs"][0]["data"] == [digit.label]
                 else:
@@ -230,7 +240,7 @@ class _Asker:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, LookupError) as err:
             status, error = NO_ANSWER, f"{type(err).__name__}: {err}"
         latency_ms = round(1000 * (time.perf_counter() - began_s), 3)
-        return Answer(round(sent_s, 6), status, latency_ms, revision, right, error)
+        return Answer(round(sent_s, 6), status, latency_ms, revision, right, error, automation)
 
 
 async def _main(plan: Plan, digits: Sequence[Digit], out: Path, *, until_stdin_ends: bool) -> int:
@@ -261,13 +271,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", required=True, help="the gateway's address, without a path")
     parser.add_argument("--digits", required=True, type=Path, help="holdout.jsonl")
     parser.add_argument("--out", required=True, type=Path, help="the answers go there")
-    parser.add_argument("--model", default="digits", help="the model's name")
+    parser.add_argument("--model", action="append", help="a model's name; many are asked in turn")
+    parser.add_argument("--header", action="append", default=[], help="name: value; of each")
     parser.add_argument("--rate", type=float, default=100.0, help="requests a second")
     parser.add_argument("--seconds", type=float, default=900.0, help="at most so long")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds for a first answer")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when stdin closes")
     given = parser.parse_args(arguments)
-    plan = Plan(given.url, given.model, given.rate, given.seconds, patience_s=given.patience)
+    models = tuple(given.model or ["digits"])
+    headers = dict(header.split(": ", 1) for header in given.header)
+    plan = Plan(given.url, models, headers, given.rate, given.seconds, patience_s=given.patience)
     digits = read_digits(given.digits)
     try:
         return asyncio.run(_main(plan, digits, given.out, until_stdin_ends=given.until_stdin_ends))

@@ -142,6 +142,11 @@ class Bench:
         return REPLICAS
 
     @property
+    def hooks(self) -> str:
+        """Where rollouts' hooks may call; who wants to hear of them serves it."""
+        return _hooks(self.home)
+
+    @property
     def store(self) -> str:
         """Address of the model store."""
         return f"http://model-store.{self.home}.svc"
@@ -158,7 +163,7 @@ class Bench:
 
     def install_operator(self) -> None:
         """Install CRDs, operator and Prometheus, with short intervals."""
-        install.install_operator(Kubectl(self.kube.env), self.images)
+        install.install_operator(Kubectl(self.kube.env), self.images, self.hooks)
         self.await_operator()
 
     def scale(self, name: str, replicas: int) -> None:
@@ -286,7 +291,7 @@ def set_up(models: Callable[[Path], Mapping[str, Model]]) -> Bench:
     folder = WORK / "models"
     folder.mkdir(parents=True, exist_ok=True)
     home = f"rampway-bench-{token_hex(3)}"
-    install.install_operator(Kubectl(kube.env), names)
+    install.install_operator(Kubectl(kube.env), names, _hooks(home))
     gateway_class = os.environ.get("GATEWAY_CLASS", "eg")
     kube("apply", "-f", "-", given=SHARED.substitute(
         NAMESPACE=home, GATEWAY=GATEWAY, GATEWAY_CLASS=gateway_class))  # fmt: skip
@@ -296,6 +301,10 @@ def set_up(models: Callable[[Path], Mapping[str, Model]]) -> Bench:
     kube("rollout", "status", "deployment/model-store", "-n", home, "--timeout=60s")
     kube("wait", "--for=condition=Programmed", f"gateway/{GATEWAY}", "-n", home, "--timeout=60s")
     return bench
+
+
+def _hooks(home: str) -> str:
+    return f"http://hooks.{home}.svc/"
 
 
 def _make_store(bench: Bench, folder: Path) -> None:
@@ -310,24 +319,29 @@ def _make_store(bench: Bench, folder: Path) -> None:
 
 def store(namespace: str, image: str, sources: Sequence[Mapping[str, Any]]) -> list[Obj]:
     """Return a Deployment and a Service that serve what is in the sources."""
-    labels = {"app.kubernetes.io/name": "model-store"}
-    meta = {"name": "model-store", "namespace": namespace, "labels": labels}
+    command = ["python3", "-m", "http.server", "8080", "--directory", "/models"]
+    workload, service = program(namespace, "model-store", image, command)
+    pod = workload["spec"]["template"]["spec"]
+    pod["containers"][0]["volumeMounts"] = [{"name": "models", "mountPath": "/models"}]
+    pod["volumes"] = [{"name": "models", "projected": {"sources": list(sources)}}]
+    return [workload, service]
+
+
+def program(namespace: str, name: str, image: str, command: Sequence[str]) -> tuple[Obj, Obj]:
+    """Return a Deployment of one pod that listens on port 8080, and its Service."""
+    labels = {"app.kubernetes.io/name": name}
+    meta = {"name": name, "namespace": namespace, "labels": labels}
     container = {
-        "name": "store",
+        "name": name,
         "image": image,
-        "command": ["python3", "-m", "http.server", "8080", "--directory", "/models"],
+        "command": list(command),
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "models", "mountPath": "/models"}],
     }
-    pod = {
-        "containers": [container],
-        "volumes": [{"name": "models", "projected": {"sources": list(sources)}}],
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     spec = {"selector": {"matchLabels": labels}, "template": template}
     port = {"port": 80, "targetPort": 8080}
-    return [
+    return (
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
         {"apiVersion": "v1", "kind": "Service", "metadata": meta,
          "spec": {"selector": labels, "ports": [port]}},
-    ]  # fmt: skip
+    )  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,15 +61,22 @@ class Caller:
 @contextmanager
 def calling(
     bench: Bench,
-    model: str,
+    models: str | Sequence[str],
     out: Path,
     diagnosis: Callable[[], str],
     rate_per_s: float = RATE_PER_S,
+    *,
+    header: str = "",
 ) -> Iterator[Caller]:
-    """Ask a model for digits while the block runs; begins once the Gateway answers."""
+    """Ask a model, or many in turn, for digits while the block runs.
+
+    Begins once the Gateway answers for each; `header` is `name: value`, of each request.
+    """
     prefix, url = bench.way_in()
     words = [*prefix, sys.executable, "-m", "demo.load", "--until-stdin-ends", "--url", url]
-    words += ["--model", model, "--rate", str(rate_per_s)]
+    for model in [models] if isinstance(models, str) else models:
+        words += ["--model", model]
+    words += ["--rate", str(rate_per_s), *(["--header", header] if header else [])]
     words += ["--digits", str(bench.holdout), "--out", str(out)]
     with out.with_suffix(".summary").open("w") as summary:
         process = subprocess.Popen(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster.bench import GATEWAY, Bench, Obj, until
 from cluster.recorder import Change
@@ -18,6 +18,7 @@ QUICK: Mapping[str, Any] = {
 }
 """A policy without checks, for tests that are not about evidence."""
 
+Value = TypeVar("Value")
 SHARED_PROCESSES: Mapping[str, Any] = {
     "podTemplatePatch": {"spec": {"shareProcessNamespace": True}}
 }
@@ -247,7 +248,7 @@ def share(route: Mapping[str, Any]) -> int:
     return round(100 * given / (given + stable))
 
 
-def turns(found: Iterable[int]) -> list[int]:
+def turns(found: Iterable[Value]) -> list[Value]:
     """Return values without repetitions in a row."""
     return [value for value, _ in groupby(found)]
 

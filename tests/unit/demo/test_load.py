@@ -24,7 +24,7 @@ SEVEN = Digit(b"{}", 7)
 async def server(handle: Handler) -> AsyncIterator[str]:
     """Serve the model `digits` by a handler; gives the address."""
     app = web.Application()
-    app.router.add_post("/v2/models/digits/infer", handle)
+    app.router.add_post("/v2/models/{model}/infer", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -162,6 +162,25 @@ def test_digits_become_requests_of_the_protocol(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(ValueError, match="holds no digit"):
         load.read_digits(file)
+
+
+async def test_many_models_are_asked_in_turn_with_the_same_headers() -> None:
+    """Each model is waited for and gets its part; what to do with an answer is written down."""
+    asked: list[tuple[str, str]] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked.append((request.match_info["model"], request.headers.get("x-preview", "")))
+        answer = prediction(7)
+        answer.headers["rampway-automation"] = "suggest"
+        return answer
+
+    async with server(handle) as url:
+        plan = Plan(url, ("digits", "letters"), {"x-preview": "yes"}, rate_per_s=20, seconds=0.2)
+        answers, _ = await ask(plan)
+    both = [("digits", "yes"), ("letters", "yes")]
+    assert asked[:2] == both
+    assert sorted(asked[2:]) == sorted(both * 2)
+    assert {answer.automation for answer in answers} == {"suggest"}
 
 
 @pytest.mark.parametrize("end", ["stdin", "signal"])
