@@ -41,8 +41,10 @@ patches:
                   - {name: RAMPWAY_MODEL_SERVER_IMAGE, value: "${MODEL_SERVER_IMAGE}"}
                   - {name: RAMPWAY_LOOK_INTERVAL_S, value: "1"}
                   - {name: RAMPWAY_CHECKPOINT_INTERVAL_S, value: "2"}
-                  - {name: RAMPWAY_HOOK_URLS, value: "${HOOK_URLS}"}
+${HOOKS}
 """)
+HOOKS = Template("""\
+                  - {name: RAMPWAY_HOOK_URLS, value: "${URLS}"}""")
 
 
 def begin_cleaning(kube: Kubectl) -> None:
@@ -97,7 +99,7 @@ def kustomization(images: Mapping[str, str], folder: Path, hook_urls: str = "") 
         OVERLAY=os.path.relpath(ROOT / "manifests" / "overlays" / "prometheus", folder),
         IMAGES="\n".join(_renamed(name, image) for name, image in chosen.items()),
         MODEL_SERVER_IMAGE=images["model-server"],
-        HOOK_URLS=hook_urls,
+        HOOKS=HOOKS.substitute(URLS=hook_urls) if hook_urls else "",
     )
 
 

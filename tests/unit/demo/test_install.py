@@ -71,6 +71,11 @@ def test_kustomization_names_the_images_of_this_build(monkeypatch: pytest.Monkey
     (container,) = patch["spec"]["template"]["spec"]["containers"]
     env = {one["name"]: one["value"] for one in container["env"]}
     assert env["RAMPWAY_MODEL_SERVER_IMAGE"] == "localhost:5000/ms:2"
+    assert "RAMPWAY_HOOK_URLS" not in env
+    hooked = yaml.safe_load(install.kustomization(IMAGES, folder, "http://hooks/"))
+    patch = yaml.safe_load(hooked["patches"][0]["patch"])
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    assert {"name": "RAMPWAY_HOOK_URLS", "value": "http://hooks/"} in container["env"]
     monkeypatch.setenv("PROMETHEUS_IMAGE", "my/prom:9")
     named = yaml.safe_load(install.kustomization(IMAGES, folder))["images"][1]
     assert named == {"name": "rampway.local/prometheus", "newName": "my/prom", "newTag": "9"}
