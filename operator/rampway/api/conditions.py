@@ -65,6 +65,7 @@ class Reason(StrEnum):
 
     # Accepted
     VALID = "Valid"
+    INVALID_SPEC = "InvalidSpec"  # it, or a ModelRollout of it, cannot be understood
     ROUTE_CONFLICT = "RouteConflict"  # another ModelDeployment has this host and path
     ROUTE_NOT_FOUND = "RouteNotFound"  # the rule that routeRef names is not there, or not usable
     ROUTE_IN_USE = "RouteInUse"  # the rule sends requests to others than this model

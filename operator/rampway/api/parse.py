@@ -108,16 +108,20 @@ def parse_deployment(
         return known
     if not re.fullmatch(NAME_PATTERN, metadata["name"]):
         raise Unparseable(f"metadata.name: expected {NAME_EXPECTED}; seen: {metadata['name']!r}")
-    try:
-        status = ModelDeploymentStatus.model_validate(obj.get("status") or {})
-    except ValidationError:
-        status = ModelDeploymentStatus()
     return ModelDeployment(
         **metadata,
         spec=_validated(ModelDeploymentSpec, obj, "spec"),
-        status=status,
+        status=parse_status(obj),
         raw=obj,
     )
+
+
+def parse_status(obj: Mapping[str, Any]) -> ModelDeploymentStatus:
+    """Parse the status of a ModelDeployment, an empty one if it cannot be read."""
+    try:
+        return ModelDeploymentStatus.model_validate(obj.get("status") or {})
+    except ValidationError:
+        return ModelDeploymentStatus()
 
 
 def parse_rollout(obj: Mapping[str, Any], known: ModelRollout | None = None) -> ModelRollout:

@@ -1,13 +1,15 @@
-"""A spec that cannot be acted upon because of its route: what is said, and what is done yet."""
+"""A spec that cannot be acted upon: what is said, and what is done yet."""
 
-from rampway.api.conditions import Reason
+from rampway.api.conditions import ConditionType, Phase, Reason
+from rampway.api.deployment import ModelDeploymentStatus
 from rampway.core import keeping, passes, revision
 from rampway.core.actions import Action, PointService, SetSplit
+from rampway.core.conditions import conditions
 from rampway.core.conflicts import Claim
 from rampway.core.observation import Observation
 from rampway.core.passes import Decision
 from rampway.core.split import STABLE_ONLY
-from rampway.core.standing import Standing
+from rampway.core.standing import FALSE, TRUE, UNKNOWN, Standing
 
 REFUSED_REQUEUE_S = 30.0
 
@@ -91,3 +93,34 @@ def _brought_up(obs: Observation) -> tuple[list[Action], int]:
     if obs.service.selects != desired:
         actions.append(PointService(desired))
     return actions, mine.ready if mine else 0
+
+
+def not_understood(
+    before: ModelDeploymentStatus, generation: int, mistake: str, now_s: float
+) -> ModelDeploymentStatus:
+    """Return the status of what cannot be understood, as by an older CRD: nothing is done for it.
+
+    Args:
+        before: What it said until now; what it says of revisions and weights stays, as they do.
+        generation: Of the spec that is not understood.
+        mistake: The field, what is expected, what is seen.
+        now_s: The present.
+    """
+    text = f"{mistake}. Until that is corrected everything stays as it is: traffic, pods, rollout"
+    about = Reason.INVALID_SPEC, text
+    wanted = {
+        ConditionType.ACCEPTED: (FALSE, *about),
+        ConditionType.READY: (UNKNOWN, *about),  # nobody looks
+        ConditionType.PROMOTED: (FALSE, *about),
+        ConditionType.RECONCILING: (FALSE, *about),
+        ConditionType.STALLED: (TRUE, *about),
+    }
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": Phase.REFUSED,
+            "reason": Reason.INVALID_SPEC,
+            "message": text,
+            "conditions": conditions(before.conditions, wanted, generation, now_s),
+        }
+    )

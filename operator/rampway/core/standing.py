@@ -6,9 +6,9 @@ from rampway.api.conditions import Condition, ConditionType, Phase, Reason, Roll
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
 from rampway.core import scale, steps, zero
+from rampway.core.conditions import conditions
 from rampway.core.conflicts import Claim
 from rampway.core.course import Course, Outcome
-from rampway.core.instants import to_wire
 from rampway.core.observation import Observation, Revision
 from rampway.core.policies import Trouble
 from rampway.core.verdict import Verdict
@@ -268,7 +268,8 @@ def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
         ConditionType.RECONCILING: (TRUE if moving and not standing.stalled else FALSE, *about),
         ConditionType.STALLED: (TRUE if standing.stalled else FALSE, *about),
     }
-    return tuple(_condition(obs, kind, *value) for kind, value in wanted.items())
+    known = obs.deployment
+    return conditions(known.status.conditions, wanted, known.generation, obs.now_s)
 
 
 def _accepted(obs: Observation, standing: Standing) -> tuple[str, Reason, str]:
@@ -281,18 +282,3 @@ def _accepted(obs: Observation, standing: Standing) -> tuple[str, Reason, str]:
     if obs.trouble is not None:
         return FALSE, obs.trouble.reason, obs.trouble.message
     return TRUE, Reason.VALID, "the spec can be acted upon"
-
-
-def _condition(
-    obs: Observation, kind: ConditionType, status: str, reason: Reason, message: str
-) -> Condition:
-    before = next((c for c in obs.deployment.status.conditions if c.type == kind), None)
-    since = before.last_transition_time if before and before.status == status else ""
-    return Condition(
-        type=kind,
-        status=status,
-        reason=reason,
-        message=message,
-        observed_generation=obs.deployment.generation,
-        last_transition_time=since or to_wire(obs.now_s),
-    )

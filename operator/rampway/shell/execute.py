@@ -1,11 +1,14 @@
 """Carry out actions in their order; what is done already is done (B29)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.core import hookjob, revision
+from rampway.api.deployment import ModelDeploymentStatus
+from rampway.api.parse import ModelDeployment, ModelRollout, parse_status
+from rampway.api.rollout import ModelRolloutStatus
+from rampway.core import hookjob, refusing, revision
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -21,6 +24,7 @@ from rampway.core.actions import (
     WriteStatus,
 )
 from rampway.core.observation import Observation
+from rampway.core.writing import status_is_news
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from rampway.kube.kinds import (
@@ -73,6 +77,18 @@ class Executor:
             else:
                 await self._one(action, obs, memory)
         return written
+
+    async def refuse(self, read: Obj, mistake: str, now_s: float) -> None:
+        """Say on a ModelDeployment that it cannot be understood; nothing else is touched.
+
+        Raises:
+            KubeError: it cannot be written.
+        """
+        self.fence.check()
+        before = parse_status(read)
+        status = refusing.not_understood(before, read["metadata"]["generation"], mistake, now_s)
+        if status_is_news(before, status):
+            await self._write_status(MODEL_DEPLOYMENT, read, _dump(status))
 
     async def _one(self, action: Action, obs: Observation, memory: Memory) -> None:
         deployment = obs.deployment
@@ -146,25 +162,27 @@ class Executor:
     ) -> list[ModelDeployment | ModelRollout]:
         """Write a status over the very version that was read: a stale decision is refused."""
         if isinstance(action, WriteStatus):
-            raw = await self._write_status(MODEL_DEPLOYMENT, obs.deployment, _dump(action))
-            return [replace(obs.deployment, **_now(raw), status=action.status)]
+            of = obs.deployment
+            raw = await self._write_status(MODEL_DEPLOYMENT, of.raw, _dump(action.status))
+            return [replace(of, **_now(raw), status=action.status)]
         read = next((r for r in obs.rollouts if r.name == action.name), None)
         if read is None:
             return []
-        raw = await self._write_status(MODEL_ROLLOUT, read, _dump(action))
+        raw = await self._write_status(MODEL_ROLLOUT, read.raw, _dump(action.status))
         return [replace(read, **_now(raw), status=action.status)]
 
     async def _write_status(
-        self, kind: Kind, read: ModelDeployment | ModelRollout, status: dict[str, Any]
+        self, kind: Kind, read: Mapping[str, Any], status: dict[str, Any]
     ) -> Obj:
-        before = read.raw.get("status") or {}
+        meta, before = read["metadata"], read.get("status") or {}
         # A merge patch keeps what it does not name: what is gone has to be named.
         gone = {key: None for key in before if key not in status}
         patch = {
-            "metadata": {"resourceVersion": read.resource_version, "uid": read.uid},
+            "metadata": {"resourceVersion": meta["resourceVersion"], "uid": meta["uid"]},
             "status": gone | status,
         }
-        return await self.api.patch(kind, read.namespace, read.name, patch, subresource="status")
+        namespace, name = meta["namespace"], meta["name"]
+        return await self.api.patch(kind, namespace, name, patch, subresource="status")
 
     async def _delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete the object as it is now, if nobody with a later term had it."""
@@ -182,6 +200,5 @@ def _now(raw: Obj) -> dict[str, Any]:
     return {"resource_version": raw["metadata"]["resourceVersion"], "raw": raw}
 
 
-def _dump(action: WriteRollout | WriteStatus) -> dict[str, Any]:
-    found: dict[str, Any] = action.status.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return found
+def _dump(status: ModelDeploymentStatus | ModelRolloutStatus) -> dict[str, Any]:
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)

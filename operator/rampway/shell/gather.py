@@ -218,7 +218,10 @@ class Gatherer:
 
 def _understood(obj: Obj, known: ModelRollout | None) -> ModelRollout:
     """Return a rollout whose phase we know: on one of a newer operator nobody acts by guessing."""
-    found = parse_rollout(obj, known)
+    try:
+        found = parse_rollout(obj, known)
+    except Unparseable as mistake:
+        raise Unparseable(f"ModelRollout {obj['metadata']['name']}: {mistake}") from mistake
     if found.status.phase and found.status.phase not in set(RolloutPhase):
         phases = ", ".join(RolloutPhase)
         seen = f"expected one of {phases}; seen: {found.status.phase!r}"

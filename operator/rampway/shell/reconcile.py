@@ -16,7 +16,7 @@ from rampway.core.passes import Decision
 from rampway.core.policies import Trouble
 from rampway.core.queries import fill
 from rampway.core.sources import Source
-from rampway.kube.base import KubeApi
+from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 from rampway.metrics.direct import Target
@@ -77,8 +77,6 @@ class Reconciler:
         try:
             quiet = await self._glance(key)
             return await self._pass(key) if quiet is None else quiet.requeue_after_s
-        except Unparseable as mistake:
-            log.warning("cannot be read", namespace=namespace, name=name, why=str(mistake))
         except Ending as gone:
             self.looks.want(key, None)
             log.info("namespace is being deleted", namespace=namespace, name=name, why=str(gone))
@@ -136,6 +134,16 @@ class Reconciler:
         except NotFound:
             self._forget(key)
             return await self._leaver.leave(key)
+        try:
+            return await self._act(key, raw)
+        except Unparseable as mistake:
+            log.warning("not understood", namespace=namespace, name=name, why=str(mistake))
+            self._forget(key)
+            await self.executor.refuse(raw, str(mistake), self.clock())
+            return None
+
+    async def _act(self, key: Key, raw: Obj) -> float | None:
+        namespace, name = key
         last = self._memories[key][1].last if key in self._memories else None
         deployment = parse_deployment(raw, last.deployment if last else None)
         memory = self._memory(key, deployment.uid)

@@ -14,6 +14,7 @@ from rampway.core.paired import PairedState
 from rampway.kube.errors import Conflict, Ending
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE
 from rampway.metrics.memory import MemorySource
+from rampway.shell.fence import Deposed
 from rampway.shell.looks import Looks
 from rampway.shell.reconcile import CALLS_A_PASS, FRESH_S, READS_PER_S, REST_S, Reconciler
 
@@ -61,13 +62,38 @@ async def test_a_namesake_has_a_memory_of_its_own() -> None:
     assert one._memories[KEY][1].refusals == {}
 
 
-async def test_a_spec_that_cannot_be_read_is_left_alone() -> None:
-    """What CRD validation let through all the same is logged and waits for a change."""
+async def test_a_spec_that_is_not_understood_is_told_once_and_left_alone() -> None:
+    """What CRD validation let through all the same is told in the status, and waits for a change.
+
+    Nothing else is written; a second pass has nothing new to say.
+    """
     place = Place()
     place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, {"spec": {"replicas": -1}})
     before = len(place.api.calls)
-    assert await reconciler(place).reconcile(KEY) is None
-    assert len(place.api.calls) == before + 1
+    one = reconciler(place)
+    for _ in range(2):
+        assert await one.reconcile(KEY) is None
+    assert [call.verb for call in place.api.calls[before:]] == ["get", "patch", "get"]
+    obj = place.get(MODEL_DEPLOYMENT, NAME)
+    status = obj["status"]
+    assert (status["phase"], status["reason"]) == ("Refused", "InvalidSpec")
+    assert (
+        "spec.replicas: Input should be greater than or equal to 0; seen: -1" in status["message"]
+    )
+    assert status["observedGeneration"] == obj["metadata"]["generation"]
+    said = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+    assert said["Accepted"] == ("False", "InvalidSpec")
+    assert said["Stalled"] == ("True", "InvalidSpec")
+
+
+async def test_b31_only_who_leads_says_that_a_spec_is_not_understood() -> None:
+    """B31: whose term is over writes no status either."""
+    place = Place()
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, {"spec": {"replicas": -1}})
+    place.fence.leads = lambda: False
+    with pytest.raises(Deposed):
+        await reconciler(place).reconcile(KEY)
+    assert "status" not in place.get(MODEL_DEPLOYMENT, NAME)
 
 
 async def test_a_rollout_that_cannot_be_read_is_left_alone() -> None:
@@ -83,6 +109,10 @@ async def test_a_rollout_that_cannot_be_read_is_left_alone() -> None:
     before = place.store.list(DEPLOYMENT, SPACE)
     assert await one.reconcile(KEY) is None
     assert place.store.list(DEPLOYMENT, SPACE) == before
+    status = place.get(MODEL_DEPLOYMENT, NAME)["status"]
+    assert status["reason"] == "InvalidSpec"
+    assert status["message"].startswith(f"ModelRollout {name}: status.phase: expected one of ")
+    assert "seen: 'Hovering'" in status["message"]
 
 
 async def test_b34_a_namespace_that_ends_is_left_alone() -> None:
