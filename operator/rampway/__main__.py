@@ -1,6 +1,7 @@
 """Run the operator: `python -m rampway`. The one place where all parts are put together."""
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -13,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import kopf
 import structlog
 
 from rampway import __version__, handlers
@@ -64,6 +64,7 @@ class Operator:
     Attributes:
         stop: Set to end the process in order.
         deaf: Set when nothing needs to be watched any more.
+        met: Set by the first whole list: there is an API server, and it knows our kinds.
         leading: Whether the Lease is ours; only then there is work.
         news: Whether a change is one that we did not make.
         leaning_on: Whom a shared object concerns.
@@ -75,6 +76,7 @@ class Operator:
     )
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     deaf: asyncio.Event = field(default_factory=asyncio.Event)
+    met: asyncio.Event = field(default_factory=asyncio.Event)
     failed: bool = False
     leading: bool = False
     news: Callable[[Key, str, str, str], bool] = lambda *_: True
@@ -98,6 +100,7 @@ class Operator:
     def listed(self) -> None:
         """Note that all ModelDeployments were listed just now."""
         self.listed_at_s = time.monotonic()
+        self.met.set()
 
     def add(self, key: Key) -> None:
         """Have a ModelDeployment looked at, if we lead; who takes over lists all of them."""
@@ -252,26 +255,22 @@ def _start(operator: Operator, name: str, part: Coroutine[Any, Any, None]) -> "a
 
 
 async def _kopf(operator: Operator) -> None:
-    """Watch by kopf until told to stop; it is stopped by its flag, never by a cancel."""
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    watching = asyncio.create_task(
-        kopf.operator(
-            registry=handlers.registry(operator.changed, operator.shared_changed),
-            settings=handlers.settings(),
-            clusterwide=True,
-            standalone=True,
-            identity=_identity(),
-            stop_flag=operator.deaf,
-            ready_flag=ready,
-        )
-    )
-    await asyncio.wait([watching, asyncio.create_task(ready.wait())],
-                       return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
-    # kopf took the signals over when it started; they mean our orderly stop.
+    """Watch once all could be listed: kopf looks only at its start which kinds there are."""
+    _mind_signals(operator)
+    told = [asyncio.create_task(event.wait()) for event in (operator.met, operator.deaf)]
+    await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in told:
+        waiting.cancel()
+    if not operator.deaf.is_set():
+        kinds = handlers.registry(operator.changed, operator.shared_changed)
+        mind = functools.partial(_mind_signals, operator)
+        await handlers.watch(kinds, _identity(), operator.deaf, mind)
+
+
+def _mind_signals(operator: Operator) -> None:
+    """Let signals mean our orderly stop."""
     for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, operator.stop.set)
-    await watching
+        asyncio.get_running_loop().add_signal_handler(signum, operator.stop.set)
 
 
 def _identity() -> Any:

@@ -3,6 +3,8 @@
 Declarations only: kopf keeps no state, writes nothing into objects and holds no finalizer.
 """
 
+import asyncio
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +30,9 @@ Key = tuple[str, str]
 OWNER = labels.DEPLOYMENT
 WHO_FOLLOWS = ""
 """Instead of a ModelDeployment's name: a route of the user's changed, whoever may split it."""
+RETRY_S = 10
+"""kopf tries again at least so often."""
+A_DAY = 24 * 3600 // RETRY_S
 OWN_KINDS = (MODEL_ROLLOUT, DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE, HTTP_ROUTE)
 """Kinds whose objects name their ModelDeployment in a label; of routes, those that are ours."""
 
@@ -144,12 +149,42 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = 15
     chosen.watching.chunk_size = 500
     chosen.networking.request_timeout = 20
+    # An API server that is away, also at the start, is waited for: kopf would give up, and end us.
+    chosen.networking.error_backoffs = (*range(1, RETRY_S), *itertools.repeat(RETRY_S, A_DAY))
     # An embedded operator must never be killed by kopf's own timer (kopf arms it on a cancel).
     chosen.process.ultimate_exiting_timeout = None
     ours = f"{labels.MANAGED_BY}={labels.MANAGER}"
     for kind in OWN_KINDS[:-1]:  # users' routes bear no label of ours
         chosen.watching.label_selectors[kind.plural] = ours
     return chosen
+
+
+async def watch(
+    kinds: kopf.OperatorRegistry,
+    identity: Any,
+    stop_flag: asyncio.Event,
+    started: Callable[[], None],
+) -> None:
+    """Watch until the flag is set; kopf is stopped by its flag, never by a cancel.
+
+    `started` is called as soon as kopf runs: it has taken the process's signals over then.
+    """
+    ready = asyncio.Event()
+    watching = asyncio.create_task(
+        kopf.operator(
+            registry=kinds,
+            settings=settings(),
+            clusterwide=True,
+            standalone=True,
+            identity=identity,
+            stop_flag=stop_flag,
+            ready_flag=ready,
+        )
+    )
+    await asyncio.wait([watching, asyncio.create_task(ready.wait())],
+                       return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+    started()
+    await watching
 
 
 def _selector(kind: Kind) -> dict[str, Any]:

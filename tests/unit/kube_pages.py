@@ -11,7 +11,7 @@ from aiohttp import web
 
 from rampway.api import labels
 from rampway.handlers import OWN_KINDS
-from rampway.kube.kinds import MODEL_DEPLOYMENT, NAMESPACE, Kind
+from rampway.kube.kinds import LEASE, MODEL_DEPLOYMENT, NAMESPACE, Kind
 from rampway.shell.shared import KINDS as SHARED_KINDS
 
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CRD", namespaced=False)
@@ -27,6 +27,8 @@ class Pages:
         news: Events for each kind's watch, by plural.
         selectors: Label selectors of lists and watches, by plural.
         writes: Method and path of everything that would change something.
+        away: Every request is answered by 503.
+        refused: So many were.
     """
 
     news: dict[str, asyncio.Queue[Obj]] = field(
@@ -35,6 +37,8 @@ class Pages:
     selectors: dict[str, set[str]] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     url: str = ""
+    away: bool = False
+    refused: int = 0
 
     def tell(self, kind: Kind, name: str, **found: str) -> None:
         """Let the watch of a kind bring an object that changed, with these labels."""
@@ -42,9 +46,14 @@ class Pages:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer any request."""
+        if self.away:
+            self.refused += 1
+            return web.json_response({}, status=503)
         if request.method != "GET":
             self.writes.append(f"{request.method} {request.path}")
             return web.json_response({}, status=403)
+        if LEASE.plural in request.path:
+            return web.json_response({}, status=404)
         kind = next((k for k in KINDS if k.path() == request.path), None)
         if kind is None:
             return self._discovery(request.path)
@@ -93,14 +102,14 @@ def obj(kind: Kind, name: str, found: dict[str, str]) -> Obj:
 
 
 @asynccontextmanager
-async def pages() -> AsyncIterator[Pages]:
-    """Serve the pages on loopback."""
-    found = Pages()
+async def pages(port: int = 0, *, away: bool = False) -> AsyncIterator[Pages]:
+    """Serve the pages on loopback, on a free port or this one."""
+    found = Pages(away=away)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", found.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield found

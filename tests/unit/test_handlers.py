@@ -65,6 +65,14 @@ def test_settings_are_what_the_operator_relies_on() -> None:
     assert (found.watching.server_timeout, found.watching.client_timeout) == (300, 310)
 
 
+def test_b30_kopf_never_gives_up_on_an_api_server() -> None:
+    """B30: by default it ends the process after 54 s; here it tries for a day, each 10 s."""
+    waits_s = settings().networking.error_backoffs
+    assert isinstance(waits_s, tuple)
+    assert sum(waits_s) > 86_000
+    assert max(waits_s) == 10
+
+
 @dataclass
 class Told:
     """The keys that came in."""

@@ -281,6 +281,7 @@ async def test_a_signal_means_an_orderly_stop(
     """After kopf's start the signals are ours: they set the flag, nothing is cancelled."""
     fake_kopf(monkeypatch)
     operator = Operator(Settings())
+    operator.listed()
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(main._kopf(operator))
     try:
@@ -296,10 +297,51 @@ async def test_a_signal_means_an_orderly_stop(
             loop.remove_signal_handler(one)
 
 
+async def test_b30_kopf_starts_once_all_could_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B30: kopf looks only once which kinds there are: without an API server or CRDs it waits.
+
+    A signal means an orderly stop meanwhile, too.
+    """
+    started = asyncio.Event()
+
+    async def kopfs(*, stop_flag: asyncio.Event, **_: Any) -> None:
+        started.set()
+        await stop_flag.wait()
+
+    monkeypatch.setattr(kopf, "operator", kopfs)
+    operator = Operator(Settings())
+    task = asyncio.create_task(main._kopf(operator))
+    try:
+        await asyncio.sleep(0.05)
+        assert not started.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(operator.stop.wait(), 20)
+        operator.listed()
+        await asyncio.wait_for(started.wait(), 20)
+        operator.deaf.set()
+        await asyncio.wait_for(task, 20)
+    finally:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(one)
+
+
+async def test_a_stop_before_the_first_list_starts_no_kopf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is stopped while it waits for the API server ends, and watches nothing."""
+    fake_kopf(monkeypatch, fails=True)
+    operator = Operator(Settings())
+    operator.deaf.set()
+    try:
+        await asyncio.wait_for(main._kopf(operator), 20)
+    finally:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(one)
+
+
 async def test_kopf_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """B30: what kopf ends with is what the part ends with."""
     fake_kopf(monkeypatch, fails=True)
     operator = Operator(Settings())
+    operator.listed()
     try:
         with pytest.raises(ConnectionError, match="no API server"):
             await main._kopf(operator)
