@@ -200,7 +200,8 @@ def _answers(
             found.append(_threshold(check, look, breach_s, now_s))
         else:
             harmful = check.name in culprits
-            found.append(_paired(policy, check, state, blind, unrecorded, harmful=harmful))
+            answer = _paired(policy, check, state, blind, unrecorded, harmful=harmful)
+            found.append(_in_turns(check, answer, look))
     return tuple(found)
 
 
@@ -246,6 +247,16 @@ def _paired(
         if state.rate_per_s >= LEAST_RATE_PER_S:
             more += f", {brief(missing / state.rate_per_s)} at the present rate"
     return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
+
+
+def _in_turns(check: Check, answer: CheckResult, look: "Look") -> CheckResult:
+    """Let the answer say how seldom Prometheus is asked for what the check needs."""
+    failed = answer.state is CheckState.FAIL
+    if check.latency is None or not look.timed_every_s or failed:
+        return answer
+    often = brief(look.timed_every_s)
+    why = f"with so many rollouts at once durations are read from Prometheus each {often}, in turns"
+    return replace(answer, message=f"{answer.message}; {why}")
 
 
 def _unrecorded(state: EvidenceState, contest: Contest) -> str:

@@ -157,6 +157,7 @@ class Look:
         heard: Whether Prometheus has answered at all since the operator began to look.
         past: Scrapes of stable's pods from before the rollout; None where none were asked for, or
             Prometheus gave no answer.
+        timed_every_s: Prometheus is asked for durations by turns, at least so often; 0: each time.
     """
 
     at_s: float
@@ -165,6 +166,7 @@ class Look:
     answers: Mapping[str, Answer] = field(default_factory=dict)
     heard: bool = True
     past: tuple[Scrape, ...] | None = None
+    timed_every_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class Looks:
     _interests: dict[Key, Interest] = field(default_factory=dict)
     _latest: dict[Key, Look] = field(default_factory=dict)
     _timed_s: dict[Key, float] = field(default_factory=dict)
+    _timed_every_s: float = 0.0
     _looked_s: float = math.inf
     _untold: dict[Key, int] = field(default_factory=dict)
     _busy: set[Source] = field(default_factory=set)
@@ -133,6 +134,7 @@ class Looks:
         able = [key for key in self._interests if key in asking and self._interests[key].timed]
         able.sort(key=lambda key: self._timed_s.get(key, 0.0))
         self._timed_s |= dict.fromkeys(able[:number], now_s)
+        self._timed_every_s = len(able) / HISTOGRAMS_PER_S if len(able) > number else 0.0
         return set(able[:number])
 
     async def run(self, interval_s: float) -> None:
@@ -248,7 +250,8 @@ class Looks:
             before = self._latest.get(key)
             heard = not problem or (before is not None and before.heard)
             found = {name: answers[query] for name, query in interest.queries.items()}
-            self._latest[key] = Look(until_s, mine, problem, found, heard, pasts.get(key))
+            every_s = self._timed_every_s if interest.timed else 0.0
+            self._latest[key] = Look(until_s, mine, problem, found, heard, pasts.get(key), every_s)
             self.notify(key)
 
 

@@ -208,6 +208,20 @@ def test_requests_are_counted_by_step() -> None:
     assert looked([(25, more)], None, following, found.state).requests == 100
 
 
+def test_a_check_says_how_seldom_its_durations_are_read() -> None:
+    """Beyond what one look reads a check of latency says how often its turn is; no other does."""
+    wanted = policy(ERRORS, SLOW)
+    scrapes = (scrape("2", 3, 100), scrape("1", 3, 5000))
+    look = Look(NOW_S + 5, scrapes, timed_every_s=50.0)
+    errors, slow = judge(wanted, None, look, BOTH, NOW_S + 5).results
+    assert "in turns" not in errors.message
+    assert slow.message.endswith(
+        "with so many rollouts at once durations are read from Prometheus each 50 s, in turns"
+    )
+    (calm,) = judge(policy(SLOW), None, replace(look, timed_every_s=0.0), BOTH, NOW_S + 5).results
+    assert "in turns" not in calm.message
+
+
 def test_thresholds_are_answered_without_counters() -> None:
     """B21: a user's query stands on its own, and its mistake is named with the check."""
     wanted = policy(REVENUE)

@@ -178,6 +178,8 @@ async def test_durations_are_read_in_turns() -> None:
         assert len({revision for revision, _ in source.timed}) == 2 * number + 2
         mine = [name for name, timed in source.timed if timed]
         assert len(mine) == 2 * HISTOGRAMS_AT_LEAST
+        seen = [looks.latest(("ml", name)) for name in ("m000", "plain")]
+        assert [one.timed_every_s for one in seen if one] == [number / HISTOGRAMS_PER_S, 0]
         turns.update(mine)
         now_s[0] += 1
     assert set(turns.values()) == {2}
@@ -186,6 +188,9 @@ async def test_durations_are_read_in_turns() -> None:
     source.timed.clear()
     await looks.look()
     assert sum(timed for _, timed in source.timed) == 2 * number
+    found = looks.latest(("ml", "m000"))
+    assert found is not None
+    assert found.timed_every_s == 0  # all in one look again
 
 
 async def test_without_questions_nothing_is_asked() -> None:
