@@ -237,7 +237,7 @@ def _reconciler(
     defaults = Defaults(settings.server_image, settings.checkpoint_interval_s)
     probe = DigestProbe(session)
     calls = HookCaller(session, settings.hook_urls, operator.answered)
-    shared = Shared(AllowList(settings.metric_sources_file))
+    shared = Shared(AllowList(settings.metric_sources_file), settings.prometheus_url)
     return Reconciler(
         api,
         Gatherer(Together(api, labels.DEPLOYMENT), router, defaults, probe, fence, calls, shared),

@@ -5,6 +5,7 @@ from typing import Any
 from simulation.stage import BROKEN, ERRORS, NAME, Stage, model, policy, serving, step
 
 from rampway.api import labels
+from rampway.core.answers import Answer, AnswerKind
 from rampway.core.sources import Allowed
 from rampway.kube.base import Obj
 from rampway.kube.kinds import CLUSTER_METRIC_SOURCE, METRIC_SOURCE
@@ -48,6 +49,47 @@ def test_b36_a_refused_address_is_never_asked() -> None:
     stage.world.allowed = (TEAMS,)
     stage.until_phase("Healthy", 200)
     assert accepted(stage) == ("True", "Valid")
+
+
+def test_b36_a_query_is_not_asked_of_a_prometheus_that_confines_none() -> None:
+    """B36: told at rest and held with a candidate; opened by the administrator, it goes on."""
+    orders = {"name": "orders", "threshold": {"query": "orders", "min": "1"}}
+    stage = serving(rollout=policy(step("half", 50, 20), checks=(ERRORS, orders)))
+    stage.world.allowed, opened = (), stage.world.allowed
+    stage.apply(info={"version": "again"})
+    stage.run(2)
+    assert accepted(stage) == ("False", "MetricSourceRefused")
+    stage.world.source.answers = lambda _, at_s: Answer(AnswerKind.VALUE, 5.0, at_s=at_s)
+    stage.release(2)
+    stage.run(60)
+    assert stage.weight_pct == 0
+    assert "confines none to its namespace" in stage.world.status(NAME).message
+    stage.world.allowed = opened
+    stage.until_phase("Healthy", 200)
+
+
+def test_b36_closed_in_mid_rollout_its_query_is_asked_no_more() -> None:
+    """B36: it counts for the rollout's copy of the policy, which may be no one's any more."""
+    orders = {"name": "orders", "threshold": {"query": "orders", "min": "1"}}
+    stage = serving(rollout=policy(step("half", 50, 600), checks=(orders,)))
+    asked: list[float] = []
+
+    def answer(_: str, at_s: float) -> Answer:
+        asked.append(at_s)
+        return Answer(AnswerKind.VALUE, 5.0, at_s=at_s)
+
+    stage.world.source.answers = answer
+    stage.release(2)
+    stage.until_step("half")
+    stage.apply(rollout={"policy": {"checks": []}})
+    stage.run(5)
+    stage.world.allowed = ()
+    stage.run(60)
+    asked.clear()
+    stage.run(60)
+    assert not asked
+    assert stage.weight_pct == 50
+    assert stage.phase == "Holding"
 
 
 def test_a_missing_source_goes_on_by_itself() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.api.policy import Policy
 from rampway.core import policies as shared
 from rampway.core import sources as metric_sources
 from rampway.core.answers import Answer
@@ -264,8 +265,17 @@ class Observation:
     @property
     def source(self) -> Source | Trouble:
         """Where evidence is read, or why it cannot be."""
-        ref = self.deployment.spec.metrics.source_ref
-        return metric_sources.choose(ref, self.deployment.namespace, self.sources)
+        deployment, policy = self.deployment, self.policy_in_force
+        asks = policy is not None and any(check.threshold for check in policy.checks)
+        ref = deployment.spec.metrics.source_ref
+        return metric_sources.choose(ref, deployment.namespace, self.sources, asks=asks)
+
+    @property
+    def policy_in_force(self) -> Policy | None:
+        """The policy of the rollout under way, else the one that the next would go by."""
+        if self.active is not None:
+            return self.active.spec.policy
+        return self.policy.policy if isinstance(self.policy, Chosen) else None
 
     @property
     def trouble(self) -> Trouble | None:

@@ -21,6 +21,7 @@ class _Entry(ApiModel):
     prefix: Address
     namespaces: tuple[Annotated[str, Field(max_length=63)], ...] = ()
     credentials: tuple[Label, ...] = ()
+    open: bool = Field(default=False, strict=True)
 
 
 _ENTRIES = TypeAdapter(tuple[_Entry, ...])
@@ -63,5 +64,6 @@ class AllowList:
         except ValidationError as error:
             raise BadList(f"the list of metric sources {self.path}: {explain(error)}") from error
         return tuple(
-            Allowed(e.prefix, frozenset(e.namespaces), frozenset(e.credentials)) for e in entries
+            Allowed(e.prefix, frozenset(e.namespaces), frozenset(e.credentials), e.open)
+            for e in entries
         )

@@ -39,9 +39,11 @@ class Shared:
 
     Attributes:
         allowed: Gives the administrator's list of addresses, as it is now.
+        own: Address of the operator's own Prometheus.
     """
 
     allowed: Callable[[], tuple[Allowed, ...]] = tuple
+    own: str = ""
     _policies: dict[Name, SharedPolicy] = field(default_factory=dict)
     _sources: dict[Name, SharedSource] = field(default_factory=dict)
 
@@ -82,9 +84,9 @@ class Shared:
             self._sources[_name(obj)] = parse_source(obj, self._sources.get(_name(obj)))
         known = tuple(self._sources[_name(obj)] for obj in listed)
         try:
-            return Sources(known, self.allowed() if known else ())
-        except BadList as mistake:
-            return Sources(unreadable=str(mistake))
+            return Sources(known, self.allowed(), own=self.own)
+        except BadList as mistake:  # who uses no source is not held up by the list
+            return Sources(unreadable=str(mistake) if known else "", own=self.own)
 
 
 def _lean(memory: Memory, shared: Name) -> None:

@@ -8,6 +8,9 @@ from rampway.core.sources import Source
 from rampway.metrics.base import MetricSource
 from rampway.metrics.unavailable import UnavailableSource
 
+OWN_PROMETHEUS = "http://prometheus:9090"
+"""Address of the operator's own."""
+
 
 class World(Protocol):
     """Who has the sources."""

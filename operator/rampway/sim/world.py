@@ -34,7 +34,7 @@ from rampway.sim.clock import SimClock
 from rampway.sim.cluster import SimCluster
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings
 from rampway.sim.hooks import MemoryCalls
-from rampway.sim.places import Places
+from rampway.sim.places import OWN_PROMETHEUS, Places
 
 SPACE = "default"
 RESYNC_S = 60.0
@@ -88,7 +88,7 @@ class World:
     clock: SimClock = field(default_factory=SimClock)
     source: MemorySource = field(default_factory=MemorySource)
     elsewhere: dict[str, MetricSource] = field(default_factory=dict)
-    allowed: tuple[Allowed, ...] = ()
+    allowed: tuple[Allowed, ...] = (Allowed(OWN_PROMETHEUS, open=True),)
     restart_s: float = 0.0
     stalled_until_s: float = 0.0
     deaf: bool = False
@@ -134,7 +134,7 @@ class World:
                 self.cluster.probe_digest,
                 fence,
                 self.calls,
-                Shared(lambda: self.allowed),
+                Shared(lambda: self.allowed, OWN_PROMETHEUS),
             ),
             Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence, self.calls),
             self.looks,

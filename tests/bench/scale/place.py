@@ -16,13 +16,13 @@ from typing import Any
 import aiohttp
 from bench.scale import gateway
 from bench.scale.api import TROUBLE, Api, Obj, connect, each
-from bench.scale.controller import Controller, TooLate, until
+from bench.scale.controller import SYSTEM, Controller, TooLate, until
 from bench.scale.exporter import SHARDS, Exporter
 from bench.scale.figures import Plan
 
 from demo import install
 from demo.cluster import ROOT, Kubectl, images
-from rampway.kube.kinds import NAMESPACE, NODE, Kind
+from rampway.kube.kinds import CONFIG_MAP, NAMESPACE, NODE, Kind
 from tools.localcluster import catalog, processes
 from tools.localcluster.commands import cluster_environment
 from tools.localcluster.namespace import NODE_IP
@@ -35,6 +35,7 @@ LABELS = {MADE_BY: OURS}
 SELECTOR = f"{MADE_BY}={OURS}"
 TAINT = "kwok.x-k8s.io/node"
 PROMETHEUS = "prometheus"
+SOURCES = "rampway-metric-sources"
 NODES = 10
 POD_RANGE = "10.99.0.0/16"
 """Addresses of the fake pods: of no network that exists, so nothing ever reaches them."""
@@ -197,6 +198,12 @@ async def _set_operator(
     stack.push_async_callback(controller.scale, PROMETHEUS, replicas)
     await controller.scale(PROMETHEUS, 0)
     env = {"RAMPWAY_PROMETHEUS_URL": url, "RAMPWAY_LOOK_INTERVAL_S": str(plan.look_s), **LEAN}
+    # It confines no query to its namespace, and holds nothing but what the bench makes up.
+    opened = {"sources.yaml": json.dumps([{"prefix": url, "open": True}])}
+    listed = {"metadata": {"name": SOURCES, "namespace": SYSTEM}, "data": opened}
+    await controller.api.delete(CONFIG_MAP, SYSTEM, SOURCES)  # an interrupted run's
+    await controller.api.create(CONFIG_MAP, listed)
+    stack.push_async_callback(controller.api.delete, CONFIG_MAP, SYSTEM, SOURCES)
     before = await controller.environment()
     stack.push_async_callback(controller.configure, {name: before.get(name) for name in env})
     await controller.configure(env)

@@ -113,6 +113,27 @@ def test_b36_credentials_go_only_where_they_are_for() -> None:
     refused(choose(MINE, "ml", Sources((known(credentials="admin"),), (ENTRY, elsewhere))))
 
 
+def test_b36_a_query_is_asked_only_where_it_is_confined_or_all_is_open() -> None:
+    """B36: neither the operator's own Prometheus nor a cluster's source shows others' series."""
+    own = "http://prometheus:9090"
+    for entry in (Allowed(own), Allowed("http://prometheus", open=True)):
+        words = refused(choose(None, "ml", Sources(allowed=(entry,), own=own), asks=True))
+        assert "the operator's own Prometheus confines none to its namespace" in words
+        assert f"open {own} to all" in words
+    assert (
+        choose(None, "ml", Sources(allowed=(Allowed(own, open=True),), own=own), asks=True) == OWN
+    )
+    assert choose(None, "ml", Sources(own=own)) == OWN
+    bare = Sources((known("ClusterMetricSource"),), (ENTRY,))
+    words = refused(choose(CLUSTERS, "ml", bare, asks=True))
+    assert "ClusterMetricSource main confines none" in words
+    opened = Sources((known("ClusterMetricSource"),), (Allowed(ADDRESS, open=True),))
+    assert choose(CLUSTERS, "ml", opened, asks=True) == Source(ADDRESS)
+    told = known("ClusterMetricSource", namespaceEnforcement={"parameter": "namespace"})
+    assert isinstance(choose(CLUSTERS, "ml", Sources((told,), (ENTRY,)), asks=True), Source)
+    assert isinstance(choose(MINE, "ml", Sources((known(),), (ENTRY,)), asks=True), Source)
+
+
 def test_b36_an_enforced_source_is_one_for_each_namespace() -> None:
     """B36: so that no query of one namespace is ever joined with that of another."""
     for field in ({"parameter": "namespace"}, {"header": "X-Namespace"}):

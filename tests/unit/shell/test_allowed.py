@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from unit.shell.place import Place
 
 from rampway.core.sources import Allowed
+from rampway.kube.kinds import CLUSTER_METRIC_SOURCE
 from rampway.shell.allowed import AllowList, BadList
+from rampway.shell.shared import Shared
 
 
 def test_b36_no_list_allows_nothing(tmp_path: Path) -> None:
@@ -22,8 +25,24 @@ def test_a_change_counts_at_once(tmp_path: Path) -> None:
     path.write_text("- {prefix: 'http://a:9090', namespaces: [ml], credentials: [team]}\n")
     found = AllowList(str(path))
     assert found() == (Allowed("http://a:9090", frozenset({"ml"}), frozenset({"team"})),)
-    path.write_text("- {prefix: 'http://b'}\n")
-    assert found() == (Allowed("http://b"),)
+    path.write_text("- {prefix: 'http://b', open: true}\n")
+    assert found() == (Allowed("http://b", open=True),)
+
+
+async def test_a_list_that_cannot_be_understood_holds_up_nobody_without_sources(
+    tmp_path: Path,
+) -> None:
+    """Who names no source needs no list; queries of users' own are not open then."""
+    path = tmp_path / "list.yaml"
+    path.write_text("{")
+    place = Place()
+    shared = Shared(AllowList(str(path)), "http://own")
+    found = await shared.sources(place.api, place.deployment, place.memory)
+    assert (found.unreadable, found.allowed, found.own) == ("", (), "http://own")
+    meta = {"metadata": {"name": "main"}, "spec": {"address": "http://a"}}
+    place.store.create(CLUSTER_METRIC_SOURCE, meta)
+    found = await shared.sources(place.api, place.deployment, place.memory)
+    assert "is no YAML" in found.unreadable
 
 
 @pytest.mark.parametrize(
@@ -31,6 +50,7 @@ def test_a_change_counts_at_once(tmp_path: Path) -> None:
     [
         ("- {prefix: 'http://a b'}", "expected http://host:port/path"),
         ("- {prefix: 'http://a', namespace: [ml]}", "unknown field"),
+        ("- {prefix: 'http://a', open: 'yes'}", "open"),
         ("{", "is no YAML"),
     ],
 )
