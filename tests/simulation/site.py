@@ -68,6 +68,13 @@ class Site(Stage):
         """Return the user's route as it is."""
         return self.world.store.get(kinds.HTTP_ROUTE, SPACE, SITE)
 
+    @property
+    def owners(self) -> list[str]:
+        """Field managers that the rules belong to."""
+        entries = self.raw()["metadata"].get("managedFields") or []
+        ours = [e for e in entries if "f:rules" in e.get("fieldsV1", {}).get("f:spec", {})]
+        return [entry["manager"] for entry in ours]
+
     def write(self, patch: JsonPatch, manager: str = "") -> None:
         """Write the user's route as somebody else does."""
         more = {"manager": manager} if manager else {}

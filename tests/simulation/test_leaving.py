@@ -58,6 +58,7 @@ def test_b34_a_users_route_is_put_at_rest_and_goes_on_serving(
     mine, was = stage.raw()["spec"]["rules"][PLACE], rest["rules"][PLACE]
     assert mine | {"backendRefs": []} == was | {"backendRefs": []}
     assert [ref["name"] for ref in mine["backendRefs"]] == [NAME]
+    assert stage.owners == []
     assert stage.world.store.list(kinds.DEPLOYMENT, SPACE)
 
 

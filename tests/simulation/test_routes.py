@@ -37,10 +37,10 @@ def test_b14_a_rollout_on_the_users_rule_touches_its_backends_alone() -> None:
         weights.add(stage.weight_pct)
         assert stage.untouched() == before
     assert weights == {0, 10, 50, 100}
-    writes = [c for c in stage.world.api.calls if c.kind is kinds.HTTP_ROUTE and c.writes]
-    for call in writes:
-        test, change = call.body
-        assert (test["path"], change["path"]) == ("/metadata/resourceVersion", BACKENDS)
+    calls = [c for c in stage.world.api.calls if c.kind is kinds.HTTP_ROUTE and c.writes]
+    writes = [[op["path"] for op in call.body] for call in calls]
+    assert {first for first, *_ in writes} == {"/metadata/resourceVersion"}
+    assert [rest for _, *rest in writes] == [[BACKENDS]] * 4 + [["/metadata/managedFields"]]
     stage.harmed = True
     stage.release(3, BROKEN)
     stage.until_phase("RolledBack")
@@ -110,6 +110,24 @@ def test_b31_the_users_route_bears_the_term_before_it_is_split() -> None:
     stage.apply(paused=True)
     stage.run(5)
     assert stage.raw()["metadata"].get("annotations") == {labels.TERM: str(stage.world.term)}
+
+
+def test_b14_at_rest_the_rules_belong_to_nobody_else_than_their_writers() -> None:
+    """B14: after a rollout, or after a rollback, a manifest applied without force is not refused.
+
+    The ownership is given back also where the operator ended between that and the write before.
+    """
+    stage = served(quick(step("half", 50, 20)))
+    stage.release(2)
+    stage.until_step("half")
+    assert stage.owners == ["rampway"]
+    stage.until_phase("Healthy")
+    assert stage.owners == []
+    refs = stage.raw()["spec"]["rules"][PLACE]["backendRefs"]
+    stage.write([{"op": "replace", "path": f"{BACKENDS}/0/weight", "value": 7}], "rampway")
+    stage.run(2)
+    assert stage.owners == []
+    assert [ref["name"] for ref in refs] == [NAME]
 
 
 def sync(stage: Site) -> None:

@@ -7,8 +7,7 @@ from rampway.core.split import Split
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE
-from rampway.routers import chosen, rules
-from rampway.routers.managers import foreign_writer
+from rampway.routers import chosen, managers, rules
 from rampway.routers.parents import objection
 
 
@@ -34,6 +33,8 @@ class RouteRefRouter:
     async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
         """Change what splits the rule and nothing else; a rule that is gone is not made.
 
+        At rest the rules belong to their writers again, as before.
+
         Raises:
             NotFound: the route or the rule is gone since it was observed.
         """
@@ -46,7 +47,10 @@ class RouteRefRouter:
         patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
         patch += rules.changes(route, index, deployment.name, split)
         if len(patch) > 1:
-            await self._api.patch(HTTP_ROUTE, deployment.namespace, ref.name, patch)
+            route = await self._api.patch(HTTP_ROUTE, deployment.namespace, ref.name, patch)
+        if split.at_rest and managers.is_ours(route):
+            change = managers.let_go(route)
+            await self._api.patch(HTTP_ROUTE, deployment.namespace, ref.name, change)
 
 
 def read(route: Obj, deployment: ModelDeployment) -> Route:
@@ -57,12 +61,13 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
     stable = deployment.name
     split = rules.read(route, index, stable)
     message = objection(route)
-    writer, written_at = foreign_writer(route)
+    writer, written_at = managers.foreign_writer(route)
     return Route(
         exists=True,
         writer=writer,
         written_at=written_at,
-        in_shape=rules.tidy(route, index, stable),
+        in_shape=rules.tidy(route, index, stable)
+        and not (split.at_rest and managers.is_ours(route)),
         at_rest=split.at_rest and rules.serves(route, index, stable),
         split=split,
         accepted=not message,

@@ -25,7 +25,7 @@ from rampway.kube.kinds import (
     SERVICE,
     Kind,
 )
-from rampway.routers import naming, route_ref, rules
+from rampway.routers import managers, naming, route_ref, rules
 from rampway.shell.fence import Fence
 from rampway.shell.followers import Followers, Key
 
@@ -108,12 +108,13 @@ class Leaver:
         if index is None:
             return False
         change = rules.changes(route, index, name, STABLE_ONLY)
-        if not change or not rules.is_of(route, index, name):
+        given_back = not ref or not managers.is_ours(route)
+        if (not change and given_back) or not rules.is_of(route, index, name):
             return False
         self.fence.check(route)
         version = route["metadata"]["resourceVersion"]
         patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *change]
-        await self.api.patch(HTTP_ROUTE, space, where, patch)
+        await self.api.patch(HTTP_ROUTE, space, where, patch if change else managers.let_go(route))
         log.info(
             "put at rest: its ModelDeployment is gone", namespace=space, name=name, route=where
         )

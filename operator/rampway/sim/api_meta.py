@@ -14,7 +14,7 @@ from rampway.sim.api_rules import Rules
 
 _SYSTEM_FIELDS = frozenset({
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
-    "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "selfLink",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
 })  # fmt: skip
 """Fields of the metadata that writers cannot change."""
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rampway.kube.objects import lightened
-from rampway.routers.managers import foreign_writer
+from rampway.routers.managers import foreign_writer, is_ours, let_go
 
 RULES: dict[str, Any] = {"f:spec": {".": {}, "f:rules": {}}}
 HOSTS: dict[str, Any] = {"f:spec": {"f:hostnames": {}}}
@@ -43,3 +43,22 @@ def test_b14_a_routes_record_is_kept_and_others_are_dropped() -> None:
         obj = {"kind": kind, "metadata": {"managedFields": [OURS]}}
         lightened(obj)
         assert ("managedFields" in obj["metadata"]) == kept
+
+
+def test_b14_only_the_rules_are_let_go() -> None:
+    """B14: what others own stays theirs, what else we own stays ours; an empty record is one."""
+    stamp: dict[str, Any] = {"f:metadata": {"f:annotations": {"f:rampway.dev/term": {}}}}
+    argo, gateway = ARGO | {"fieldsV1": HOSTS}, GATEWAY | {"fieldsV1": RULES}
+    mine: dict[str, Any] = OURS | {"fieldsV1": {"f:spec": {"f:rules": {}}} | stamp}
+    route: dict[str, Any] = {
+        "metadata": {"resourceVersion": "7", "managedFields": [argo, mine, gateway]}
+    }
+    assert is_ours(route)
+    test, change = let_go(route)
+    assert test == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    assert change["path"] == "/metadata/managedFields"
+    assert change["value"] == [argo, OURS | {"fieldsV1": stamp}, gateway]
+    route["metadata"]["managedFields"] = change["value"]
+    assert not is_ours(route)
+    route["metadata"]["managedFields"] = [OURS | {"fieldsV1": {"f:spec": {"f:rules": {}}}}]
+    assert let_go(route)[1]["value"] == [{}]
