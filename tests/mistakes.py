@@ -10,6 +10,7 @@ Path = tuple[str | int, ...]
 LEFT_OUT = object()
 """As a value: the field is removed."""
 
+AUTOSCALING: Path = ("spec", "autoscaling")
 POLICY: Path = ("spec", "rollout", "policy")
 _POLICY = "spec.rollout.policy"
 _EXACTLY_ONE = "exactly one of errorRate, latency and threshold"
@@ -46,6 +47,15 @@ def full() -> dict[str, Any]:
             "podTemplatePatch": {"spec": {"nodeSelector": {"disk": "fast"}}},
         },
         "replicas": 3,
+        "autoscaling": {
+            "minReplicas": 2,
+            "maxReplicas": 10,
+            "metrics": [
+                {"resource": "cpu", "utilization": "70%"},
+                {"resource": "memory", "averageValue": "1500Mi"},
+                {"metric": "requests_per_second", "averageValue": 20},
+            ],
+        },
         "traffic": {
             "type": "OwnedRoute",
             "ownedRoute": {
@@ -217,6 +227,43 @@ MISTAKES = (
     ),
     Mistake("fewer than no replicas", ("spec", "replicas"), -1, ("spec.replicas",)),
     Mistake("replicas as a string", ("spec", "replicas"), "3", ("spec.replicas", "integer")),
+    Mistake(
+        "more pods at least than at most",
+        (*AUTOSCALING, "minReplicas"),
+        11,
+        ("spec.autoscaling", "minReplicas of at most maxReplicas"),
+    ),
+    Mistake("no most", (*AUTOSCALING, "maxReplicas"), LEFT_OUT, ("spec.autoscaling.maxReplicas",)),
+    Mistake(
+        "a resource and a metric at once",
+        (*AUTOSCALING, "metrics", 0, "metric"),
+        "queue",
+        ("spec.autoscaling.metrics[0]", "exactly one of resource and metric"),
+    ),
+    Mistake(
+        "two targets at once",
+        (*AUTOSCALING, "metrics", 1, "utilization"),
+        "70%",
+        ("spec.autoscaling.metrics[1]", "exactly one of utilization and averageValue"),
+    ),
+    Mistake(
+        "a target of nothing",
+        (*AUTOSCALING, "metrics", 2, "averageValue"),
+        "0.0m",
+        ("spec.autoscaling.metrics[2].averageValue", "an amount above 0"),
+    ),
+    Mistake(
+        "a target of nothing, as a number",
+        (*AUTOSCALING, "metrics", 2, "averageValue"),
+        0,
+        ("spec.autoscaling.metrics[2].averageValue", "an amount above 0"),
+    ),
+    Mistake(
+        "utilization of a metric",
+        (*AUTOSCALING, "metrics", 2),
+        {"metric": "requests_per_second", "utilization": "70%"},
+        ("spec.autoscaling.metrics[2]", "utilization is about a resource"),
+    ),
     Mistake("paused as a string", ("spec", "paused"), "yes", ("spec.paused", "boolean")),
     Mistake(
         "another kind of traffic", ("spec", "traffic", "type"), "Envoy", ("spec.traffic.type",)

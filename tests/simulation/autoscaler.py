@@ -1,4 +1,4 @@
-"""A HorizontalPodAutoscaler on the ModelDeployment's `/scale`, as Kubernetes computes it.
+"""HorizontalPodAutoscalers, as Kubernetes computes them: of a ModelDeployment, and of revisions.
 
 The formula is that of kube-controller-manager for pods whose metrics are all there: the average
 over the ready pods that the selector finds, against the target; within the tolerance nothing
@@ -6,6 +6,7 @@ changes; else the ratio times the number of those pods, rounded up.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,3 +109,102 @@ def _requirements(selector: str) -> dict[str, set[str]]:
         key, _, values = part.replace(" in ", "=").partition("=")
         found[key] = set(values.strip("()").split(","))
     return found
+
+
+WINDOW_S = 60
+"""What is measured of a pod is the average of so long a time: it lags behind the load."""
+
+
+@dataclass(slots=True)
+class Controller:
+    """The controller of the HorizontalPodAutoscalers in the store, each with one metric of pods.
+
+    It goes down at once where its measurements say so: the most inconvenient one there is.
+
+    Attributes:
+        asked: Every number of pods that it set, by the name of the Deployment.
+        blind: It finds no metrics.
+        wasteful: Name of a Deployment each of whose requests counts as eight.
+    """
+
+    stage: Stage
+    asked: dict[str, list[int]] = field(default_factory=dict)
+    blind: bool = False
+    wasteful: str = ""
+    _seen: list[tuple[float, dict[str, int]]] = field(default_factory=list)
+
+    def run(self, seconds: int) -> None:
+        """Let time go on second by second, and let every autoscaler look each 15 s."""
+        for _ in range(seconds):
+            self._sample()
+            self.stage.run(1)
+            if int(self.stage.world.clock.elapsed_s) % PERIOD_S == 0:
+                for hpa in self.stage.world.store.list(kinds.HORIZONTAL_POD_AUTOSCALER, SPACE):
+                    self._look(hpa)
+
+    def until(self, met: Callable[[], bool], within_s: int = 600) -> None:
+        """Let time go on until something is so."""
+        for _ in range(within_s):
+            if met():
+                return
+            self.run(1)
+        raise AssertionError(f"not within {within_s} s; it stands at: {self.stage.summary}")
+
+    def _sample(self) -> None:
+        now_s = self.stage.world.clock()
+        pods = self.stage.world.cluster.pods(SPACE)
+        self._seen = [one for one in self._seen if one[0] >= now_s - WINDOW_S]
+        self._seen.append((now_s, {pod.uid: pod.counters.requests for pod in pods}))
+
+    def _per_s(self, pod: SimPod) -> float:
+        """Return the requests that a pod answers in a second, since the window or it began."""
+        since_s, before = next((t, c[pod.uid]) for t, c in self._seen if pod.uid in c)
+        spent_s = self.stage.world.clock() - since_s
+        return (pod.counters.requests - before) / spent_s if spent_s else 0.0
+
+    def _look(self, hpa: dict[str, Any]) -> None:
+        name, spec = hpa["metadata"]["name"], hpa["spec"]
+        deployment = self.stage.world.store.get(kinds.DEPLOYMENT, SPACE, name)
+        now = int(deployment["spec"]["replicas"])
+        mine = [
+            pod
+            for pod in self.stage.world.cluster.pods(SPACE)
+            if pod.origin.deployment == name and pod.ends_at_s is None
+        ]
+        known = [
+            pod for pod in mine if pod.in_endpoints and any(pod.uid in c for _, c in self._seen)
+        ]
+        if self.blind or not now or not known:
+            self._tell(name, len(mine), now, None)
+            return
+        load_per_s = sum(map(self._per_s, known)) * (8 if name == self.wasteful else 1)
+        target_per_s = float(spec["metrics"][0]["pods"]["target"]["averageValue"])
+        ratio = load_per_s / len(known) / target_per_s
+        counted = len(mine) if ratio > 1 else len(known)  # who is not ready yet counts as idle
+        ratio_of_all = load_per_s / counted / target_per_s
+        within = abs(1 - ratio_of_all) <= TOLERANCE or (ratio > 1) != (ratio_of_all > 1)
+        wanted = now if within else math.ceil(ratio_of_all * counted)
+        wanted = min(spec["maxReplicas"], max(spec["minReplicas"], wanted))
+        if wanted != now:
+            self.asked.setdefault(name, []).append(wanted)
+            patch = {"spec": {"replicas": wanted}}
+            self.stage.world.store.patch(kinds.DEPLOYMENT, SPACE, name, patch)
+        self._tell(name, len(mine), wanted, load_per_s / len(known))
+
+    def _tell(self, name: str, there: int, wanted: int, average: float | None) -> None:
+        active = {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}
+        found: list[dict[str, Any]] = []
+        if average is None:
+            words = {"reason": "FailedGetPodsMetric", "message": "no metrics returned"}
+            active |= {"status": "False"} | words
+        else:
+            current = {"averageValue": f"{round(average * 1000)}m"}
+            found = [{"type": "Pods", "pods": {"current": current}}]
+        status = {"currentReplicas": there, "desiredReplicas": wanted, "conditions": [active]}
+        self.stage.world.store.patch(
+            kinds.HORIZONTAL_POD_AUTOSCALER,
+            SPACE,
+            name,
+            {"status": status | {"currentMetrics": found}},
+            subresource="status",
+        )

@@ -210,6 +210,12 @@ class Stage:
             f"{status.message}; backends {self.backends()}; failed {dict(self.ledger.reasons)}"
         )
 
+    @property
+    def size(self) -> int:
+        """Pods of a revision that carries everything."""
+        found = self.spec()
+        return self.world.status(self.name).size if "autoscaling" in found else found["replicas"]
+
     def spec(self) -> Obj:
         """Return the ModelDeployment's spec."""
         found: Obj = self.world.store.get(kinds.MODEL_DEPLOYMENT, SPACE, self.name)["spec"]
@@ -293,7 +299,7 @@ class Stage:
         candidate = given.candidate.removeprefix(f"{self.name}-")
         if given.at_rest or candidate == stable or not self.ready(stable):
             return
-        ready, replicas = self.ready(candidate), self.spec()["replicas"]
+        ready, replicas = self.ready(candidate), self.size
         carried = capacity.weight_for(ready, replicas)
         told = f"beyond capacity ({carried} %): {given} {self.summary}"
         assert max(given.weight_pct, given.mirror_pct) <= carried, told
@@ -301,7 +307,7 @@ class Stage:
 
     def _watch_stable(self) -> None:
         """Stable has all its replicas, whatever goes on (B6)."""
-        have, want = self.workload(self.stable)["spec"]["replicas"], self.spec()["replicas"]
+        have, want = self.workload(self.stable)["spec"]["replicas"], self.size
         assert have == want, f"stable was scaled to {have} of {want}: {self.summary}"
 
 

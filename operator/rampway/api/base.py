@@ -104,6 +104,20 @@ def factor(text: str) -> float:
     return float(text[:-1])
 
 
+def amount(quantity: str) -> float:
+    """Return a quantity such as `2`, `500m` or `1Gi` as a number."""
+    if not re.fullmatch(QUANTITY_PATTERN, quantity):
+        raise ValueError(f"quantity {quantity!r}: expected for example 2, 500m or 1Gi")
+    number = re.match(r"[0-9.]+", quantity)[0]  # type: ignore[index]  # it begins with a digit
+    suffix = quantity.removeprefix(number)
+    if suffix[:1] in {"e", "E"} and suffix[1:]:
+        return float(quantity)
+    base, letters = (1024, "KMGTPE") if suffix.endswith("i") else (1000, "kMGTPE")
+    small = {"": 0, "m": -1, "u": -2, "n": -3}
+    power = small[suffix] if suffix in small else 1 + letters.index(suffix[0])
+    return float(number) * float(base) ** power
+
+
 def _integer_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 

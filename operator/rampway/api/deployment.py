@@ -15,6 +15,7 @@ from rampway.api.base import (
     Token,
     listed,
 )
+from rampway.api.capacity import Autoscaling
 from rampway.api.conditions import Condition
 from rampway.api.policy import Rollout
 from rampway.api.rules import Form, Rule, UniqueItems
@@ -135,6 +136,10 @@ class ModelDeploymentSpec(ApiModel):
     replicas: int = Field(
         default=1, ge=0, le=1000, strict=True, description="Pods of a revision at 100 %; 0: none."
     )
+    autoscaling: Autoscaling | None = Field(
+        default=None,
+        description="Pods as the load needs them, instead of `replicas`; 0 replicas stay none.",
+    )
     traffic: Traffic = Field(description="How requests reach the model.")
     automation: Automation = Field(
         default_factory=Automation,
@@ -206,6 +211,9 @@ class ModelDeploymentStatus(StatusModel):
     """Percent of the requests that the candidate is given now, as it was last decided."""
     replicas: int = 0
     """Pods of stable, ready or not."""
+    size: int = 0
+    """Pods of a revision that carries everything: `spec.replicas`, or as many as the autoscaler
+    found to be needed."""
     selector: Message = ""
     """Labels of the pods that answer requests, those of a candidate with a share among them: what
     an autoscaler measures."""

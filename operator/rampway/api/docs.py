@@ -141,7 +141,7 @@ def _default(field: Schema) -> str:
     if "default" not in field or field["default"] in ({}, ""):
         return ""
     default = field["default"]
-    if isinstance(default, list):
+    if isinstance(default, list) and all("name" in item for item in default):
         return ", ".join(item["name"] for item in default)
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 

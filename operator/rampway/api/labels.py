@@ -28,6 +28,9 @@ ROUTE_REF = f"{GROUP}/route-ref"
 TERM = f"{GROUP}/term"
 """Annotation: term of the operator that may write this object (B31)."""
 
+AUTOSCALING = f"{GROUP}/autoscaling"
+"""Annotation of a HorizontalPodAutoscaler: digest of the metrics that it was given."""
+
 DEFAULT = f"{GROUP}/default"
 """Annotation of a cluster's policy: "true" for the one that is used where none is named."""
 

@@ -7,7 +7,7 @@ from rampway.api import labels
 from rampway.api.conditions import Phase, RolloutPhase
 from rampway.api.deployment import RevisionStatus
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.cli.facts import Facts, Found, RevisionFacts, Role, ended
+from rampway.cli.facts import Facts, Found, RevisionFacts, Role, ended, full_size
 from rampway.core import checkpoint
 from rampway.core.observation import Revision, Route
 from rampway.shell import reading
@@ -120,7 +120,7 @@ def _by_status(found: Found, running: ModelRollout | None) -> list[RevisionFacts
             role=role,
             version=said.version,
             ready=said.ready_replicas,
-            wanted=found.deployment.spec.replicas,
+            wanted=full_size(found.deployment),
             restarts=0,
             set_pct=_set_pct(said.revision, role, running),
             observed_pct=_observed_pct(found.route, name, role),

@@ -28,6 +28,11 @@ class Role(StrEnum):
     OLD = "old"
 
 
+def full_size(deployment: ModelDeployment) -> int:
+    """Return the pods of a revision that carries everything, as the status knows it."""
+    return deployment.status.size or deployment.spec.replicas
+
+
 @dataclass(frozen=True, slots=True)
 class RevisionFacts:
     """One revision.

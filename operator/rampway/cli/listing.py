@@ -9,6 +9,7 @@ from rich.text import Text
 from rampway.api.deployment import RevisionStatus
 from rampway.api.parse import ModelDeployment
 from rampway.cli import words
+from rampway.cli.facts import full_size
 from rampway.cli.printing import rows
 from rampway.cli.words import clean
 from rampway.core.instants import from_wire
@@ -57,7 +58,8 @@ def _revision(named: RevisionStatus | None) -> str:
 
 def _pods(one: ModelDeployment) -> Text:
     ready = one.status.stable.ready_replicas if one.status.stable else 0
-    return Text(f"{ready}/{one.spec.replicas}", "yellow" if ready < one.spec.replicas else "")
+    wanted = full_size(one)
+    return Text(f"{ready}/{wanted}", "yellow" if ready < wanted else "")
 
 
 def data(found: Sequence[ModelDeployment]) -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def data(found: Sequence[ModelDeployment]) -> list[dict[str, Any]]:
             "generation": one.generation,
             "createdAt": one.created_at,
             "paused": one.spec.paused,
-            "replicas": one.spec.replicas,
+            "replicas": full_size(one),
             "status": one.status.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         for one in found

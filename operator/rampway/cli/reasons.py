@@ -11,7 +11,7 @@ from rampway.api.conditions import Condition, ConditionType, Phase, Reason, Roll
 from rampway.api.parse import ModelRollout
 from rampway.cli import course, ends, words
 from rampway.cli.asked import typed
-from rampway.cli.facts import Facts, Role
+from rampway.cli.facts import Facts, Role, full_size
 from rampway.cli.words import clean
 from rampway.core import capacity, hooks, stages
 from rampway.core.instants import brief
@@ -231,7 +231,7 @@ def _rolling_back(facts: Facts, rollout: ModelRollout, _now_s: float) -> Explana
         "traffic is on its way back to stable",
         _why(facts, rollout),
         (
-            Need(ready > 0, f"ready pods of stable: {ready} of {facts.deployment.spec.replicas}"),
+            Need(ready > 0, f"ready pods of stable: {ready} of {full_size(facts.deployment)}"),
             Need(bool(facts.route and facts.route.accepted), "the Gateways confirm the change"),
         ),
         _AFTER_RETURN.get(
@@ -254,7 +254,7 @@ _RUNNING: Mapping[str, Callable[[Facts, ModelRollout, float], Explanation]] = {
 
 def _pods(facts: Facts, size_pct: int) -> Iterator[Need]:
     """Yield whether the candidate has the pods that its share needs (B6)."""
-    need = capacity.replicas_for(size_pct, facts.deployment.spec.replicas)
+    need = capacity.replicas_for(size_pct, full_size(facts.deployment))
     found = next((one for one in facts.revisions if one.role is Role.CANDIDATE), None)
     ready = found.ready if found else 0
     trouble = f": {clean(found.trouble)}" if found and found.trouble else ""

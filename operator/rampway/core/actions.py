@@ -27,6 +27,14 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscale:
+    """Have a revision's autoscaler be like this; made if it is missing."""
+
+    revision: str
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Annotate:
     """Write annotations on a revision's Deployment."""
 
@@ -114,6 +122,7 @@ class Emit:
 Action = (
     Create
     | Scale
+    | Autoscale
     | Annotate
     | TellAutomation
     | RunHook

@@ -6,7 +6,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.api.rollout import Decision, ModelRolloutStatus, Requests, StepApproval
-from rampway.core import capacity, stages
+from rampway.core import capacity, sizes, stages
 from rampway.core.actions import Action
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.judged import Judged
@@ -72,7 +72,7 @@ class Course:
     @property
     def replicas(self) -> int:
         """Pods of a revision that carries everything."""
-        return self.obs.deployment.spec.replicas
+        return sizes.full(self.obs)
 
     @property
     def paused(self) -> bool:

@@ -13,6 +13,7 @@ from rampway.core import (
     refusing,
     revision,
     rolling,
+    sizes,
     verdict,
     watching,
     zero,
@@ -91,7 +92,7 @@ def _first(obs: Observation) -> Decision:
     for other in obs.revisions:
         if other.hash != desired:  # until a revision has served, each change is a first apply
             actions += keeping.remove(other)
-    actions += passes.ensure_revision(obs, mine, spec.replicas)
+    actions += passes.ensure_revision(obs, mine, sizes.full(obs))
     if obs.service.selects != desired:
         actions.append(PointService(desired))
     if not (obs.route.at_rest and obs.route.in_shape):
@@ -105,7 +106,7 @@ def _first(obs: Observation) -> Decision:
         standing = Standing.scaled_to_zero(f"{zero.WORDS}; it never has", UNKNOWN)
         return Decision((*actions, *passes.write_status(obs, standing)))
     words = mine.trouble if mine else obs.refusal
-    text = f"first revision: {mine.ready if mine else 0} of {spec.replicas} pods ready"
+    text = f"first revision: {mine.ready if mine else 0} of {sizes.full(obs)} pods ready"
     text = f"{text}: {words}" if words else text
     standing = Standing.pending(Reason.FIRST_REVISION, text, refusal=obs.refusal)
     return Decision(
@@ -206,7 +207,7 @@ def _maintain(
     actions += [*kept, *following, *_moved_on(obs), *passes.write_status(obs, standing)]
     if busy or not obs.route.split.at_rest:
         return Decision(tuple(actions), requeue_after_s=1.0)
-    again_s = min(at_most_s, math.inf if next_s is None else next_s)
+    again_s = min(at_most_s, math.inf if next_s is None else next_s, sizes.again_in_s(obs))
     return Decision(tuple(actions), requeue_after_s=again_s if again_s < math.inf else None)
 
 

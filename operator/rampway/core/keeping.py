@@ -4,8 +4,8 @@ from rampway.api import labels
 from rampway.api.conditions import RolloutPhase
 from rampway.api.deployment import Info
 from rampway.api.parse import ModelRollout
-from rampway.core import revision
-from rampway.core.actions import Action, Create, Delete, Scale
+from rampway.core import revision, sizes
+from rampway.core.actions import Action, Create, Delete
 from rampway.core.instants import from_wire
 from rampway.core.observation import Observation, Revision, has_ended
 
@@ -24,6 +24,7 @@ def remove(old: Revision) -> list[Action]:
         Delete("Service", old.name, ""),
         Delete("ConfigMap", old.name, ""),
         Delete("PodDisruptionBudget", old.name, ""),
+        *sizes.without_autoscaler(old),
         *told,
     ]
 
@@ -58,7 +59,7 @@ def tidy(
         if left_s > 0 and obs.deployment.spec.replicas:
             waits_s.append(left_s)
         elif old.replicas:
-            actions.append(Scale(old.name, 0))
+            actions += sizes.size(obs, old, 0, 0)
         elif not old.pods:
             idle.append(old)
     idle.sort(key=lambda r: r.created_s, reverse=True)

@@ -9,6 +9,7 @@ from rampway.api.policy import Policy
 from rampway.core import policies as shared
 from rampway.core import sources as metric_sources
 from rampway.core.answers import Answer
+from rampway.core.autoscaler import Autoscaler
 from rampway.core.counters import Scrape
 from rampway.core.judged import EvidenceState
 from rampway.core.policies import Chosen, Policies, Trouble
@@ -40,6 +41,7 @@ class Pod:
         unschedulable: The scheduler's words while no node takes it, else empty.
         trouble: What keeps it from running, in the kubelet's or the server's words (B28).
         address: Its IP address, empty while it has none.
+        ready_since_s: Since when it has been ready, or not ready.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Pod:
     trouble: str = ""
     crashes: tuple[Crash, ...] = ()
     address: str = ""
+    ready_since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Revision:
         reachable: Names of the pods that the data plane can send requests to by its Service.
         reported_sha256: Digest that a running pod says it loaded; empty if none was asked.
         automation: Degree of automation that its pods are told; empty if they are told none.
+        autoscaler: Its autoscaler, made by us.
     """
 
     hash: str
@@ -83,6 +87,7 @@ class Revision:
     recorded_sha256: str = ""
     reported_sha256: str = ""
     automation: str = ""
+    autoscaler: Autoscaler | None = None
 
     @property
     def ready(self) -> int:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from rampway.api import labels
-from rampway.core import automation, keeping, revision
-from rampway.core.actions import Action, Create, PointService, Scale, SetSplit, WriteStatus
+from rampway.core import automation, keeping, revision, sizes
+from rampway.core.actions import Action, Create, PointService, SetSplit, WriteStatus
 from rampway.core.budget import budget
 from rampway.core.judged import EvidenceState
 from rampway.core.observation import Observation, Revision
@@ -52,9 +52,7 @@ def rest(obs: Observation, stable: Revision) -> list[Action]:
 
 def ensure_stable(obs: Observation, stable: Revision) -> list[Action]:
     """Keep stable at its size, and the Service `<name>` on it."""
-    actions: list[Action] = []
-    if stable.replicas != obs.deployment.spec.replicas:
-        actions.append(Scale(stable.name, obs.deployment.spec.replicas))
+    actions = sizes.size(obs, stable, sizes.stable_least(obs), sizes.most(obs))
     actions += ensure_parts(obs, stable)
     if obs.service.selects != stable.hash:
         actions.append(PointService(stable.hash))
@@ -85,7 +83,13 @@ def write_status(
 
 
 def ensure_revision(obs: Observation, mine: Revision | None, replicas: int) -> list[Action]:
-    """Make what a revision of the spec consists of, as far as it is missing."""
+    """Make what a revision of the spec consists of, as far as it is missing.
+
+    Args:
+        obs: What is there.
+        mine: The revision, if there is one.
+        replicas: Its fewest pods.
+    """
     image = obs.defaults.server_image
     if mine is None:
         if obs.refusal:
@@ -94,8 +98,6 @@ def ensure_revision(obs: Observation, mine: Revision | None, replicas: int) -> l
         name = labels.revision_name(obs.deployment.name, digest)
         made = Create("Deployment", revision.workload(obs.deployment, image, replicas))
         return [*automation.prepare(obs, name, digest), made]
-    actions = ensure_parts(obs, mine)
-    if mine.replicas != replicas:
-        actions.append(Scale(mine.name, replicas))
+    actions = [*ensure_parts(obs, mine), *sizes.size(obs, mine, replicas, sizes.most(obs))]
     actions += automation.tell(obs, mine)
     return actions + keeping.record_digest(obs, mine)

@@ -2,7 +2,7 @@
 
 from rampway.api.conditions import ConditionType, Phase, Reason
 from rampway.api.deployment import ModelDeploymentStatus
-from rampway.core import keeping, passes, revision
+from rampway.core import keeping, passes, revision, sizes
 from rampway.core.actions import Action, PointService, SetSplit
 from rampway.core.conditions import conditions
 from rampway.core.conflicts import Claim
@@ -89,7 +89,7 @@ def _brought_up(obs: Observation) -> tuple[list[Action], int]:
     for other in obs.revisions:
         if other.hash != desired:  # until a revision has served, each change is a first apply
             actions += keeping.remove(other)
-    actions += passes.ensure_revision(obs, mine, obs.deployment.spec.replicas)
+    actions += passes.ensure_revision(obs, mine, sizes.full(obs))
     if obs.service.selects != desired:
         actions.append(PointService(desired))
     return actions, mine.ready if mine else 0

@@ -5,8 +5,8 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
-from rampway.core import automation, health, keeping, passes, rollout, verdict
-from rampway.core.actions import Action, Annotate, Emit, Scale, SetSplit, WriteRollout
+from rampway.core import automation, health, keeping, passes, rollout, sizes, verdict
+from rampway.core.actions import Action, Annotate, Emit, SetSplit, WriteRollout
 from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
 from rampway.core.instants import from_wire, to_wire
@@ -108,7 +108,7 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
     judged = _judged(obs, active, candidate, stable)
     course = Course(obs, active, candidate, stable, judged)
     outcome = notified(course, _outcome(course, desired, wanted=wanted))
-    actions = [*passes.ensure_stable(obs, stable), *_ensure_candidate(obs, candidate, outcome)]
+    actions = [*passes.ensure_stable(obs, stable), *_ensure_candidate(course, outcome)]
     moves = _moves(course, outcome)
     kept, _ = keeping.tidy(obs, stable, active=active)
     standing = Standing.rolling(course, outcome)
@@ -185,10 +185,13 @@ def _judged(
     return judge(active.spec.policy, obs.evidence, obs.look, contest, obs.now_s)
 
 
-def _ensure_candidate(obs: Observation, candidate: Revision, outcome: Outcome) -> list[Action]:
+def _ensure_candidate(course: Course, outcome: Outcome) -> list[Action]:
+    obs, candidate = course.obs, course.candidate
     actions = passes.ensure_parts(obs, candidate)
-    if outcome.replicas is not None and outcome.replicas != candidate.replicas:
-        actions.append(Scale(candidate.name, outcome.replicas))
+    if outcome.replicas is not None:
+        plan = obs.deployment.spec.autoscaling
+        most = sizes.candidate_most(plan, course.rollout, outcome.status)
+        actions += sizes.size(obs, candidate, outcome.replicas, most)
     actions += automation.tell(obs, candidate)
     return actions + keeping.record_digest(obs, candidate)
 

@@ -10,10 +10,8 @@ from rampway.api import labels
 from rampway.core.course import Course
 from rampway.core.observation import Observation
 from rampway.core.revision import revision_hash
+from rampway.core.sizes import MEASURED_S
 from rampway.core.split import Split
-
-MEASURED_S = 60.0
-"""Pods are measured by averages of about a minute: copies show so long after their end."""
 
 
 def counts(course: Course, split: Split) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
-from rampway.core import scale, steps, zero
+from rampway.core import scale, sizes, steps, zero
 from rampway.core.conditions import conditions
 from rampway.core.conflicts import Claim
 from rampway.core.course import Course, Outcome
@@ -65,10 +65,10 @@ class Standing:
             words = f": {stable.trouble}" if stable.trouble else ""
             text = f"no pod of {stable.name} is ready{words}"
             return cls(Phase.DEGRADED, Reason.NO_READY_POD, text, TRUE)
-        replicas = obs.deployment.spec.replicas
+        replicas = sizes.full(obs)
         text = f"{stable.ready} of {replicas} pods ready"
-        if stable.ready < replicas and stable.trouble:
-            text = f"{text}: {stable.trouble}"
+        words = stable.trouble if stable.ready < replicas else sizes.trouble(stable)
+        text = f"{text}: {words}" if words else text
         return cls(Phase.HEALTHY, Reason.AT_REST, text, TRUE)
 
     @classmethod
@@ -229,6 +229,7 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         step=standing.step,
         weight_pct=standing.weight_pct,
         replicas=scale.pods(obs),
+        size=sizes.full(obs),
         selector=scale.selector(obs, standing.beside),
         address="" if standing.conflict else Claim.of(obs.deployment).address,
         conditions=_conditions(obs, standing),

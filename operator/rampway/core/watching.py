@@ -18,9 +18,10 @@ from rampway.core import (
     reactions,
     revision,
     rolling,
+    sizes,
     steps,
 )
-from rampway.core.actions import Action, Annotate, Scale, SetSplit, WriteRollout
+from rampway.core.actions import Action, Annotate, SetSplit, WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
 from rampway.core.instants import brief, from_wire, to_wire
@@ -184,9 +185,8 @@ def _go_on(
     moves: list[Action] = []
     if not (obs.route.split == wanted and obs.route.in_shape):
         moves.append(SetSplit(wanted))
-    actions: list[Action] = passes.ensure_stable(obs, stable)
-    if before.replicas != course.replicas:
-        actions.append(Scale(before.name, course.replicas))
+    warm = sizes.warm(obs, before)
+    actions = [*passes.ensure_stable(obs, stable), *sizes.size(obs, before, warm, warm)]
     wrote = rolling.write_rollout(course, replace(outcome, split=_of_new(course, wanted)))
     kept, _ = keeping.tidy(obs, stable, active=course.rollout)
     standing = Standing.watching(course, outcome)

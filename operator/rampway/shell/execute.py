@@ -12,6 +12,7 @@ from rampway.core import hookjob, refusing, revision
 from rampway.core.actions import (
     Action,
     Annotate,
+    Autoscale,
     Create,
     Delete,
     Emit,
@@ -30,6 +31,7 @@ from rampway.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     JOB,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
@@ -44,7 +46,15 @@ from rampway.shell.hooks import Calls
 from rampway.shell.memory import Memory
 
 _KINDS = {
-    k.kind: k for k in (CONFIG_MAP, DEPLOYMENT, MODEL_ROLLOUT, POD_DISRUPTION_BUDGET, SERVICE)
+    k.kind: k
+    for k in (
+        CONFIG_MAP,
+        DEPLOYMENT,
+        HORIZONTAL_POD_AUTOSCALER,
+        MODEL_ROLLOUT,
+        POD_DISRUPTION_BUDGET,
+        SERVICE,
+    )
 }
 
 
@@ -97,8 +107,8 @@ class Executor:
                 await self.router.set_split(deployment, split)
             case Create(kind, manifest):
                 await self._create(_KINDS[kind], dict(manifest), memory)
-            case Scale(name, replicas):
-                await self._patch(deployment, name, {"/spec/replicas": replicas})
+            case Scale() | Autoscale():
+                await self._size(deployment, action, memory)
             case Annotate(name, annotations):
                 root = "/metadata/annotations"
                 notes = {f"{root}/{k.replace('/', '~1')}": v for k, v in annotations.items()}
@@ -126,9 +136,12 @@ class Executor:
         except AlreadyExists:
             return
         except (Invalid, Forbidden) as refused:
-            if kind is not DEPLOYMENT:
+            if kind is DEPLOYMENT:
+                memory.refusals[manifest["metadata"]["labels"][labels.REVISION]] = str(refused)
+            elif kind is HORIZONTAL_POD_AUTOSCALER:
+                memory.refusals[manifest["metadata"]["name"]] = str(refused)
+            else:
                 raise
-            memory.refusals[manifest["metadata"]["labels"][labels.REVISION]] = str(refused)
 
     async def _run(self, deployment: ModelDeployment, run: RunHook, memory: Memory) -> None:
         if run.hook.job is not None:
@@ -147,6 +160,32 @@ class Executor:
             await self.api.patch(CONFIG_MAP, deployment.namespace, name, change)
         except NotFound:
             await self._create(CONFIG_MAP, wanted, Memory())
+
+    async def _size(
+        self, deployment: ModelDeployment, action: Scale | Autoscale, memory: Memory
+    ) -> None:
+        """Set a number of pods, or an autoscaler's bounds and metrics; a missing one is made.
+
+        How an autoscaler behaves, and what else somebody added to it, is left as it is.
+        """
+        name = action.revision
+        if isinstance(action, Scale):
+            await self._patch(deployment, name, {"/spec/replicas": action.replicas})
+            return
+        wanted = dict(action.manifest)
+        notes = wanted["metadata"]["annotations"]
+        values = {f"/spec/{key}": value for key, value in wanted["spec"].items()} | {
+            f"/metadata/annotations/{key.replace('/', '~1')}": value for key, value in notes.items()
+        }
+        changes = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
+        kind = HORIZONTAL_POD_AUTOSCALER
+        memory.refusals.pop(name, None)
+        try:
+            await self.api.patch(kind, deployment.namespace, name, self.fence.bind(changes))
+        except NotFound:
+            await self._create(kind, wanted, memory)
+        except (Invalid, Forbidden) as refused:  # its pods are there all the same
+            memory.refusals[name] = str(refused)
 
     async def _point_service(self, deployment: ModelDeployment, digest: str) -> None:
         wanted = revision.service(deployment, deployment.name, digest)

@@ -19,6 +19,7 @@ from rampway.kube.errors import NotFound
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
     MODEL_ROLLOUT,
     POD_DISRUPTION_BUDGET,
@@ -26,7 +27,7 @@ from rampway.kube.kinds import (
     Kind,
 )
 
-STAMPED = (HTTP_ROUTE, MODEL_ROLLOUT, DEPLOYMENT, SERVICE)
+STAMPED = (HTTP_ROUTE, MODEL_ROLLOUT, DEPLOYMENT, SERVICE, HORIZONTAL_POD_AUTOSCALER)
 """The route first: a late change of weight is what does harm."""
 _PATH = "/metadata/annotations/" + labels.TERM.replace("/", "~1")
 

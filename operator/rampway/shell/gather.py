@@ -28,6 +28,7 @@ from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    HORIZONTAL_POD_AUTOSCALER,
     JOB,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
@@ -56,6 +57,7 @@ class _Owned:
     slices: list[Obj]
     pins: list[Obj]
     budgets: list[Obj]
+    scalers: list[Obj]
     rollouts: list[Obj]
 
     def noted(self) -> tuple[Obj, ...]:
@@ -70,6 +72,7 @@ _OWNED = (
     ENDPOINT_SLICE,
     CONFIG_MAP,
     POD_DISRUPTION_BUDGET,
+    HORIZONTAL_POD_AUTOSCALER,
     MODEL_ROLLOUT,
 )
 
@@ -118,7 +121,7 @@ class Gatherer:
             now_s=now_s,
             deployment=deployment,
             defaults=self.defaults.shared_by(rollouts_at_once),
-            revisions=await self._revisions(deployment, owned),
+            revisions=await self._revisions(deployment, owned, memory),
             rollouts=tuple(attempts),
             route=route,
             service=reading.stable_service(owned.services, owned.slices, deployment.name),
@@ -138,11 +141,13 @@ class Gatherer:
             *(self.lister.list(kind, deployment.namespace, ours) for kind in _OWNED)
         )
         owned = _Owned(*([o for o in objects if _is_ours(o, deployment)] for objects in found))
-        for obj in (*owned.deployments, *owned.services, *owned.rollouts):
+        for obj in (*owned.deployments, *owned.services, *owned.scalers, *owned.rollouts):
             self.fence.check(obj)
         return owned
 
-    async def _revisions(self, deployment: ModelDeployment, owned: _Owned) -> tuple[Revision, ...]:
+    async def _revisions(
+        self, deployment: ModelDeployment, owned: _Owned, memory: Memory
+    ) -> tuple[Revision, ...]:
         budgets = {b["metadata"]["name"] for b in owned.budgets}
         found = [await self._revision(deployment, d, owned) for d in owned.deployments]
         return tuple(
@@ -150,6 +155,7 @@ class Gatherer:
                 one,
                 reachable=reading.ready_behind(owned.slices, one.name),
                 has_budget=one.name in budgets,
+                autoscaler=reading.autoscaler(owned.scalers, one.name, memory.refusal_of(one.name)),
             )
             for one in found
         )

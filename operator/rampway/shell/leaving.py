@@ -19,6 +19,7 @@ from rampway.kube.errors import NotFound
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
     MODEL_ROLLOUT,
     POD_DISRUPTION_BUDGET,
@@ -31,7 +32,14 @@ from rampway.shell.followers import Followers, Key
 
 log = structlog.get_logger("rampway.leaving")
 
-LEFT = (SERVICE, DEPLOYMENT, CONFIG_MAP, POD_DISRUPTION_BUDGET, MODEL_ROLLOUT)
+LEFT = (
+    SERVICE,
+    HORIZONTAL_POD_AUTOSCALER,
+    DEPLOYMENT,
+    CONFIG_MAP,
+    POD_DISRUPTION_BUDGET,
+    MODEL_ROLLOUT,
+)
 LOOK_AGAIN_S = 10.0
 
 

@@ -23,7 +23,8 @@ class Memory:
         passed: Whether a pass came to its end, for the operator's own metrics.
         phase: Phase of the rollout that is under way, for the operator's own metrics.
         evidence: Evidence of that rollout, newer than its checkpoint.
-        refusals: The API server's words about pod templates, by revision hash.
+        refusals: The API server's words about pod templates, by revision hash, and about
+            autoscalers, by name.
         emitted: Keys of Events already recorded.
         seen: What was read last, with what was written since; None while it cannot be decided upon.
         last: The same in any case: what is still the same version need not be parsed again.
@@ -45,9 +46,9 @@ class Memory:
     leans_on: frozenset[Name] = frozenset()
     idle_until_s: float = 0.0
 
-    def refusal_of(self, revision_hash: str) -> str:
-        """Return why the API server refused this revision's template, empty if it did not."""
-        return self.refusals.get(revision_hash, "")
+    def refusal_of(self, what: str) -> str:
+        """Return why the API server refused a revision's template, or an autoscaler; else empty."""
+        return self.refusals.get(what, "")
 
     def note(self, objects: Iterable[Mapping[str, Any]]) -> None:
         """Note that these were read."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rampway.api import labels
+from rampway.api.base import amount
+from rampway.core.autoscaler import Autoscaler
 from rampway.core.instants import from_wire
 from rampway.core.observation import Crash, Pod, Revision, StableService
 
@@ -47,6 +49,7 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         trouble=_trouble(containers) or _mount_trouble(status, conditions),
         crashes=tuple(_crashes(containers)),
         address=status.get("podIP", ""),
+        ready_since_s=from_wire(conditions.get("Ready", {}).get("lastTransitionTime", "")) or 0.0,
     )
 
 
@@ -178,3 +181,40 @@ def ready_behind(slices: Iterable[Mapping[str, Any]], service: str) -> frozenset
         if (endpoint.get("conditions") or {}).get("ready", True)
     }
     return frozenset(ready - {""})
+
+
+def autoscaler(
+    objects: Iterable[Mapping[str, Any]], name: str, refusal: str = ""
+) -> Autoscaler | None:
+    """Read the autoscaler of this name, if there is one, or why the API server refused it."""
+    obj = next((o for o in objects if o["metadata"]["name"] == name), None)
+    if obj is None:
+        return Autoscaler(0, 0, trouble=refusal) if refusal else None
+    spec, status = obj["spec"], obj.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    active = conditions.get("ScalingActive", {})
+    measures = active.get("status") == "True"
+    # At zero pods it is switched off, which is nothing to be told of.
+    silent = not active or measures or active.get("reason") == "ScalingDisabled"
+    return Autoscaler(
+        least=spec.get("minReplicas", 1),
+        most=spec["maxReplicas"],
+        plan=(obj["metadata"].get("annotations") or {}).get(labels.AUTOSCALING, ""),
+        pods=status.get("currentReplicas", 0),
+        load=_load(spec, status) if measures else None,
+        trouble=refusal or ("" if silent else _words(active, "Inactive")),
+    )
+
+
+def _load(spec: Mapping[str, Any], status: Mapping[str, Any]) -> float | None:
+    """Return the largest of what was measured of a pod, its target being 1; None for nothing."""
+    ratios = []
+    wanted, found = spec.get("metrics") or [], status.get("currentMetrics") or []
+    for target, current in zip(wanted, found, strict=False):
+        kind = target["type"].lower()
+        goal, seen = target[kind]["target"], (current.get(kind) or {}).get("current") or {}
+        if "averageUtilization" in goal and "averageUtilization" in seen:
+            ratios.append(seen["averageUtilization"] / goal["averageUtilization"])
+        elif "averageValue" in goal and "averageValue" in seen:
+            ratios.append(amount(seen["averageValue"]) / amount(goal["averageValue"]))
+    return max(ratios, default=None)

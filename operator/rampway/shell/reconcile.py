@@ -37,7 +37,7 @@ FRESH_S = 10.0
 """What was read of a rollout under way stays good for so long, where no event says otherwise."""
 REST_S = 50.0
 """The same of what is at rest: shorter than the time between two resyncs."""
-CALLS_A_PASS = 11
+CALLS_A_PASS = 12
 READS_PER_S = 10.0
 """"Nothing new?" costs all ModelDeployments together so many calls a second."""
 

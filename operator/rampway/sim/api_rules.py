@@ -75,6 +75,7 @@ RULES: Mapping[Kind, Rules] = MappingProxyType(
         kinds.CONFIG_MAP: _PLAIN,
         kinds.JOB: Rules(),
         kinds.POD_DISRUPTION_BUDGET: Rules(first_status={}),
+        kinds.HORIZONTAL_POD_AUTOSCALER: Rules(generation=False, first_status={}),
         kinds.PERSISTENT_VOLUME_CLAIM: Rules(generation=False, first_status={"phase": "Pending"}),
         kinds.NODE: Rules(generation=False),
         kinds.NAMESPACE: Rules(generation=False, first_status={"phase": "Active"}),

@@ -24,6 +24,7 @@ from rampway.api.conditions import Reason
 from rampway.core.actions import (
     Action,
     Annotate,
+    Autoscale,
     Create,
     Delete,
     Emit,
@@ -58,6 +59,8 @@ def _short(action: Action) -> str:  # noqa: C901 - a case for each kind
             return f"create {kind} {manifest['metadata']['name'].replace('digits-', '')}"
         case Scale(_, replicas):
             return f"scale {replicas}"
+        case Autoscale():
+            return "autoscale"
         case SetSplit(split):
             return f"weight {split.weight_pct}"
         case WriteRollout(_, status):

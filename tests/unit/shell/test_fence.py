@@ -4,9 +4,17 @@ import pytest
 from unit.shell.place import NAME, SPACE, Place
 
 from rampway.api import labels
-from rampway.core.actions import Action, Annotate, PointService, Scale
+from rampway.api.capacity import Autoscaling
+from rampway.core.actions import Action, Annotate, Autoscale, PointService, Scale
+from rampway.core.autoscaler import manifest
 from rampway.kube.errors import Conflict, Transient
-from rampway.kube.kinds import DEPLOYMENT, MODEL_ROLLOUT, SERVICE, Kind
+from rampway.kube.kinds import (
+    DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
+    MODEL_ROLLOUT,
+    SERVICE,
+    Kind,
+)
 from rampway.shell.fence import Deposed, Fence
 
 
@@ -37,13 +45,17 @@ async def test_b31_everything_is_stamped_before_it_is_written() -> None:
     assert not [call for call in place.api.calls[before:] if call.writes]
 
 
-@pytest.mark.parametrize("late", [Scale, Annotate, PointService])
+@pytest.mark.parametrize("late", [Scale, Autoscale, Annotate, PointService])
 async def test_b31_a_late_write_of_an_earlier_term_fails(late: type) -> None:
     """B31: what a frozen leader had decided on before fails after the takeover."""
     place = Place()
     name = place.workload()["metadata"]["name"]
     place.service(NAME)
+    plan = Autoscaling(max_replicas=5)
+    scaler = manifest(place.deployment, plan, place.digest, 1, 5)
+    place.store.create(HORIZONTAL_POD_AUTOSCALER, place.fence.stamped(scaler))
     actions: dict[type, Action] = {
+        Autoscale: Autoscale(name, scaler),
         Scale: Scale(name, 9),
         Annotate: Annotate(name, {labels.PROMOTED_AT: "2026-01-01T00:00:00Z"}),
         PointService: PointService("another"),

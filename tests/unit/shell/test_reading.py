@@ -7,7 +7,7 @@ import pytest
 from rampway.api import labels
 from rampway.core.instants import from_wire
 from rampway.core.observation import Pod
-from rampway.shell.reading import pod, ready_behind, revision, stable_service
+from rampway.shell.reading import autoscaler, pod, ready_behind, revision, stable_service
 
 Obj = dict[str, Any]
 AT = "2026-01-02T03:04:05Z"
@@ -234,3 +234,57 @@ def test_the_service_in_front() -> None:
     assert stable_service([front | {"spec": {}}], [], "digits").selects == ""
     missing = stable_service([], [slices(endpoint("x", ready=True))], "digits")
     assert (missing.selects, missing.ready_pods) == ("", frozenset())
+
+
+def scaler(*current: Obj, status: str = "True", reason: str = "ValidMetricFound") -> Obj:
+    """Return an autoscaler of CPU, memory and requests that measured this."""
+    targets: tuple[Obj, ...] = ({"averageUtilization": 50}, {"averageValue": "1Gi"})
+    metrics = [
+        {"type": "Resource", "resource": {"name": "cpu", "target": targets[0]}},
+        {"type": "Resource", "resource": {"name": "memory", "target": targets[1]}},
+        {"type": "Pods", "pods": {"target": {"averageValue": "20"}}},
+    ]
+    condition = {"type": "ScalingActive", "status": status, "reason": reason, "message": "words"}
+    return {
+        "metadata": {"name": "a", "annotations": {labels.AUTOSCALING: "digest"}},
+        "spec": {"minReplicas": 2, "maxReplicas": 9, "metrics": metrics},
+        "status": {
+            "currentReplicas": 4,
+            "currentMetrics": list(current),
+            "conditions": [condition],
+        },
+    }
+
+
+def resource(**current: Any) -> Obj:
+    """Return what was measured of a resource."""
+    return {"type": "Resource", "resource": {"current": current}}
+
+
+def test_b12_an_autoscalers_load_is_that_of_its_worst_metric() -> None:
+    """B12: each metric against its target; the largest counts, a missing one does not."""
+    requests = {"type": "Pods", "pods": {"current": {"averageValue": "5500m"}}}
+    cpu, memory = resource(averageUtilization=60, averageValue="300m"), resource(averageValue="1Mi")
+    found = autoscaler([scaler(cpu, memory, requests)], "a")
+    assert found is not None
+    assert (found.least, found.most, found.plan, found.pods) == (2, 9, "digest", 4)
+    assert found.load == pytest.approx(1.2)
+    for few in ([], [{"type": ""}]):
+        blind = autoscaler([scaler(*few)], "a")
+        assert blind is not None
+        assert blind.load is None
+    assert autoscaler([scaler()], "b") is None
+
+
+def test_b12_an_autoscaler_that_cannot_measure_says_why() -> None:
+    """B12: its own words, and no load from an earlier day; switched off at zero is no trouble."""
+    cpu = resource(averageUtilization=60)
+    found = autoscaler([scaler(cpu, status="False", reason="FailedGetResourceMetric")], "a")
+    assert found is not None
+    assert (found.load, found.trouble) == (None, "FailedGetResourceMetric: words")
+    off = autoscaler([scaler(cpu, status="False", reason="ScalingDisabled")], "a")
+    assert off is not None
+    assert off.trouble == ""
+    new = autoscaler([{"metadata": {"name": "a"}, "spec": {"maxReplicas": 3}}], "a")
+    assert new is not None
+    assert (new.least, new.trouble) == (1, "")
