@@ -42,7 +42,6 @@ class Site:
 
     def manifest(self) -> Obj:
         """Return the route as its user wrote it."""
-        name = self.subject.name
         return {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
@@ -61,19 +60,7 @@ class Site:
                         "filters": [_header("RequestHeaderModifier", "tenant-seen", "a")],
                         "backendRefs": [{"name": "tenant-a", "port": 80}],
                     },
-                    {
-                        "name": RULE,
-                        "matches": [
-                            _match(f"/v2/models/{name}"),
-                            _match("/beta") | {"headers": [{"name": "x-beta", "value": "1"}]},
-                        ],
-                        "filters": [
-                            _header("RequestHeaderModifier", "x-shop", "1"),
-                            _header("ResponseHeaderModifier", "x-served-by", "shop"),
-                        ],
-                        "timeouts": {"request": "9s"},
-                        "backendRefs": [{"name": name, "port": 80}],
-                    },
+                    _predict(self.subject.name),
                     {
                         "name": "web",
                         "matches": [_match(f"/{self.subject.namespace}")],
@@ -142,6 +129,23 @@ def _share(route: Obj, stable: str) -> int:
     rule = next(rule for rule in route["spec"]["rules"] if rule.get("name") == RULE)
     weights = {ref["name"]: int(ref["weight"]) for ref in rule["backendRefs"]}
     return round(100 * (1 - weights.get(stable, 0) / sum(weights.values())))
+
+
+def _predict(model: str) -> Obj:
+    """Return the rule that is split."""
+    return {
+        "name": RULE,
+        "matches": [
+            _match(f"/v2/models/{model}"),
+            _match("/beta") | {"headers": [{"name": "x-beta", "value": "1"}]},
+        ],
+        "filters": [
+            _header("RequestHeaderModifier", "x-shop", "1"),
+            _header("ResponseHeaderModifier", "x-served-by", "shop"),
+        ],
+        "timeouts": {"request": "9s"},
+        "backendRefs": [{"name": model, "port": 80}],
+    }
 
 
 def _match(path: str) -> Obj:
