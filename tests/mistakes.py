@@ -274,6 +274,12 @@ MISTAKES = (
         "RouteRef",
         ("spec.traffic", "routeRef for RouteRef"),
     ),
+    Mistake(
+        "an autoscaler of pods that are shares",
+        ("spec", "traffic"),
+        {"type": "Replicas"},
+        ("spec", "no autoscaling with traffic.type Replicas"),
+    ),
     Mistake("no route", ROUTE, LEFT_OUT, ("spec.traffic", "ownedRoute for OwnedRoute")),
     Mistake("no Gateway", (*ROUTE, "parentRefs"), [], (".parentRefs", "at least 1 item")),
     Mistake(

@@ -4,18 +4,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.parse import ModelDeployment, parse_deployment
+from rampway.core import revision
+from rampway.core.belonging import owned_meta
+from rampway.core.observation import Route
+from rampway.core.split import Split
 from rampway.kube.base import Obj
-from rampway.kube.kinds import HTTP_ROUTE
+from rampway.kube.errors import AlreadyExists
+from rampway.kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, HTTP_ROUTE, SERVICE, Kind
 from rampway.routers.base import Router
 from rampway.routers.by_type import RouterByType
 from rampway.routers.gateway_api import GatewayApiRouter
 from rampway.routers.memory import MemoryRouter
+from rampway.routers.replicas import ReplicasRouter
 from rampway.sim.apiserver import MemoryApi, Store
 from rampway.sim.cluster_status import route_parent
 
 SPACE = "ml"
+STABLE = "00000000a1"
+"""Hash of stable, where pods are counted."""
 
 
 PARENTS = [{"name": "eg"}, {"name": "in", "namespace": "gw"}]
@@ -51,6 +60,8 @@ class RouterPlace:
         answer: Lets the gateway answer: accept (empty), or object with these words.
         writes: Returns how often the split was written.
         make: Returns another ModelDeployment of this router, by name.
+        objection: Words with which it can object.
+        chooses: Whether requests can be copied, and chosen by their headers.
     """
 
     router: Router
@@ -58,6 +69,8 @@ class RouterPlace:
     writes: Callable[[], int]
     make: Callable[[str], ModelDeployment] = deployment
     deployment: ModelDeployment = field(default_factory=deployment)
+    objection: str = "no listener for this host"
+    chooses: bool = True
 
 
 def in_memory() -> RouterPlace:
@@ -122,3 +135,73 @@ def over_route_ref() -> RouterPlace:
         found.api.store.create(HTTP_ROUTE, route)
     router = RouterByType(found.api)
     return RouterPlace(router, found.answer, found.writes, referring, referring())
+
+
+@dataclass
+class WithPods:
+    """The router that counts pods, and an operator that asks for as many as a split needs."""
+
+    api: MemoryApi
+
+    async def observe(self, deployment: ModelDeployment) -> Route:
+        """Return the split as it is."""
+        return await ReplicasRouter(self.api).observe(deployment)
+
+    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+        """Have stable's Service, and the pods, then set the split."""
+        name, space = deployment.name, deployment.namespace
+        self._put(SERVICE, revision.service(deployment, name, STABLE))
+        asked = {f"{name}-{STABLE}": 100 - split.weight_pct, split.candidate: split.weight_pct}
+        for known in self.api.store.list(DEPLOYMENT, space, {labels.DEPLOYMENT: name}):
+            asked.setdefault(known["metadata"]["name"], 0)
+        for one, replicas in asked.items():
+            if one:
+                meta = owned_meta(deployment, one, one.removeprefix(f"{name}-"))
+                workload = revision.workload(deployment, "server:1", replicas)
+                self._put(DEPLOYMENT, workload | {"metadata": meta})
+        await ReplicasRouter(self.api).set_split(deployment, split)
+
+    def _put(self, kind: Kind, manifest: Obj) -> None:
+        meta = manifest["metadata"]
+        try:
+            self.api.store.create(kind, manifest)
+        except AlreadyExists:
+            patch = {"spec": manifest["spec"]}
+            self.api.store.patch(kind, meta["namespace"], meta["name"], patch)
+
+    def answer(self, words: str = "") -> None:
+        """Let the endpoints follow the selector; with words only stable's do."""
+        live = self.api.store.get(SERVICE, SPACE, "digits-live")
+        selector = live["spec"]["selector"]
+        pods = [
+            {"targetRef": {"name": f"{one['metadata']['name']}-{n}"}}
+            for one in self.api.store.list(DEPLOYMENT, SPACE, {labels.DEPLOYMENT: "digits"})
+            if selector.items() <= one["metadata"]["labels"].items()
+            and not (words and one["metadata"]["name"] != f"digits-{STABLE}")
+            for n in range(one["spec"]["replicas"])
+        ]
+        marks = live["metadata"]["labels"] | {"kubernetes.io/service-name": "digits-live"}
+        meta = {"name": "digits-live-1", "namespace": SPACE, "labels": marks}
+        slice_ = {"metadata": meta, "addressType": "IPv4", "endpoints": pods}
+        try:
+            self.api.store.create(ENDPOINT_SLICE, slice_)
+        except AlreadyExists:
+            self.api.store.patch(ENDPOINT_SLICE, SPACE, "digits-live-1", {"endpoints": pods})
+
+    def writes(self) -> int:
+        """Return the version of the Service that callers use."""
+        live = self.api.store.get(SERVICE, SPACE, "digits-live")
+        return int(live["metadata"]["resourceVersion"])
+
+
+def counting(name: str = "digits") -> ModelDeployment:
+    """Return a ModelDeployment without a gateway."""
+    return _parsed(name, {"type": "Replicas"})
+
+
+def over_replicas() -> RouterPlace:
+    """Return the router that counts pods over an API server in memory."""
+    router = WithPods(gateway().api)
+    return RouterPlace(
+        router, router.answer, router.writes, counting, counting(), "candidate pods", chooses=False
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from rampway.core import podshare
 from rampway.kube.kinds import HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE
 from rampway.sim.world import SPACE, World
 
@@ -32,6 +33,22 @@ def test_the_files_serve() -> None:
     world.run(40)
     assert world.status("digits").phase == "Healthy"
     assert world.store.get(HTTP_ROUTE, SPACE, "shop")["spec"] == before
+
+
+def test_the_shares_without_a_gateway() -> None:
+    """The page's file serves behind its Service, and its table is what numbers of pods give."""
+    world = applied()
+    world.run(40)
+    assert (world.status("numbers").phase, world.condition("numbers", "Accepted")) == (
+        "Healthy", "True")  # fmt: skip
+    live = world.store.get(SERVICE, SPACE, "numbers-live")["spec"]
+    assert live["selector"] == world.store.get(SERVICE, SPACE, "numbers")["spec"]["selector"]
+    rows = re.findall(r"^\| (\d+) \| ([\d, ]+) % \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 5
+    for replicas, shares in rows:
+        most = int(replicas)
+        given = [podshare.share_pct(n, most) for n in range(1, most + 1)]
+        assert [int(share) for share in shares.split(", ")] == given
 
 
 def test_the_hand_over() -> None:

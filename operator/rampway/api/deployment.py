@@ -20,7 +20,7 @@ from rampway.api.conditions import Condition
 from rampway.api.policy import Rollout
 from rampway.api.rules import Form, Rule, UniqueItems
 from rampway.api.sources import Metrics
-from rampway.api.traffic import Traffic
+from rampway.api.traffic import Traffic, TrafficType
 
 MAX_KEY_LENGTH = 253
 SHORT_KEYS = Rule(
@@ -127,6 +127,15 @@ class DeletionPolicy(StrEnum):
 
 class ModelDeploymentSpec(ApiModel):
     """A model to be served, and how its successors are rolled out."""
+
+    rules = (
+        Rule(
+            cel="!has(self.autoscaling) || self.traffic.type != 'Replicas'",
+            message="expected no autoscaling with traffic.type Replicas: numbers of pods are its "
+            "shares, so an autoscaler would change them; take a gateway, or spec.replicas",
+            holds=lambda spec: not (spec.autoscaling and spec.traffic.type is TrafficType.REPLICAS),
+        ),
+    )
 
     model: Model = Field(description="The model's bytes; a change makes a new revision.")
     info: Info = Field(default_factory=Info, description="Shown everywhere, decides nothing.")

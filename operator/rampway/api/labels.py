@@ -30,6 +30,8 @@ TERM = f"{GROUP}/term"
 
 AUTOSCALING = f"{GROUP}/autoscaling"
 """Annotation of a HorizontalPodAutoscaler: digest of the metrics that it was given."""
+CANDIDATE = f"{GROUP}/candidate"
+"""Annotation of the Service that callers use without a gateway: whose pods it has too."""
 
 DEFAULT = f"{GROUP}/default"
 """Annotation of a cluster's policy: "true" for the one that is used where none is named."""
@@ -50,6 +52,11 @@ def revision_name(deployment: str, revision_hash: str) -> str:
 def automation_name(revision: str) -> str:
     """Name of the ConfigMap that tells a revision's pods their degree of automation."""
     return f"{revision}-automation"
+
+
+def live_name(deployment: str) -> str:
+    """Name of the Service that callers use where no gateway splits requests."""
+    return f"{deployment}-live"
 
 
 def rollout_name(deployment: str, revision_hash: str, attempt: int) -> str:

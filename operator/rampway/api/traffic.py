@@ -1,4 +1,4 @@
-"""How requests reach a model: a route of our own, or a rule of the user's."""
+"""How requests reach a model: a route of our own, a rule of the user's, or a Service alone."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -71,11 +71,13 @@ class TrafficType(StrEnum):
 
     OWNED_ROUTE = "OwnedRoute"
     ROUTE_REF = "RouteRef"
+    REPLICAS = "Replicas"
 
 
 def _one_of_them(traffic: "Traffic") -> bool:
-    owned = traffic.type is TrafficType.OWNED_ROUTE
-    return (traffic.owned_route is not None) == owned and (traffic.route_ref is not None) != owned
+    owned = (traffic.owned_route is not None, TrafficType.OWNED_ROUTE)
+    named = (traffic.route_ref is not None, TrafficType.ROUTE_REF)
+    return all(given == (traffic.type is kind) for given, kind in (owned, named))
 
 
 class Traffic(ApiModel):
@@ -83,10 +85,10 @@ class Traffic(ApiModel):
 
     rules = (
         Rule(
-            cel="self.type == 'OwnedRoute' ? has(self.ownedRoute) && !has(self.routeRef) "
-            ": has(self.routeRef) && !has(self.ownedRoute)",
+            cel="has(self.ownedRoute) == (self.type == 'OwnedRoute') "
+            "&& has(self.routeRef) == (self.type == 'RouteRef')",
             message="expected exactly the field that belongs to type: ownedRoute for OwnedRoute, "
-            "routeRef for RouteRef",
+            "routeRef for RouteRef, neither for Replicas",
             holds=_one_of_them,
         ),
         Rule(
@@ -101,7 +103,8 @@ class Traffic(ApiModel):
     type: TrafficType = Field(
         default=TrafficType.OWNED_ROUTE,
         description="OwnedRoute: an HTTPRoute that the operator makes. RouteRef: one rule of an "
-        "HTTPRoute of yours; nothing else in it is touched.",
+        "HTTPRoute of yours; nothing else in it is touched. Replicas: no gateway; callers use the "
+        "Service NAME-live, and shares are numbers of pods, so only some are possible.",
     )
     owned_route: OwnedRoute | None = Field(default=None, description="The HTTPRoute to make.")
     route_ref: RouteRef | None = Field(default=None, description="The rule to split.")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from rampway.api.checks import Check
 from rampway.api.policy import Policy, Strategy
-from rampway.core import evidence, paired, stages
+from rampway.core import evidence, paired, podshare, stages
 from rampway.core.evidence import BoundPair, EProcess, PairCount
 from rampway.core.instants import brief
 from rampway.core.paired import PairedState
@@ -51,6 +51,24 @@ def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
             yield from _query(path, check.threshold.query)
         if check.paired is not None:
             yield from _traffic(("checks", index), policy, check, found, rps)
+
+
+def without_gateway(policy: Policy, replicas: int) -> Iterator[Doubt]:
+    """Yield what numbers of pods cannot give of a policy (`traffic.type: Replicas`)."""
+    words = podshare.objection(policy, replicas)
+    if words:
+        yield Doubt(("steps",), f"no rollout begins: {words}")
+        return
+    for stage in podshare.by_pods(policy, replicas, replicas):
+        if stage.approval is None and stage.asked_pct != stage.weight_pct:
+            text = f"step {stage.name} asks for {stage.asked_pct} %, and {stage.pods} candidate pod"
+            many = "s" if (stage.pods or 0) > 1 else ""
+            text += f"{many} beside {replicas} of stable get {stage.weight_pct} %"
+            yield Doubt(("steps",), text)
+    held_pct = policy.watch.holdback_pct if policy.watch else 0
+    if held_pct and not podshare.within(held_pct, replicas, replicas):
+        text = f"holdback {held_pct}%: numbers of pods keep none of it back; only pods and"
+        yield Doubt(("watch",), f"{text} thresholds are watched")
 
 
 def _leap(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:

@@ -10,10 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from rampway.api.base import API_VERSION, GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
 from rampway.api.definitions import DEFINITIONS, Definition
+from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import mistakes
 from rampway.api.policy import Policy
 from rampway.cli import doubts
+from rampway.cli.doubts import Doubt
 from rampway.cli.source import Document, Unreadable, documents
+from rampway.core import podshare
 from rampway.kube.kinds import Kind
 
 _PARTS = {"apiVersion", "kind", "metadata", "spec", "status"}
@@ -133,10 +136,19 @@ def _object(
         for where, text in mistakes(error, "spec"):
             yield finding(Level.ERROR, ("spec", *where), text)
         return
+    for path, doubt in _doubts(parsed, rps):
+        level = Level.NOTE if doubt.note else Level.WARNING
+        yield finding(level, ("spec", *path, *doubt.path), doubt.text)
+
+
+def _doubts(parsed: BaseModel, rps: float | None) -> Iterator[tuple[tuple[str, ...], Doubt]]:
+    """Yield what is doubtful about the policies in a spec, and where each of them is."""
     for path, policy in policies(parsed):
         for doubt in doubts.about(policy, rps):
-            level = Level.NOTE if doubt.note else Level.WARNING
-            yield finding(level, ("spec", *path, *doubt.path), doubt.text)
+            yield path, doubt
+        if isinstance(parsed, ModelDeploymentSpec) and podshare.applies(parsed.traffic):
+            for doubt in doubts.without_gateway(policy, parsed.replicas):
+                yield path, doubt
 
 
 def _envelope(content: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str]]:

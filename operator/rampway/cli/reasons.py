@@ -13,7 +13,7 @@ from rampway.cli import course, ends, words
 from rampway.cli.asked import typed
 from rampway.cli.facts import Facts, Role, full_size
 from rampway.cli.words import clean
-from rampway.core import capacity, hooks, stages
+from rampway.core import capacity, hooks, podshare
 from rampway.core.instants import brief
 from rampway.core.judged import CheckState
 from rampway.core.stages import Stage
@@ -121,8 +121,8 @@ def _why(facts: Facts, rollout: ModelRollout) -> str:
 
 
 def _starting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
-    first = stages.of(rollout.spec.policy)[0]
-    needs = [*_pods(facts, first.size_pct), *_hooks(rollout), *_unpaused(facts)]
+    first = _stages(facts, rollout)[0]
+    needs = [*_pods(facts, first), *_hooks(rollout), *_unpaused(facts)]
     if rollout.spec.policy.checks:
         needs.append(Need(None, "an answer of Prometheus: no traffic without evidence"))
     return Explanation(
@@ -136,7 +136,7 @@ def _starting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
 
 
 def _stepping(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
-    found = stages.of(rollout.spec.policy)
+    found = _stages(facts, rollout)
     index = min(rollout.status.step.index, len(found) - 1)
     stage = found[index]
     following = found[index + 1] if index + 1 < len(found) else None
@@ -145,7 +145,7 @@ def _stepping(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
         f"in step {index + 1} of {len(found)}, {stage.name}: {stage.shown}",
         _why(facts, rollout),
         (
-            *_pods(facts, stage.size_pct),
+            *_pods(facts, stage),
             *_step(facts, rollout, stage, now_s),
             *_hooks(rollout),
             *_unpaused(facts),
@@ -197,7 +197,7 @@ def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation
     return Explanation(
         "all steps are over; the candidate takes everything",
         _why(facts, rollout),
-        (*_pods(facts, stages.FULL_PCT), *blind, *_hooks(rollout), *_unpaused(facts)),
+        (*_pods(facts, Stage("", "")), *blind, *_hooks(rollout), *_unpaused(facts)),
         then,
         (*(course.consent(facts) or _ends(facts)), *(_blindly(facts) if unknown else ())),
         (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
@@ -252,9 +252,14 @@ _RUNNING: Mapping[str, Callable[[Facts, ModelRollout, float], Explanation]] = {
 }
 
 
-def _pods(facts: Facts, size_pct: int) -> Iterator[Need]:
+def _stages(facts: Facts, rollout: ModelRollout) -> tuple[Stage, ...]:
+    spec = facts.deployment.spec
+    return podshare.of(rollout.spec.policy, spec.traffic, spec.replicas, spec.replicas)
+
+
+def _pods(facts: Facts, stage: Stage) -> Iterator[Need]:
     """Yield whether the candidate has the pods that its share needs (B6)."""
-    need = capacity.replicas_for(size_pct, full_size(facts.deployment))
+    need = stage.pods or capacity.replicas_for(stage.size_pct, full_size(facts.deployment))
     found = next((one for one in facts.revisions if one.role is Role.CANDIDATE), None)
     ready = found.ready if found else 0
     trouble = f": {clean(found.trouble)}" if found and found.trouble else ""

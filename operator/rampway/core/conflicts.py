@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from rampway.api import labels
 from rampway.api.conditions import ConditionType, Reason
 from rampway.api.parse import ModelDeployment
 
@@ -39,9 +40,14 @@ class Claim:
 
     @classmethod
     def _of_rule(cls, deployment: ModelDeployment) -> "Claim":
-        """Return the claim on a rule of the user's route; no rule means the only one."""
+        """Return the claim on a rule of the user's route; no rule means the only one.
+
+        Without any route it is on the Service that callers use.
+        """
         space, ref = deployment.namespace, deployment.spec.traffic.route_ref
-        rule = (space, f"HTTPRoute {ref.name}", ref.rule or "") if ref else (space, "", "")
+        rule = (space, f"Service {labels.live_name(deployment.name)}", "")
+        if ref is not None:
+            rule = (space, f"HTTPRoute {ref.name}", ref.rule or "")
         none = frozenset[str]()
         made_at = deployment.created_at
         return cls(space, deployment.name, made_at, frozenset({rule}), none, "")

@@ -6,7 +6,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.api.rollout import Decision, ModelRolloutStatus, Requests, StepApproval
-from rampway.core import capacity, sizes, stages
+from rampway.core import capacity, podshare, sizes, stages
 from rampway.core.actions import Action
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.judged import Judged
@@ -57,7 +57,8 @@ class Course:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """What its steps come to."""
-        return stages.of(self.policy)
+        traffic = self.obs.deployment.spec.traffic
+        return podshare.of(self.policy, traffic, self.stable.replicas, self.replicas)
 
     @property
     def stage(self) -> Stage:
@@ -73,6 +74,22 @@ class Course:
     def replicas(self) -> int:
         """Pods of a revision that carries everything."""
         return sizes.full(self.obs)
+
+    @property
+    def by_pods(self) -> bool:
+        """Whether shares are given by numbers of pods."""
+        return podshare.applies(self.obs.deployment.spec.traffic)
+
+    @property
+    def carried_pct(self) -> int:
+        """The largest share that the candidate's ready pods carry (B6).
+
+        A Service sends nothing to others, so where pods make the share it needs no such bound.
+        """
+        serving = self.candidate.serving
+        if self.by_pods:
+            return stages.FULL_PCT if serving else 0
+        return capacity.weight_for(serving, self.replicas)
 
     @property
     def paused(self) -> bool:
@@ -98,6 +115,13 @@ class Course:
         """
         look = self.obs.look
         return not self.policy.checks or (look is not None and look.heard)
+
+    @property
+    def strays(self) -> str:
+        """Name of a third revision that has pods still, empty if there is none."""
+        mine = {self.candidate.hash, self.stable.hash}
+        others = (r for r in self.obs.revisions if r.hash not in mine)
+        return next((r.name for r in others if any(not pod.leaving for pod in r.pods)), "")
 
     def approval(self, step: str) -> StepApproval | None:
         """Return a person's consent to a step, None if there is none (B11)."""
@@ -130,8 +154,27 @@ class Course:
 
     def pods_for(self, stage: Stage) -> int:
         """Return the pods that the candidate must have; what it has already it keeps (B4)."""
+        if stage.pods is not None:
+            return self._share_of_pods(stage.pods)
         need = capacity.replicas_for(stage.size_pct, self.replicas)
         return min(self.replicas, max(need, self.candidate.replicas))
+
+    def need(self, stage: Stage) -> int:
+        """Return the fewest pods with which a stage is whole."""
+        return stage.pods or capacity.replicas_for(stage.size_pct, self.replicas)
+
+    @property
+    def pods_for_all(self) -> int:
+        """Pods that it must have to be given everything."""
+        return self._share_of_pods(self.replicas) if self.by_pods else self.replicas
+
+    def _share_of_pods(self, pods: int) -> int:
+        """Return the candidate's pods where each one raises its share: none more while it may not.
+
+        While the Service does not select them they get nothing, however many there are.
+        """
+        may_rise = self.split.at_rest or (self.may_raise and not self.paused)
+        return pods if may_rise else min(pods, self.candidate.replicas)
 
     def since_s(self, instant: str) -> float:
         """Return the seconds since an instant of the status, 0 where it is not set."""

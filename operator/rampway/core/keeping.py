@@ -4,7 +4,7 @@ from rampway.api import labels
 from rampway.api.conditions import RolloutPhase
 from rampway.api.deployment import Info
 from rampway.api.parse import ModelRollout
-from rampway.core import revision, sizes
+from rampway.core import podshare, revision, sizes
 from rampway.core.actions import Action, Create, Delete
 from rampway.core.instants import from_wire
 from rampway.core.observation import Observation, Revision, has_ended
@@ -71,6 +71,11 @@ def tidy(
     return actions, min(waits_s, default=None)
 
 
+def _lingers(obs: Observation) -> bool:
+    """Whether connections to a revision outlast its share: then only its pods' end ends them."""
+    return podshare.applies(obs.deployment.spec.traffic)
+
+
 def _keep_until_s(obs: Observation, stable: Revision, old: Revision) -> float:
     """Return until when an old revision keeps its pods."""
     until_s = (stable.promoted_at_s or 0.0) + DRAIN_S if old.promoted_at_s else 0.0
@@ -82,6 +87,6 @@ def _keep_until_s(obs: Observation, stable: Revision, old: Revision) -> float:
             until_s = max(until_s, ended_s + DRAIN_S)  # its share went back only now
         if rollout.spec.candidate.revision != old.hash:
             continue
-        if rollout.status.phase != RolloutPhase.PROMOTED:
+        if rollout.status.phase != RolloutPhase.PROMOTED and not _lingers(obs):
             until_s = max(until_s, ended_s + rollout.spec.policy.rollback.keep_candidate_s)
     return until_s

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from rampway.api.conditions import RolloutPhase
+from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.api.policy import Policy
+from rampway.core import podshare
 from rampway.core import policies as shared
 from rampway.core import sources as metric_sources
 from rampway.core.answers import Answer
@@ -265,7 +266,12 @@ class Observation:
     @property
     def policy(self) -> Chosen | Trouble:
         """The policy for a rollout that would begin now, or why there is none."""
-        return shared.choose(self.deployment.spec.rollout, self.policies or Policies())
+        spec = self.deployment.spec
+        found = shared.choose(spec.rollout, self.policies or Policies())
+        if isinstance(found, Trouble) or not podshare.applies(spec.traffic):
+            return found
+        words = podshare.objection(found.policy, spec.replicas)
+        return Trouble(Reason.STEPS_NOT_POSSIBLE, words) if words else found
 
     @property
     def source(self) -> Source | Trouble:

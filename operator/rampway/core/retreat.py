@@ -22,10 +22,12 @@ def share(course: Course, weight_pct: int) -> Split:
     return Split(course.candidate.name, weight_pct).or_rest()
 
 
-def unchanged(course: Course, carried_pct: int) -> Split:
+def unchanged(course: Course) -> Split:
     """Return the split of the last stage, as far as ready pods carry it."""
-    stage = course.stage
+    stage, carried_pct = course.stage, course.carried_pct
     decided_pct = max(stage.weight_pct, course.status.weight_pct)  # a promotion goes beyond it
+    if course.by_pods:  # each pod that it brings up raises it
+        decided_pct = max(decided_pct, course.weight_pct)
     wanted = Split(
         course.candidate.name,
         min(decided_pct, carried_pct),
@@ -65,6 +67,8 @@ def _returning(course: Course, found: Danger) -> tuple[Split, str]:
         return STABLE_ONLY, ""
     carried = capacity.returnable_pct(course.stable.ready, course.replicas)
     left_pct = min(now.weight_pct, ALL_PCT - carried)
+    if left_pct and course.by_pods:
+        return now, "; stable's ready pods do not carry all of it yet"
     words = f"; stable's ready pods carry {ALL_PCT - left_pct} %, the rest follows"
     return share(course, left_pct), words if left_pct else ""
 

@@ -12,7 +12,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
-from rampway.core import capacity, contested, health, hooks, steps, verdict, zero
+from rampway.core import contested, health, hooks, steps, verdict, zero
 from rampway.core.actions import WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
@@ -107,7 +107,7 @@ def _observed(course: Course) -> Course:
 def _starting(course: Course) -> Outcome:
     """Bring the candidate up for the first step."""
     first = course.stages[0]
-    need = capacity.replicas_for(first.size_pct, course.replicas)
+    need = course.need(first)
     outcome = Outcome(course.status, replicas=course.pods_for(first))
     late = deadline(course)
     if late is not None:
@@ -118,6 +118,9 @@ def _starting(course: Course) -> Outcome:
         return say(outcome, Reason.PAUSED, "paused before the first step (spec.paused)")
     if not course.obs.route.split.at_rest:
         text = "waiting until the route sends everything to stable's Service"
+        return say(outcome, Reason.ROUTE_PENDING, text)
+    if course.by_pods and course.strays:
+        text = f"waiting until the pods of {course.strays} are gone: one Service has them all"
         return say(outcome, Reason.ROUTE_PENDING, text)
     if course.policy.checks and (course.obs.look is None or course.obs.look.problem):
         problem = course.obs.look.problem if course.obs.look else "no look at the metrics yet"
@@ -226,12 +229,11 @@ def _promoting(course: Course) -> Outcome:
     stop = trouble(course)
     if stop is not None:
         return stop
-    carried = capacity.weight_for(course.candidate.serving, course.replicas)
     complete = course.candidate.serving >= course.replicas
     late = None if complete else deadline(course)
     if late is not None:
         return retreat(keep(course), course, late, P.ROLLED_BACK)
-    kept = Outcome(course.status, unchanged(course, carried), replicas=course.replicas)
+    kept = Outcome(course.status, unchanged(course), replicas=course.pods_for_all)
     if course.paused:
         return say(kept, Reason.PAUSED, "paused before promotion (spec.paused)")
     if course.judged.unknown and course.requests.promote is None:

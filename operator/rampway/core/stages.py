@@ -28,6 +28,8 @@ class Stage:
         min_requests: It lasts until the candidate answered so many.
         approval: A person's consent is needed, and what they are to look at; None if not.
         automation: What applications are told of the candidate's answers; None: as the spec says.
+        asked_pct: The share that was asked for, where numbers of pods give it (podshare.py).
+        pods: So many pods it has then, no more; else None.
     """
 
     name: str
@@ -40,6 +42,13 @@ class Stage:
     min_requests: int = 0
     approval: str | None = None
     automation: Automation | None = None
+    asked_pct: int = 0
+    pods: int | None = None
+
+    @property
+    def impossible(self) -> bool:
+        """Whether its share is too small to be given."""
+        return bool(self.asked_pct and not self.weight_pct)
 
     @property
     def exposes(self) -> bool:

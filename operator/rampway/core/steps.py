@@ -5,7 +5,7 @@ from dataclasses import replace
 from rampway.api.conditions import Reason
 from rampway.api.policy import AfterUnknown
 from rampway.api.rollout import ModelRolloutStatus, StepStatus
-from rampway.core import capacity, share
+from rampway.core import podshare, share
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import brief, from_wire, to_wire
 from rampway.core.split import Split
@@ -36,6 +36,7 @@ def hold_split(course: Course) -> Outcome:
     outcome = Outcome(course.status, target, replicas=course.pods_for(stage))
     whole = stage.split(course.candidate.name)
     in_force = target == course.split == whole and course.obs.route.accepted
+    in_force = in_force and not stage.impossible
     known = _share(course).value if in_force and _has_share(stage) else ""
     step = hold_clock(course, in_force=in_force).model_copy(update={"share": known})
     status = outcome.status.model_copy(update={"step": step})
@@ -48,9 +49,8 @@ def _carried(course: Course, stage: Stage) -> Split:
     How many requests bear a header is not known, so they wait for its full size; once there, they
     stay as long as one pod serves.
     """
-    serving = course.candidate.serving
-    allowed = capacity.weight_for(serving, course.replicas)
-    large = serving >= capacity.replicas_for(stage.size_pct, course.replicas)
+    serving, allowed = course.candidate.serving, course.carried_pct
+    large = serving >= course.need(stage)
     found = Split(
         course.candidate.name,
         min(stage.weight_pct, allowed),
@@ -84,9 +84,10 @@ def _give(outcome: Outcome, course: Course, split: Split) -> Outcome:
 def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
     """Return why the stage is not over, the first reason in this order, or None."""
     stage = course.stage
+    if stage.impossible:
+        return Reason.STEPS_NOT_POSSIBLE, podshare.objection(course.policy, course.stable.replicas)
     if outcome.split != stage.split(course.candidate.name):
-        need = capacity.replicas_for(stage.size_pct, course.replicas)
-        words = starting_sentence(course, need)
+        words = starting_sentence(course, course.need(stage))
         if course.paused:
             return Reason.PAUSED, f"paused at {outcome.weight_pct} % (spec.paused); {words}"
         return Reason.CAPACITY, words

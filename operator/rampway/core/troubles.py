@@ -4,7 +4,7 @@ from rampway.api.base import seconds
 from rampway.api.checks import OnFailure
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.policy import AfterUnknown
-from rampway.core import capacity, contested, health, reactions, steps
+from rampway.core import contested, health, reactions, steps
 from rampway.core.course import Course, Outcome, say
 from rampway.core.health import Danger
 from rampway.core.instants import brief, from_wire
@@ -46,8 +46,7 @@ def _stopped(course: Course) -> Outcome | None:
         f"stopped: check {failed.name}: {failed.message}. "
         f"Approve step {course.stage.name} to go on all the same, or abort"
     )
-    carried = capacity.weight_for(course.candidate.serving, course.replicas)
-    held = Outcome(course.status, unchanged(course, carried))
+    held = Outcome(course.status, unchanged(course))
     return say(held, Reason.STOPPED_BY_CHECK, text)
 
 

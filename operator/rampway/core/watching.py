@@ -15,6 +15,7 @@ from rampway.core import (
     hooks,
     keeping,
     passes,
+    podshare,
     reactions,
     revision,
     rolling,
@@ -144,6 +145,8 @@ def _held_back(course: Course, plan: Watch) -> Split:
     """
     before, now = course.stable, course.obs.route.split
     share = min(plan.holdback_pct, capacity.weight_for(before.serving, course.replicas))
+    if course.by_pods:
+        share = podshare.within(share, before.replicas, course.candidate.replicas)
     if before.serving and not course.candidate.ready:
         share = ALL_PCT
     elif before.serving and now.candidate == before.name and not _reached(course):

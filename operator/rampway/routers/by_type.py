@@ -7,6 +7,7 @@ from rampway.core.split import Split
 from rampway.kube.base import KubeApi
 from rampway.routers.base import Router
 from rampway.routers.gateway_api import GatewayApiRouter
+from rampway.routers.replicas import ReplicasRouter
 from rampway.routers.route_ref import RouteRefRouter
 
 
@@ -17,6 +18,7 @@ class RouterByType:
         self._routers: dict[TrafficType, Router] = {
             TrafficType.OWNED_ROUTE: GatewayApiRouter(api),
             TrafficType.ROUTE_REF: RouteRefRouter(api),
+            TrafficType.REPLICAS: ReplicasRouter(api),
         }
 
     async def observe(self, deployment: ModelDeployment) -> Route:

@@ -36,6 +36,7 @@ from rampway.kube.kinds import (
     POD_DISRUPTION_BUDGET,
     SERVICE,
 )
+from rampway.kube.slices import ready_behind
 from rampway.routers.base import Router
 from rampway.shell import hooks, reading
 from rampway.shell.fence import Fence
@@ -153,7 +154,7 @@ class Gatherer:
         return tuple(
             replace(
                 one,
-                reachable=reading.ready_behind(owned.slices, one.name),
+                reachable=ready_behind(owned.slices, one.name),
                 has_budget=one.name in budgets,
                 autoscaler=reading.autoscaler(owned.scalers, one.name, memory.refusal_of(one.name)),
             )

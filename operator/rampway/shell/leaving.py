@@ -26,7 +26,7 @@ from rampway.kube.kinds import (
     SERVICE,
     Kind,
 )
-from rampway.routers import managers, naming, route_ref, rules
+from rampway.routers import managers, naming, replicas, route_ref, rules
 from rampway.shell.fence import Fence
 from rampway.shell.followers import Followers, Key
 
@@ -68,8 +68,11 @@ class Leaver:
             Deposed: somebody else leads.
         """
         left = await self._left(key)
-        service = next((o for kind, o in left if kind is SERVICE and _name(o) == key[1]), None)
+        services = {_name(obj): obj for kind, obj in left if kind is SERVICE}
+        service, live = (services.get(name) for name in (key[1], labels.live_name(key[1])))
         if service is not None and await self._put_at_rest(service):
+            return 1.0
+        if service is not None and live is not None and await self._close(live, service):
             return 1.0
         if not any(_kept_until_drained(obj) for _, obj in left):
             self._unnamed_since.pop(key, None)
@@ -126,6 +129,16 @@ class Leaver:
         log.info(
             "put at rest: its ModelDeployment is gone", namespace=space, name=name, route=where
         )
+        return True
+
+    async def _close(self, live: Obj, service: Obj) -> bool:
+        """Let callers without a gateway reach stable alone; return whether that was a write."""
+        change = replicas.at_rest(live, service)
+        if not change:
+            return False
+        self.fence.check(live)
+        meta = live["metadata"]
+        await self.api.patch(SERVICE, meta["namespace"], meta["name"], change)
         return True
 
     async def _named_by(self, key: Key) -> str:

@@ -8,6 +8,7 @@ from rampway.api.base import amount
 from rampway.core.autoscaler import Autoscaler
 from rampway.core.instants import from_wire
 from rampway.core.observation import Crash, Pod, Revision, StableService
+from rampway.kube.slices import ready_behind
 
 _STUCK = frozenset(
     {
@@ -169,18 +170,6 @@ def stable_service(
         return StableService()
     selects = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
     return StableService(selects, ready_behind(slices, name))
-
-
-def ready_behind(slices: Iterable[Mapping[str, Any]], service: str) -> frozenset[str]:
-    """Read the names of the ready pods behind a Service."""
-    ready = {
-        endpoint.get("targetRef", {}).get("name", "")
-        for piece in slices
-        if piece["metadata"]["labels"].get("kubernetes.io/service-name") == service
-        for endpoint in piece.get("endpoints") or []
-        if (endpoint.get("conditions") or {}).get("ready", True)
-    }
-    return frozenset(ready - {""})
 
 
 def autoscaler(

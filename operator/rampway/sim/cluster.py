@@ -92,6 +92,12 @@ class SimCluster:
         load.rate_per_s = rate_per_s
         return load.ledger
 
+    def call(self, namespace: str, service: str, rate_per_s: Rate) -> Ledger:
+        """Let clients call a Service from now on, without a route."""
+        ledger = self.send(namespace, service, rate_per_s)
+        self._network.loads[namespace, service].direct = True
+        return ledger
+
     def bear(self, namespace: str, route: str, share: float, headers: Mapping[str, str]) -> Ledger:
         """Let a share of a route's requests bear headers; return what those clients see."""
         load = self._network.loads.setdefault((namespace, route), Load())

@@ -119,6 +119,9 @@ class Network:
         return None if rules is None else met(rules, group.headers if group else ())
 
     def _route(self, key: Key, load: Load, group: Group | None, n: int, dt_s: float) -> None:
+        if load.direct:
+            self._balance(key, load, group, n, dt_s)
+            return
         at_s = self.scene.clock.now_s + dt_s
         rule = self._met(key, group)
         weights = [weight for _, weight in rule.backends] if rule else []

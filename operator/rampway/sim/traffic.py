@@ -201,9 +201,11 @@ class Load:
 
     Attributes:
         groups: Those of them whose requests bear headers.
+        direct: They call a Service of that name, without a route.
     """
 
     rate_per_s: Rate = 0.0
+    direct: bool = False
     ledger: Ledger = field(default_factory=Ledger)
     groups: list[Group] = field(default_factory=list)
 

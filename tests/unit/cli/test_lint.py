@@ -181,6 +181,38 @@ def test_a_policy_that_may_not_do_as_it_seems(name: str) -> None:
     assert any(words in one for one in said(policy(**changes))), said(policy(**changes))
 
 
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ({"weight": "25%"}, []),
+        ({"weight": "45%"}, ["step s asks for 45 %, and 2 candidate pods beside 3 of stable get"]),
+        ({"weight": "10%"}, ["no rollout begins: step s asks for 10 %, and 1 candidate pod"]),
+        ({"mirror": "10%"}, ["no rollout begins: step s copies or chooses requests"]),
+    ],
+)
+def test_what_pods_cannot_give_is_said_of_a_file(steps: dict[str, str], words: list[str]) -> None:
+    """Without a gateway: a share that is rounded down, one that is too small, a copy."""
+    rollout = {"steps": [{"name": "s"} | steps], "watch": {"hold": "1h", "holdback": "1%"}}
+    spec: dict[str, Any] = {
+        "model": {"uri": "http://m/1"},
+        "replicas": 3,
+        "traffic": {"type": "Replicas"},
+        "rollout": {"policy": rollout},
+    }
+    manifest = {"apiVersion": "rampway.dev/v1alpha1", "kind": "ModelDeployment",
+                "metadata": {"name": "digits"}, "spec": spec}  # fmt: skip
+    held = "holdback 1%: numbers of pods keep none of it back"
+    refused = words and words[0].startswith("no rollout")
+    found = [one.text for one in lint("f", json.dumps(manifest), None).findings]
+    mine = [text for text in found if "pods" in text or "no rollout" in text]
+    expected = words if refused else [*words, held]
+    assert len(mine) == len(expected), found
+    assert all(one.startswith(text) for one, text in zip(mine, expected, strict=True))
+    spec["traffic"] = {"ownedRoute": {"parentRefs": [{"name": "eg"}]}}
+    found = [one.text for one in lint("f", json.dumps(manifest), None).findings]
+    assert not any("no rollout" in text or "beside 3" in text for text in found)
+
+
 def test_a_sound_policy_raises_no_doubt() -> None:
     """Nor does a switch that is meant, nor a query with brackets in its strings."""
     assert said(policy()) == []

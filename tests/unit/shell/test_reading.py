@@ -7,7 +7,8 @@ import pytest
 from rampway.api import labels
 from rampway.core.instants import from_wire
 from rampway.core.observation import Pod
-from rampway.shell.reading import autoscaler, pod, ready_behind, revision, stable_service
+from rampway.kube.slices import ready_behind
+from rampway.shell.reading import autoscaler, pod, revision, stable_service
 
 Obj = dict[str, Any]
 AT = "2026-01-02T03:04:05Z"
