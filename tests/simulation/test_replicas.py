@@ -322,7 +322,7 @@ def test_b38_blue_green_is_one_switch() -> None:
 @pytest.mark.parametrize("orphan", [False, True])
 def test_b34_deleted_in_mid_rollout(orphan: bool) -> None:
     """B34: everything goes, the Service too; with Orphan it has stable's pods alone, and serves."""
-    more = {"deletionPolicy": "Orphan"} if orphan else {}
+    more: dict[str, Any] = {"deletionPolicy": "Orphan"} if orphan else {}
     stage = without(quick(step("half", 50, 300)), **more)
     first = stage.stable
     stage.release(2)
