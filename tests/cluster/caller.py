@@ -67,13 +67,16 @@ def calling(
     rate_per_s: float = RATE_PER_S,
     *,
     header: str = "",
+    url: str = "",
 ) -> Iterator[Caller]:
     """Ask a model, or many in turn, for digits while the block runs.
 
-    Begins once the Gateway answers for each; `header` is `name: value`, of each request.
+    Begins once the Gateway answers for each; `header` is `name: value`, of each request; `url` is
+    that of a Service, to be called instead of the Gateway.
     """
-    prefix, url = bench.way_in()
-    words = [*prefix, sys.executable, "-m", "demo.load", "--until-stdin-ends", "--url", url]
+    prefix, gateway = bench.way_in()
+    words = [*prefix, sys.executable, "-m", "demo.load", "--until-stdin-ends"]
+    words += ["--url", url or gateway]
     for model in [models] if isinstance(models, str) else models:
         words += ["--model", model]
     words += ["--rate", str(rate_per_s), *(["--header", header] if header else [])]
