@@ -25,7 +25,7 @@ STEPS = {
 
 @pytest.fixture
 def calling(subject: Subject, tmp_path: Path) -> Calling:
-    """Return a context manager under which requests go to the Service, each by its own connection."""
+    """Return a context manager under which each request opens a connection to the Service."""
 
     def begin(rate_per_s: float = caller.RATE_PER_S) -> Any:
         words = ("get", "service", f"{subject.name}-live", "-n", subject.namespace)

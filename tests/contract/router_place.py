@@ -9,7 +9,7 @@ from rampway.api.base import API_VERSION
 from rampway.api.parse import ModelDeployment, parse_deployment
 from rampway.core import revision
 from rampway.core.belonging import owned_meta
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.split import Split
 from rampway.kube.base import Obj
 from rampway.kube.errors import AlreadyExists

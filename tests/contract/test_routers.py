@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rampway.api.steps import HeaderMatch, MatchType
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.errors import Conflict
 

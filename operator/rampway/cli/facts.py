@@ -9,7 +9,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.core import hooks, stages
 from rampway.core.instants import from_wire
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.stages import Stage
 
 ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED})

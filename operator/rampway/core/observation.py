@@ -14,8 +14,8 @@ from rampway.core.autoscaler import Autoscaler
 from rampway.core.counters import Scrape
 from rampway.core.judged import EvidenceState
 from rampway.core.policies import Chosen, Policies, Trouble
+from rampway.core.route import NO_ROUTE, Route
 from rampway.core.sources import Source, Sources
-from rampway.core.split import STABLE_ONLY, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,35 +108,6 @@ class Revision:
         """What keeps the revision from running, the first words found, else empty (B28)."""
         words = [pod.trouble or pod.unschedulable for pod in self.pods if not pod.ready]
         return next((w for w in [self.failure, *words] if w), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The route as it is at the gateway.
-
-    Attributes:
-        exists: There is a route.
-        in_shape: Everything but the backends is as the spec wants it.
-        at_rest: Its only backend is the Service of stable.
-        split: Who gets which requests.
-        accepted: Every parent reports Accepted and ResolvedRefs at this generation (B13).
-        message: What the parents say where they do not accept it.
-        problem: Why there is no rule to split, and what to do about it; else empty.
-        writer: Field manager, other than ours, that wrote the rules last; empty if we did.
-        written_at: When it did, RFC 3339.
-        strangers: Backends of the rule that are not of this model, where the rule is the user's.
-    """
-
-    exists: bool = False
-    in_shape: bool = False
-    at_rest: bool = False
-    split: Split = STABLE_ONLY
-    accepted: bool = False
-    message: str = ""
-    problem: str = ""
-    strangers: tuple[str, ...] = ()
-    writer: str = ""
-    written_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +209,7 @@ class Observation:
     defaults: Defaults
     revisions: tuple[Revision, ...] = ()
     rollouts: tuple[ModelRollout, ...] = ()
-    route: Route = Route()
+    route: Route = NO_ROUTE
     service: StableService = StableService()
     look: Look | None = None
     evidence: EvidenceState | None = None

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from rampway.api.parse import ModelDeployment
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.split import Split
 
 

@@ -2,7 +2,7 @@
 
 from rampway.api.parse import ModelDeployment
 from rampway.api.traffic import TrafficType
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.split import Split
 from rampway.kube.base import KubeApi
 from rampway.routers.base import Router

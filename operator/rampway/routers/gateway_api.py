@@ -5,7 +5,7 @@ from typing import Any
 from rampway.api.parse import ModelDeployment
 from rampway.api.traffic import OwnedRoute
 from rampway.core.belonging import owned_meta
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.split import Split
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import NotFound

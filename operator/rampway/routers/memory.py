@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from rampway.api.parse import ModelDeployment
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.split import Split
 from rampway.kube.errors import Conflict
 

@@ -8,7 +8,7 @@ from rampway.api import labels
 from rampway.api.parse import ModelDeployment
 from rampway.core import podshare, revision
 from rampway.core.belonging import owned_meta
-from rampway.core.observation import Route
+from rampway.core.route import Route
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.base import JsonPatch, KubeApi, Obj
 from rampway.kube.errors import NotFound

@@ -39,9 +39,10 @@ from rampway.core.actions import (
 from rampway.core.decide import decide
 from rampway.core.deltas import start_ledger
 from rampway.core.judged import EvidenceState
-from rampway.core.observation import Look, Observation, Route, StableService
+from rampway.core.observation import Look, Observation, StableService
 from rampway.core.passes import Decision
 from rampway.core.rolling import finish
+from rampway.core.route import Route
 from rampway.core.verdict import Verdict
 
 NOTHING: dict[str, Any] = {"revisions": (), "route": Route(), "service": StableService()}
