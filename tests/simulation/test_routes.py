@@ -273,6 +273,71 @@ def test_the_only_rule_needs_no_name() -> None:
     assert stage.stable == stage.desired
 
 
+# A step that the route has no room for.
+
+TENANTS = [{"headers": [{"name": "X-Tester", "value": "maybe"}]}]
+MATCHES = f"/spec/rules/{PLACE}/matches"
+
+
+def test_b14_a_header_that_the_users_rule_has_begins_no_rollout_and_is_told() -> None:
+    """B14: a match names a header once: said before anything begins; it goes on by itself."""
+    stage = served(quick(TESTER | {"hold": "10s"}, step("half", 50, 10)))
+    first = stage.stable
+    good = stage.raw()["spec"]["rules"][PLACE]["matches"]
+    stage.harmed = True  # the clients of this test bear no such header
+    stage.write([{"op": "replace", "path": MATCHES, "value": TENANTS}])
+    stage.run(2)
+    status, reason, message = accepted(stage)
+    assert (status, reason, stage.phase) == ("False", "StepsNotPossible", "Healthy")
+    assert "step testers chooses requests by header x-tester, which the route's own" in message
+    stage.release(2)
+    stage.run(20)
+    assert (stage.phase, stage.stable, len(stage.deployments())) == ("Refused", first, 1)
+    stage.write([{"op": "replace", "path": MATCHES, "value": good}])
+    stage.run(2)
+    assert accepted(stage)[0] == "True"
+    stage.until_step("testers", 60)
+
+
+def test_b14_a_header_that_the_users_rule_gets_in_mid_rollout_holds_it() -> None:
+    """B14: our rule goes, the step waits and says why; once there is room it goes on."""
+    stage = served(quick(TESTER | {"hold": "60s"}, step("half", 50, 10)))
+    good = stage.raw()["spec"]["rules"][PLACE]["matches"]
+    second = stage.release(2)
+    stage.until_step("testers")
+    stage.harmed = True
+    stage.write([{"op": "replace", "path": MATCHES, "value": TENANTS}])
+    stage.run(5)
+    status = stage.world.status(NAME)
+    assert (status.phase, status.reason) == ("Holding", "StepsNotPossible")
+    assert stage.world.condition(NAME, "Stalled") == "True"
+    assert len(stage.raw()["spec"]["rules"]) == 3
+    stage.write([{"op": "replace", "path": MATCHES, "value": good}])
+    stage.until_phase("Healthy")
+    assert stage.stable == second
+
+
+def test_b14_a_route_without_room_for_a_rule_begins_no_rollout() -> None:
+    """B14: a route has 16 rules at most; ours among them does not count against itself."""
+    stage = served(quick(TESTER | {"hold": "10s"}))
+    more = {"matches": [{"headers": [{"name": "n", "value": "1"}]}],
+            "backendRefs": [{"name": "tenant-a", "port": 80}]}  # fmt: skip
+    for n in range(13):
+        assert accepted(stage)[0] == "True"
+        extra = {"op": "add", "path": "/spec/rules/-", "value": more | {"name": f"more-{n}"}}
+        stage.write([extra])
+        stage.run(2)
+    assert accepted(stage)[1] == "StepsNotPossible"
+    assert "adds a rule to the route, which has 16 already" in accepted(stage)[2]
+    stage.write([{"op": "remove", "path": "/spec/rules/15"}])
+    stage.run(2)
+    stage.release(2)
+    stage.until_step("testers")
+    stage.run(5)
+    assert len(stage.raw()["spec"]["rules"]) == 16
+    assert stage.world.status(NAME).reason != "StepsNotPossible"
+
+
 # B15
 
 

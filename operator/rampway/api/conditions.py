@@ -74,7 +74,7 @@ class Reason(StrEnum):
     POLICY_NOT_FOUND = "PolicyNotFound"  # there is no policy of the name in policyRef
     POLICY_INVALID = "PolicyInvalid"  # it is there, and cannot be understood
     POLICY_UNREADABLE = "PolicyUnreadable"  # the operator has no right to read it
-    STEPS_NOT_POSSIBLE = "StepsNotPossible"  # numbers of pods cannot give what a step asks for
+    STEPS_NOT_POSSIBLE = "StepsNotPossible"  # the route, or pods, have no room for a step
     SOURCE_NOT_FOUND = "MetricSourceNotFound"  # there is no source of the name in sourceRef
     SOURCE_INVALID = "MetricSourceInvalid"  # it is there, and cannot be understood
     SOURCE_REFUSED = "MetricSourceRefused"  # the administrator's list does not allow it

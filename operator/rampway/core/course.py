@@ -117,6 +117,13 @@ class Course:
         return not self.policy.checks or (look is not None and look.heard)
 
     @property
+    def impossible(self) -> str:
+        """Why this stage cannot be given to the candidate, whatever it has, else empty."""
+        if self.stage.impossible:
+            return podshare.objection(self.policy, self.stable.replicas)
+        return self.obs.route.objection(self.stage)
+
+    @property
     def strays(self) -> str:
         """Name of a third revision that has pods still, empty if there is none."""
         mine = {self.candidate.hash, self.stable.hash}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.api.policy import Policy
-from rampway.core import podshare
+from rampway.core import podshare, stages
 from rampway.core import policies as shared
 from rampway.core import sources as metric_sources
 from rampway.core.answers import Answer
@@ -239,9 +239,12 @@ class Observation:
         """The policy for a rollout that would begin now, or why there is none."""
         spec = self.deployment.spec
         found = shared.choose(spec.rollout, self.policies or Policies())
-        if isinstance(found, Trouble) or not podshare.applies(spec.traffic):
+        if isinstance(found, Trouble):
             return found
-        words = podshare.objection(found.policy, spec.replicas)
+        if podshare.applies(spec.traffic):
+            words = podshare.objection(found.policy, spec.replicas)
+        else:
+            words = next(filter(None, map(self.route.objection, stages.of(found.policy))), "")
         return Trouble(Reason.STEPS_NOT_POSSIBLE, words) if words else found
 
     @property

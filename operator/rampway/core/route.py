@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.stages import Stage
+
+MOST_RULES = 16
+"""Of the Gateway API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Route:
         problem: Why there is no rule to split, and what to do about it; else empty.
         writer: Field manager, other than ours, that wrote the rules last; empty if we did.
         written_at: When it did, RFC 3339.
+        headers: Names, in small letters, of the headers that the rule's own matches ask for.
+        full: It has as many rules as a route may have.
         strangers: Backends of the rule that are not of this model, where the rule is the user's.
     """
 
@@ -30,8 +36,25 @@ class Route:
     message: str = ""
     problem: str = ""
     strangers: tuple[str, ...] = ()
+    headers: frozenset[str] = frozenset()
+    full: bool = False
     writer: str = ""
     written_at: str = ""
+
+    def objection(self, stage: Stage) -> str:
+        """Return why it has no room for a stage, and what to do, empty if it has."""
+        taken = sorted({one.name.lower() for one in stage.headers} & self.headers)
+        if taken:
+            return (
+                f"step {stage.name} chooses requests by header {taken[0]}, which the route's own "
+                "rule asks for too, and a match may name a header once: choose by another one"
+            )
+        if stage.headers and self.full:
+            return (
+                f"step {stage.name} adds a rule to the route, which has {MOST_RULES} already, as "
+                "many as there may be: take one away, or the step"
+            )
+        return ""
 
 
 NO_ROUTE = Route()

@@ -188,11 +188,12 @@ _HOLDS = frozenset(
         Reason.STOPPED_BY_CHECK,
         Reason.ROUTE_CONTESTED,
         Reason.SHARE_CONTRADICTED,
+        Reason.STEPS_NOT_POSSIBLE,
     }
 )
 _WATCHES = frozenset({Reason.WATCHING, Reason.PAUSED, Reason.NO_READY_POD, Reason.STOPPED_BY_CHECK})
 """Reasons of a watch in which the old revision does not take over."""
-_ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK})
+_ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.STEPS_NOT_POSSIBLE})
 """A person has to say something, else nothing moves (kstatus: Stalled)."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from rampway.api.conditions import Reason
 from rampway.api.policy import AfterUnknown
 from rampway.api.rollout import ModelRolloutStatus, StepStatus
-from rampway.core import podshare, share
+from rampway.core import share
 from rampway.core.course import Course, Outcome
 from rampway.core.instants import brief, from_wire, to_wire
 from rampway.core.split import Split
@@ -36,7 +36,7 @@ def hold_split(course: Course) -> Outcome:
     outcome = Outcome(course.status, target, replicas=course.pods_for(stage))
     whole = stage.split(course.candidate.name)
     in_force = target == course.split == whole and course.obs.route.accepted
-    in_force = in_force and not stage.impossible
+    in_force = in_force and not course.impossible
     known = _share(course).value if in_force and _has_share(stage) else ""
     step = hold_clock(course, in_force=in_force).model_copy(update={"share": known})
     status = outcome.status.model_copy(update={"step": step})
@@ -50,12 +50,12 @@ def _carried(course: Course, stage: Stage) -> Split:
     stay as long as one pod serves.
     """
     serving, allowed = course.candidate.serving, course.carried_pct
-    large = serving >= course.need(stage)
+    large, room = serving >= course.need(stage), not course.obs.route.objection(stage)
     found = Split(
         course.candidate.name,
         min(stage.weight_pct, allowed),
         min(stage.mirror_pct, allowed),
-        stage.headers if large or (course.split.headers and serving) else (),
+        stage.headers if room and (large or (course.split.headers and serving)) else (),
     )
     return found.or_rest()
 
@@ -84,8 +84,8 @@ def _give(outcome: Outcome, course: Course, split: Split) -> Outcome:
 def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
     """Return why the stage is not over, the first reason in this order, or None."""
     stage = course.stage
-    if stage.impossible:
-        return Reason.STEPS_NOT_POSSIBLE, podshare.objection(course.policy, course.stable.replicas)
+    if course.impossible:
+        return Reason.STEPS_NOT_POSSIBLE, course.impossible
     if outcome.split != stage.split(course.candidate.name):
         words = starting_sentence(course, course.need(stage))
         if course.paused:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rampway.api.steps import HeaderMatch
+from rampway.core.route import MOST_RULES
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
 from rampway.routers import chosen
@@ -118,6 +119,19 @@ def strangers(route: Obj, index: int, stable: str) -> tuple[str, ...]:
     """Return the names of a rule's backends that are not of this model, each once."""
     others = (name for name in names(route, index) if name != stable)
     return tuple(dict.fromkeys(name for name in others if not is_revision(name, stable)))
+
+
+def headers(route: Obj, index: int) -> frozenset[str]:
+    """Return the names, in small letters, of the headers that a rule's own matches ask for."""
+    matches = _rules(route)[index].get("matches") or []
+    return frozenset(h["name"].lower() for match in matches for h in match.get("headers") or [])
+
+
+def is_full(route: Obj, index: int, stable: str) -> bool:
+    """Whether a route has no room for the rule that we would add."""
+    found = _rules(route)
+    others = [r for r in found if not chosen.is_ours(r, found[index], stable)]
+    return len(others) >= MOST_RULES
 
 
 def is_of(route: Obj, index: int, stable: str) -> bool:
