@@ -18,9 +18,9 @@ from rampway.core.observation import (
     Observation,
     Pod,
     Revision,
-    Route,
     StableService,
 )
+from rampway.core.route import Route
 from rampway.core.split import Split
 
 NOW_S = 1_800_000_000.0
