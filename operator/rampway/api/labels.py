@@ -59,6 +59,11 @@ def live_name(deployment: str) -> str:
     return f"{deployment}-live"
 
 
+def preview_name(deployment: str) -> str:
+    """Name of the Service that has a blue-green candidate's pods."""
+    return f"{deployment}-preview"
+
+
 def rollout_name(deployment: str, revision_hash: str, attempt: int) -> str:
     """Name of the attempt-th rollout (1-based) of a ModelDeployment: made once, by name."""
     return f"{deployment}-{revision_hash}-{attempt}"

@@ -1,6 +1,7 @@
 """The one decision function: an observation goes in; actions, status and the next look come out."""
 
 import math
+from dataclasses import replace
 
 from rampway.api import labels
 from rampway.api.base import API_VERSION
@@ -10,6 +11,7 @@ from rampway.core import (
     hooks,
     keeping,
     passes,
+    preview,
     refusing,
     revision,
     rolling,
@@ -47,6 +49,13 @@ def decide(obs: Observation) -> Decision:
     refused = refusing.refuse(obs)
     if refused is not None:
         return refused
+    found = _followed(obs)
+    more = preview.keep(obs)
+    return replace(found, actions=(*found.actions, *more)) if more else found
+
+
+def _followed(obs: Observation) -> Decision:
+    """Decide by what is stable, what is under way, and what the spec names."""
     stable, active = obs.stable, obs.active
     desired = revision.revision_hash(obs.deployment.spec)
     recalled = rolling.recall(obs, active) if active else None

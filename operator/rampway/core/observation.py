@@ -201,6 +201,7 @@ class Observation:
         refusal: The API server's words where it refused the pod template.
         hooks: Runs of hooks that are known of, by `rollout/key`.
         sources: Metric sources.
+        preview: Hash of the revision that the Service `<name>-preview` selects, empty without it.
         policies: Shared policies; None while a rollout is under way, which has its copy.
     """
 
@@ -211,6 +212,7 @@ class Observation:
     rollouts: tuple[ModelRollout, ...] = ()
     route: Route = NO_ROUTE
     service: StableService = StableService()
+    preview: str = ""
     look: Look | None = None
     evidence: EvidenceState | None = None
     conflict: str = ""

@@ -126,6 +126,7 @@ class Gatherer:
             rollouts=tuple(attempts),
             route=route,
             service=reading.stable_service(owned.services, owned.slices, deployment.name),
+            preview=reading.selected(owned.services, labels.preview_name(deployment.name)),
             look=look,
             evidence=_evidence(memory, attempts),
             conflict=await self._conflict(deployment),

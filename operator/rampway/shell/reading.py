@@ -165,11 +165,14 @@ def stable_service(
     services: Iterable[Mapping[str, Any]], slices: Iterable[Mapping[str, Any]], name: str
 ) -> StableService:
     """Read the Service `<name>` and the ready pods behind it."""
-    found = next((s for s in services if s["metadata"]["name"] == name), None)
-    if found is None:
-        return StableService()
-    selects = (found["spec"].get("selector") or {}).get(labels.REVISION, "")
-    return StableService(selects, ready_behind(slices, name))
+    selects = selected(services, name)
+    return StableService(selects, ready_behind(slices, name)) if selects else StableService()
+
+
+def selected(services: Iterable[Mapping[str, Any]], name: str) -> str:
+    """Read the hash of the revision that a Service selects, empty without the Service."""
+    found = (s["spec"].get("selector") or {} for s in services if s["metadata"]["name"] == name)
+    return str(next(found, {}).get(labels.REVISION, ""))
 
 
 def autoscaler(
