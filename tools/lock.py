@@ -1,7 +1,7 @@
 """Write requirements/*.txt, with hashes and without any index's address, from pyproject.toml.
 
-`dev` holds everything; the two images take subsets of exactly the same versions. The model
-server's image gets its extra alone: it must not carry the Kubernetes client.
+`dev` holds everything; the images take subsets of exactly the same versions. The model
+server's images get their extras alone: it must not carry the Kubernetes client.
 """
 
 import subprocess
@@ -33,16 +33,19 @@ def compile_lock(name: str, requirements: list[str], constraints: Path | None = 
 
 
 def main() -> int:
-    """Write the three lock files."""
+    """Write the lock files."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     base = project["project"]["dependencies"]
     extras = project["project"]["optional-dependencies"]
     groups = project["dependency-groups"]
+    full = [one for one in extras["server-full"] if not one.startswith("rampway")]
+    full += extras["server"]
     everything = compile_lock(
-        "dev", base + extras["operator"] + extras["server"] + groups["dev"] + ["hatchling"]
+        "dev", base + extras["operator"] + full + groups["dev"] + ["hatchling"]
     )
     compile_lock("operator", base + extras["operator"], everything)
     compile_lock("server", extras["server"], everything)
+    compile_lock("server-full", full, everything)
     return 0
 
 

@@ -5,7 +5,8 @@ answers the same under every degree; it only says beside the answer what to do w
 """
 
 import asyncio
-from collections.abc import Sequence
+import collections
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,6 +28,36 @@ _PROBABILITIES = "predict_proba"
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a client is told to do with the rows of one answer.
+
+    Attributes:
+        use: What the most doubtful row asks for.
+        counts: How many rows ask for what.
+        each: What each row asks for, where they differ; else empty.
+    """
+
+    use: Use
+    counts: Mapping[Use, int]
+    each: tuple[Use, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The same as parameters of the protocol."""
+        told: dict[str, str] = {"automation": self.use}
+        if self.each:
+            told["automation_rows"] = ",".join(self.each)
+        return told
+
+
+def verdict(uses: Sequence[Use]) -> Verdict:
+    """Return the verdict on an answer whose rows are to be used like this, at least one."""
+    counts = collections.Counter(uses)
+    most_cautious = max(counts, key=USES.index)
+    return Verdict(most_cautious, counts, tuple(uses) if len(counts) > 1 else ())
+
+
+@dataclass(frozen=True)
 class Automation:
     """A degree of automation.
 
@@ -39,19 +70,21 @@ class Automation:
     level: Level = "Full"
     confidence: float = 1.0
 
-    def uses(self, confidences: NDArray[np.float64] | None, rows: int) -> list[Use]:
-        """Return what to do with each row's answer.
+    def judge(self, confidences: NDArray[np.float64] | None, rows: int) -> Verdict:
+        """Return what to do with an answer.
 
         Args:
-            confidences: Probability of the predicted class, shape [rows]; None if not known.
+            confidences: Probability of each row's predicted class; None if not known.
             rows: How many there are.
         """
-        if self.level != "Partial":
-            whole: dict[Level, Use] = {"Off": "defer", "Assist": "suggest", "Full": "use"}
-            return [whole[self.level]] * rows
-        if confidences is None:  # who does not know how sure he is, is not
-            return ["defer"] * rows
-        return ["use" if sure >= self.confidence else "defer" for sure in confidences.tolist()]
+        if self.level == "Partial" and confidences is not None:
+            return verdict(
+                ["use" if sure >= self.confidence else "defer" for sure in confidences.tolist()]
+            )
+        # Partial here: who does not know how sure he is, is not.
+        whole: dict[Level, Use] = {"Off": "defer", "Assist": "suggest", "Full": "use"}
+        use = whole.get(self.level, "defer")
+        return Verdict(use, {use: rows})
 
 
 def parse(text: str) -> Automation:
@@ -109,7 +142,7 @@ class Dial:
 
 def confidences(
     model: Model,
-    rows: NDArray[np.float64],
+    inputs: Sequence[NDArray[Any]],
     outputs: Sequence[TensorSpec],
     arrays: Sequence[NDArray[Any]],
 ) -> NDArray[np.float64] | None:
@@ -117,7 +150,7 @@ def confidences(
 
     Args:
         model: The model.
-        rows: What it was asked, shape [rows, features].
+        inputs: What it was asked.
         outputs: What was answered.
         arrays: The answers, in the order of `outputs`.
     """
@@ -128,7 +161,7 @@ def confidences(
     if offered is None:
         return None
     try:
-        (found,) = model.predict(rows, (offered,))
+        (found,) = model.predict(inputs, (offered,))
     except ModelError:
         return None  # the answer itself stands
     return _largest(found)
@@ -137,8 +170,3 @@ def confidences(
 def _largest(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     found: NDArray[np.float64] = np.asarray(probabilities, dtype=np.float64).max(axis=1)
     return found
-
-
-def most_cautious(uses: Sequence[Use]) -> Use:
-    """Return what to do with a whole answer: what the most doubtful row asks for."""
-    return max(uses, key=USES.index, default="use")

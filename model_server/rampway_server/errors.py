@@ -23,5 +23,9 @@ class ModelError(Exception):
     """The model's own code raised; the cause is chained, for the log only."""
 
 
-class BusyError(Exception):
-    """Too many predictions wait already."""
+class UnavailableError(Exception):
+    """Not now, perhaps soon: not loaded yet, or too many requests wait already."""
+
+
+class LateError(Exception):
+    """The answer was not there by the request's deadline."""

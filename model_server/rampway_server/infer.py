@@ -1,74 +1,127 @@
-"""One inference request from body to answer: the part that runs in a prediction thread."""
+"""Several inference requests answered with one prediction: the part that runs in a thread."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
-from rampway_server import automation, protocol
-from rampway_server.automation import Dial, Use
-from rampway_server.errors import ClientFaultError, ModelError
+from rampway_server import automation
+from rampway_server.automation import Dial, Verdict
+from rampway_server.errors import ModelError
 from rampway_server.logs import logger
-from rampway_server.metrics import Outcome
 from rampway_server.model import Model
+from rampway_server.request import InferRequest
 
 _LOG_INTERVAL_S = 10.0
 
 
+class Call(Protocol):
+    """One request as it came; reading and writing are done here, in the predicting thread."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes came, for a bound on what is predicted at once."""
+        ...
+
+    def read(self, model: Model) -> InferRequest:
+        """Return what is asked; raises ClientFaultError."""
+        ...
+
+    def write(self, asked: InferRequest, arrays: Sequence[NDArray[Any]], verdict: Verdict) -> Any:
+        """Return the answer in its own protocol."""
+        ...
+
+
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer with a JSON body.
+class Answered:
+    """A good answer: what the call wrote, and what the client is told to do with it."""
 
-    Attributes:
-        outcome: What it counts as if it answers an infer.
-        uses: What to do with each row's answer; empty where there is none.
-    """
+    payload: Any
+    verdict: Verdict
 
-    status: int
-    body: bytes
-    outcome: Outcome = "ok"
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    uses: tuple[Use, ...] = ()
+
+Result = Answered | Exception
 
 
 class Inferrer:
     """Answers inference requests with one model."""
 
-    def __init__(self, name: str, version: str, model: Model, dial: Dial) -> None:
-        self._dial = dial
-        self._name = name
-        self._version = version
+    def __init__(self, model: Model, dial: Dial) -> None:
         self._model = model
+        self._dial = dial
         self._failures_unlogged = 0
         self._logged_at_s = -_LOG_INTERVAL_S
 
-    def answer(self, body: bytes) -> Answer:
-        """Return the answer to one request's body; client and model faults are answers too."""
-        model = self._model
-        try:
-            request = protocol.parse(body, model.takes, model.offers)
-            arrays = model.predict(request.rows, request.outputs)
-            uses = self._uses(request, arrays)
-            told = protocol.Told(self._name, self._version, uses)
-            written = protocol.infer_answer(told, request, arrays)
-        except ClientFaultError as fault:
-            return Answer(fault.status, protocol.error_body(fault.message), "client_error")
-        except ModelError as error:
-            self._log(error)
-            message = f"model {self._name} failed on this input; the server's log says how"
-            return Answer(500, protocol.error_body(message), "model_error")
-        mark = (b"rampway-automation", automation.most_cautious(uses).encode())
-        return Answer(200, written, headers=(mark,), uses=tuple(uses))
+    def answer(self, calls: Sequence[Call]) -> list[Result]:
+        """Return each call's answer, or what came in its way; they share what predictions they can.
 
-    def _uses(self, request: protocol.InferRequest, arrays: Sequence[NDArray[Any]]) -> list[Use]:
-        """Return what to do with each row's answer, by the degree of automation in force."""
-        now = self._dial.automation
+        Client faults and model errors concern only the call that has them.
+        """
+        results: list[Result] = [ModelError("not reached")] * len(calls)
+        groups: dict[Any, list[tuple[int, InferRequest]]] = {}
+        for at, call in enumerate(calls):
+            try:
+                asked = call.read(self._model)
+            except Exception as error:  # noqa: BLE001  # the caller tells faults from bugs
+                results[at] = error
+                continue
+            groups.setdefault(self._likeness(at, asked), []).append((at, asked))
+        for members in groups.values():
+            answers = self._together([asked for _, asked in members])
+            for (at, asked), answer in zip(members, answers, strict=True):
+                results[at] = self._written(calls[at], asked, answer)
+        return results
+
+    def _likeness(self, at: int, asked: InferRequest) -> object:
+        """Return what requests must have in common to be predicted together."""
+        if not self._model.batches:
+            return at
+        shapes = tuple(values.shape[1:] for values in asked.inputs)
+        return tuple(spec.name for spec in asked.specs), shapes
+
+    def _together(self, requests: Sequence[InferRequest]) -> list["_Predicted | ModelError"]:
+        """Return each request's part of one prediction; alone, each, if that fails."""
+        try:
+            return self._predict(requests)
+        except ModelError as error:
+            if len(requests) == 1:
+                self._log(error)
+                return [error]
+            return [found for one in requests for found in self._together([one])]
+
+    def _predict(self, requests: Sequence[InferRequest]) -> list["_Predicted | ModelError"]:
+        first, specs = requests[0].inputs, requests[0].specs
+        inputs = first
+        if len(requests) > 1:
+            parts = zip(*(one.inputs for one in requests), strict=True)
+            inputs = tuple(np.concatenate(part) for part in parts)
+        arrays = self._model.predict(inputs, specs)
+        degree = self._dial.automation
         sure = None
-        if now.level == "Partial":
-            sure = automation.confidences(self._model, request.rows, request.outputs, arrays)
-        return now.uses(sure, len(request.rows))
+        if degree.level == "Partial":
+            sure = automation.confidences(self._model, inputs, specs, arrays)
+        found: list[_Predicted | ModelError] = []
+        start = 0
+        for one in requests:
+            rows = slice(start, start + one.rows)
+            mine = [array[rows] for array in arrays]
+            found.append(
+                _Predicted(mine, degree.judge(None if sure is None else sure[rows], one.rows))
+            )
+            start = rows.stop
+        return found
+
+    @staticmethod
+    def _written(call: Call, asked: InferRequest, answer: "_Predicted | ModelError") -> Result:
+        if isinstance(answer, ModelError):
+            return answer
+        try:
+            return Answered(call.write(asked, answer.arrays, answer.verdict), answer.verdict)
+        except Exception as error:  # noqa: BLE001  # as above
+            return error
 
     def _log(self, error: ModelError) -> None:
         """Log a failure of the model, at most one each ten seconds: a bad model fails often."""
@@ -80,3 +133,9 @@ class Inferrer:
             "the model raised", unlogged_before=self._failures_unlogged, exc_info=error.__cause__
         )
         self._failures_unlogged, self._logged_at_s = 0, now_s
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    arrays: list[NDArray[Any]]
+    verdict: Verdict

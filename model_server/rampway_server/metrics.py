@@ -1,6 +1,5 @@
 """What Prometheus sees; names and labels are a contract with the operator."""
 
-import collections
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,12 +13,15 @@ from prometheus_client import (
     generate_latest,
 )
 
-from rampway_server.automation import USES, Use
+from rampway_server.automation import USES, Verdict
 
 Outcome = Literal["ok", "client_error", "model_error", "server_error"]
 Attempt = Literal["first", "retry"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "model_error", "server_error")
 ATTEMPTS: tuple[Attempt, ...] = ("first", "retry")
+LABELS = ("model", "revision")
+_BATCH_REQUESTS = (1, 2, 4, 8, 16, 32, 64)
+_QUEUE_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -33,72 +35,105 @@ def duration_buckets_s() -> list[float]:
 
 
 class Metrics:
-    """The metrics of one model revision, in a registry of their own.
+    """The metrics of all models of this process, in a registry of their own."""
 
-    Every combination of labels exists from the start, at 0: a series that appears late would
-    lose its first increments to whoever computes increases.
-    """
-
-    def __init__(self, model: str, revision: str) -> None:
+    def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        labels = {"model": model, "revision": revision}
-        self._labels = labels
-        requests = self._counter(
+        self.requests = self._counter(
             "rampway_requests",
             "Inference requests answered, by outcome; a retry is the gateway's, by its header.",
             "outcome",
             "attempt",
         )
-        self._requests = {
-            (outcome, attempt): requests.labels(**labels, outcome=outcome, attempt=attempt)
-            for outcome in OUTCOMES
-            for attempt in ATTEMPTS
-        }
-        answers = self._counter(
+        self.answers = self._counter(
             "rampway_answers",
             "Rows answered, by what the degree of automation says to do with the answer.",
             "automation",
         )
-        self._answers = {use: answers.labels(**labels, automation=use) for use in USES}
-        self._durations = Histogram(
+        self.durations = self._histogram(
             "rampway_request_duration_seconds",
             "Time from an inference request's arrival to its answer being ready.",
-            list(labels),
-            buckets=duration_buckets_s(),
-            registry=self._registry,
-        ).labels(**labels)
+            duration_buckets_s(),
+            LABELS,
+        )
         self.in_flight = self._gauge(
             "rampway_in_flight_requests", "Inference requests being worked on."
-        ).labels(**labels)
-        self._info = self._gauge(
+        )
+        self.info = self._gauge(
             "rampway_model_info",
             "Always 1; its labels say which bytes are served.",
             "version",
             "sha256",
         )
+        self._batch_requests = self._histogram(
+            "rampway_batch_requests", "Requests that were predicted together.", _BATCH_REQUESTS
+        )
+        self._queue_s = self._histogram(
+            "rampway_queue_seconds",
+            "Time that the first request of a batch waited for a thread.",
+            _QUEUE_S,
+        )
 
     def _counter(self, name: str, help_text: str, *more_labels: str) -> Counter:
-        return Counter(name, help_text, [*self._labels, *more_labels], registry=self._registry)
+        return Counter(name, help_text, [*LABELS, *more_labels], registry=self._registry)
 
     def _gauge(self, name: str, help_text: str, *more_labels: str) -> Gauge:
-        return Gauge(name, help_text, [*self._labels, *more_labels], registry=self._registry)
+        return Gauge(name, help_text, [*LABELS, *more_labels], registry=self._registry)
 
-    def told(self, uses: Sequence[Use]) -> None:
+    def _histogram(
+        self, name: str, help_text: str, bounds: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(name, help_text, labels, buckets=bounds, registry=self._registry)
+
+    def meters(self, model: str, revision: str) -> "Meters":
+        """Return the metrics of one revision of a model."""
+        return Meters(self, {"model": model, "revision": revision})
+
+    def batch(self, requests: int, waited_s: float) -> None:
+        """Count requests that are now predicted together."""
+        self._batch_requests.observe(requests)
+        self._queue_s.observe(waited_s)
+
+    def render(self) -> bytes:
+        """Return all metrics in Prometheus' text format 0.0.4."""
+        return generate_latest(self._registry)
+
+
+class Meters:
+    """The metrics of one revision of a model.
+
+    Every combination of labels exists from the start, at 0: a series that appears late would
+    lose its first increments to whoever computes increases.
+    """
+
+    def __init__(self, metrics: Metrics, labels: dict[str, str]) -> None:
+        self._requests = {
+            (outcome, attempt): metrics.requests.labels(**labels, outcome=outcome, attempt=attempt)
+            for outcome in OUTCOMES
+            for attempt in ATTEMPTS
+        }
+        self._durations = metrics.durations.labels(**labels)
+        self.in_flight = metrics.in_flight.labels(**labels)
+        self._answers = {use: metrics.answers.labels(**labels, automation=use) for use in USES}
+        self._info = metrics.info
+        self._labels = labels
+        self._loaded: dict[str, str] = {}
+
+    def told(self, verdict: Verdict) -> None:
         """Count what clients were told to do with each row's answer."""
-        for use, count in collections.Counter(uses).items():
+        for use, count in verdict.counts.items():
             self._answers[use].inc(count)
 
     def loaded(self, version: str, sha256: str) -> None:
-        """Say which bytes are served."""
-        self._info.labels(**self._labels, version=version, sha256=sha256).set(1)
+        """Say which bytes are served, and no other any more."""
+        if self._loaded:
+            self._info.remove_by_labels(self._labels | self._loaded)
+        self._loaded = {"version": version, "sha256": sha256}
+        self._info.labels(**self._labels, **self._loaded).set(1)
 
     def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float) -> None:
         """Count one answered inference request, in the counter and the histogram together."""
         self._requests[outcome, attempt].inc()
         self._durations.observe(duration_s)
-
-    def render(self) -> bytes:
-        """Return all metrics in Prometheus' text format 0.0.4."""
-        return generate_latest(self._registry)

@@ -1,131 +1,118 @@
-"""A scikit-learn model from a skops file: what it takes, what it offers, its predictions."""
+"""A loaded model of any kind: what it takes, what it offers, its predictions."""
 
-import io
-import warnings
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
-from sklearn.base import is_clusterer, is_outlier_detector
 
-from rampway_server.errors import ModelError, StartError
-from rampway_server.tensors import TensorSpec, conform
+from rampway_server.errors import ClientFaultError, ModelError
+from rampway_server.tensors import TEXT, TensorSpec, conform, shown
 
-PLATFORM = "sklearn_skops"
-INPUT_NAME = "input-0"
+MATRIX = "input-0"
+
+
+class Predictor(Protocol):
+    """What computes: an estimator, or a session of another runtime."""
+
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[TensorSpec]) -> list[Any]:
+        """Return one value per output; may raise anything."""
+        ...
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded estimator with its tensors as derived from it.
+    """A loaded model with its tensors as derived from it.
 
     Attributes:
-        sha256: digest of the bytes it was loaded from, 64 hexadecimal digits.
+        platform: What the protocol's metadata calls its kind.
+        sha256: Digest of the bytes it was loaded from, 64 hexadecimal digits.
+        takes: Its inputs.
+        columns: The names of its features, if it takes one matrix and knows them: they may be sent
+            as a tensor each instead.
+        batches: Whether rows of several requests may be put together.
     """
 
-    estimator: Any
+    predictor: Predictor
+    platform: str
     sha256: str
-    takes: TensorSpec
+    takes: tuple[TensorSpec, ...]
     offers: tuple[TensorSpec, ...]
+    columns: tuple[TensorSpec, ...] = ()
+    batches: bool = True
+
+    def input(self, name: str) -> TensorSpec:
+        """Return the input of that name, or the matrix' column.
+
+        Raises:
+            ClientFaultError: there is none.
+        """
+        for spec in (*self.takes, *self.columns):
+            if spec.name == name:
+                return spec
+        raise ClientFaultError(f"unknown input {shown(name)}; this model takes {self._taken()}")
+
+    def arrange(self, found: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+        """Return the inputs in the model's order; columns become its matrix.
+
+        Raises:
+            ClientFaultError: some are missing.
+        """
+        if self.columns and self.takes[0].name not in found:
+            self._check_complete(found, self.columns)
+            return (np.column_stack([found[spec.name] for spec in self.columns]),)
+        self._check_complete(found, self.takes)
+        return tuple(found[spec.name] for spec in self.takes)
+
+    def _check_complete(
+        self, found: Mapping[str, NDArray[Any]], wanted: Sequence[TensorSpec]
+    ) -> None:
+        missing = [spec.name for spec in wanted if spec.name not in found]
+        if missing or len(found) != len(wanted):
+            without = f", without {shown(missing[0])}" if found and missing else ""
+            raise ClientFaultError(
+                f'"inputs" has {len(found)} tensors{without}; this model takes {self._taken()}'
+            )
+
+    def _taken(self) -> str:
+        names = ", ".join(f'"{spec.name}"' for spec in self.takes[:8])
+        if len(self.takes) > 8:  # noqa: PLR2004  # enough to see the pattern
+            names += ", …"
+        told = f"one, named {names}" if len(self.takes) == 1 else f"{len(self.takes)}: {names}"
+        return told + (" (or a tensor for each of its columns)" if self.columns else "")
 
     def predict(
-        self, rows: NDArray[np.float64], outputs: Sequence[TensorSpec]
+        self, inputs: Sequence[NDArray[Any]], outputs: Sequence[TensorSpec]
     ) -> list[NDArray[Any]]:
-        """Return one array per output, in its datatype, for rows of shape [rows, features].
+        """Return one array per output, in its datatype.
 
         Raises:
             ModelError: whatever the model's code raised, chained.
         """
         try:
+            found = self.predictor.run(inputs, outputs)
+            rows = len(inputs[0])
             return [
-                conform(spec, getattr(self.estimator, spec.name)(rows), len(rows))
-                for spec in outputs
+                conform(spec, values, rows) for spec, values in zip(outputs, found, strict=True)
             ]
         except BaseException as error:  # SystemExit too: a model may not end the server
             raise ModelError(f"{type(error).__name__}: {error}") from error
 
+    def warm_up(self) -> str | None:
+        """Predict one row of zeros; return None, or why that was not possible.
 
-def load(data: bytes, sha256: str, trusted: Sequence[str]) -> tuple[Model, list[str]]:
-    """Return the model in a skops file's bytes, and the warnings that loading it gave.
-
-    Raises:
-        StartError: not a skops file, types not trusted, or no model that predicts.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        estimator = _estimator(data, trusted)
-    if not hasattr(estimator, "predict"):
-        raise StartError(
-            f"the model file holds a {type(estimator).__name__}, which has no predict method; "
-            "expected a fitted classifier, regressor or pipeline ending in one"
-        )
-    return describe(estimator, sha256), sorted({str(warning.message) for warning in caught})
-
-
-def describe(estimator: Any, sha256: str) -> Model:
-    """Return the model with the tensors it takes and offers, derived from the fitted estimator."""
-    return Model(estimator, sha256, _input(estimator), tuple(_outputs(estimator)))
-
-
-def _estimator(data: bytes, trusted: Sequence[str]) -> Any:
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise StartError(
-            f"the model file of {len(data)} bytes is not a skops file (nor any zip archive); "
-            "write it with skops.io.dump"
-        )
-    try:
-        untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
-        estimator = None if untrusted else skops.io.loads(data, trusted=list(trusted))
-    except Exception as error:
-        raise StartError(
-            f"the model file cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
-    if untrusted:
-        raise StartError(
-            f"the model file holds types that are not trusted: {', '.join(untrusted)}; "
-            "name those you trust with --trust or RAMPWAY_TRUST"
-        )
-    return estimator
-
-
-def _input(estimator: Any) -> TensorSpec:
-    features = getattr(estimator, "n_features_in_", -1)
-    return TensorSpec(INPUT_NAME, "FP64", (-1, int(features)))
-
-
-def _outputs(estimator: Any) -> list[TensorSpec]:
-    classes = getattr(estimator, "classes_", None)
-    targets = int(getattr(estimator, "n_outputs_", 1))
-    shape = (-1,) if targets == 1 else (-1, targets)
-    offers = [TensorSpec("predict", _label_datatype(estimator, classes), shape)]
-    # For several targets predict_proba is a list of arrays, which is no tensor.
-    if hasattr(estimator, "predict_proba") and isinstance(classes, np.ndarray):
-        offers.append(TensorSpec("predict_proba", "FP64", (-1, len(classes))))
-    return offers
-
-
-def _label_datatype(estimator: Any, classes: Any) -> str:
-    """Return INT64 for integer labels, BYTES for strings, FP64 for what a regressor answers."""
-    if classes is None:
-        return "INT64" if is_clusterer(estimator) or is_outlier_detector(estimator) else "FP64"
-    labels = np.asarray(classes[0] if isinstance(classes, list) else classes)
-    return {"i": "INT64", "u": "INT64", "b": "BOOL", "f": "FP64"}.get(labels.dtype.kind, "BYTES")
-
-
-def warm_up(model: Model) -> str | None:
-    """Predict one row of zeros; return None, or why that was not possible.
-
-    A model may rightly raise on zeros, so a failure is told but does not keep it from serving.
-    """
-    features = model.takes.shape[1]
-    if features < 1:
-        return "the model does not say how many features it takes (no n_features_in_)"
-    try:
-        model.predict(np.zeros((1, features)), model.offers)
-    except ModelError as error:
-        return str(error)
-    return None
+        A model may rightly raise on zeros, so a failure is told but does not keep it from serving.
+        """
+        lengths = [tuple(max(1, size) for size in spec.shape) for spec in self.takes]
+        if any(-1 in spec.shape[1:] for spec in self.takes):
+            return "the model does not say how many features it takes (no n_features_in_)"
+        zeros = [
+            np.full(shape, "" if spec.datatype == TEXT else 0, dtype=spec.dtype)
+            for spec, shape in zip(self.takes, lengths, strict=True)
+        ]
+        try:
+            self.predict(zeros, self.offers)
+        except ModelError as error:
+            return str(error)
+        return None

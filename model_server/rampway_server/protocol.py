@@ -1,121 +1,163 @@
-"""The Open Inference Protocol V2 in JSON: bytes to request, outputs to bytes; no I/O."""
+"""The Open Inference Protocol V2 over HTTP: bytes to request, outputs to bytes; no I/O.
 
-from collections.abc import Sequence
+A body is JSON, or JSON followed by the bytes of binary tensors (the binary tensor extension).
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from rampway_server.automation import Use, most_cautious
+from rampway_server import jsontensors, rawtensors
+from rampway_server.automation import Verdict
 from rampway_server.errors import ClientFaultError
-from rampway_server.tensors import TensorSpec, field, read_rows, shown, write_tensor
+from rampway_server.jsontensors import field, kind
+from rampway_server.model import Model
+from rampway_server.request import InferRequest, Output, Tensor, Wish, request
+from rampway_server.tensors import check_datatype, check_shape, fit, shown
 
-EXTENSIONS: list[str] = []
-
-
-@dataclass(frozen=True)
-class InferRequest:
-    """One request: rows of shape [rows, features], and the outputs asked for, in order."""
-
-    request_id: str | None
-    rows: NDArray[np.float64]
-    outputs: tuple[TensorSpec, ...]
+EXTENSIONS = ["binary_tensor_data"]
+_SIZE = "binary_data_size"
 
 
-def parse(body: bytes, taken: TensorSpec, offered: Sequence[TensorSpec]) -> InferRequest:
-    """Return the request in `body`, for a model that takes one input and offers some outputs.
+@dataclass
+class _Body:
+    """What is known of a body while its tensors are read one after another.
 
-    Without requested outputs the first offered one is meant.
+    Attributes:
+        binary: Bytes of binary tensors that no tensor has claimed yet; None without the extension.
+        truths: Whether the JSON holds true or false anywhere.
+    """
+
+    binary: memoryview | None
+    truths: bool
+
+    def claim(self, size: int, where: str) -> memoryview:
+        if self.binary is None:
+            raise ClientFaultError(
+                f'{where} has "{_SIZE}", but the request has no header '
+                "Inference-Header-Content-Length that says where its binary data begin"
+            )
+        if size < 0 or size > len(self.binary):
+            raise ClientFaultError(
+                f'"{_SIZE}" of {where} is {shown(size)}, but {len(self.binary)} bytes are left'
+            )
+        claimed, self.binary = self.binary[:size], self.binary[size:]
+        return claimed
+
+
+def parse(content: bytes, json_bytes: int | None, model: Model) -> InferRequest:
+    """Return the request in a body.
+
+    Args:
+        content: The body.
+        json_bytes: How many of its bytes are JSON, as the binary tensor extension's header says.
+        model: What it is for: its tensors say what is expected.
 
     Raises:
         ClientFaultError: with what was seen and what was expected.
     """
+    text, body = _split(content, json_bytes)
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ClientFaultError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise ClientFaultError('the body is not a JSON object; expected {"inputs": […]}')
     where = "the request"
     request_id = field(document, "id", str, where) if "id" in document else None
-    if "parameters" in document:
-        field(document, "parameters", dict, where)
-    tensor = _only_input(field(document, "inputs", list, where), taken)
+    parameters = field(document, "parameters", dict, where) if "parameters" in document else {}
+    inputs = field(document, "inputs", list, where)
+    found = [_tensor(one, model, body) for one in _objects(inputs, "inputs", "a tensor object")]
+    if body.binary:
+        raise ClientFaultError(f"{len(body.binary)} bytes after the JSON belong to no input")
     outputs = field(document, "outputs", list, where) if "outputs" in document else []
-    return InferRequest(request_id, read_rows(tensor, taken), _requested(outputs, offered))
+    binary = _truth(parameters, "binary_data_output", "the request's parameters")
+    wishes = [_wish(output, binary) for output in _objects(outputs, "outputs", '{"name": …}')]
+    return request(request_id, found, wishes, model, binary=binary)
 
 
-def _only_input(inputs: list[Any], taken: TensorSpec) -> dict[str, Any]:
-    if len(inputs) != 1:
+def _split(content: bytes, json_bytes: int | None) -> tuple[bytes | memoryview, _Body]:
+    whole = memoryview(content)
+    if json_bytes is None:
+        return content, _Body(None, b"true" in content or b"false" in content)
+    if json_bytes > len(whole):
         raise ClientFaultError(
-            f'"inputs" has {len(inputs)} tensors; this model takes one, named "{taken.name}"'
+            f"header Inference-Header-Content-Length is {json_bytes}, but the body has "
+            f"{len(whole)} bytes"
         )
-    tensor = inputs[0]
-    if not isinstance(tensor, dict):
-        raise ClientFaultError(f'"inputs" holds {shown(tensor)}; expected a tensor object')
+    text = content[:json_bytes]
+    return text, _Body(whole[json_bytes:], b"true" in text or b"false" in text)
+
+
+def _objects(items: list[Any], key: str, expected: str) -> list[dict[str, Any]]:
+    for item in items:
+        if not isinstance(item, dict):
+            raise ClientFaultError(f'"{key}" holds {shown(item)}; expected {expected}')
+    return items
+
+
+def _tensor(tensor: dict[str, Any], model: Model, body: _Body) -> Tensor:
     name = field(tensor, "name", str, "the input")
-    if name != taken.name:
-        raise ClientFaultError(f'unknown input {shown(name)}; this model takes "{taken.name}"')
-    parameters = tensor.get("parameters")
-    if isinstance(parameters, dict) and "binary_data_size" in parameters:
-        raise ClientFaultError(
-            'binary tensors are not supported here; send the values as JSON in "data"'
-        )
-    return tensor
+    spec = model.input(name)
+    where = f'input "{name}"'
+    datatype = field(tensor, "datatype", str, where)
+    check_datatype(datatype, spec, where)
+    shape = check_shape(field(tensor, "shape", list, where), spec, where)
+    parameters = field(tensor, "parameters", dict, where) if "parameters" in tensor else {}
+    if _SIZE in parameters:
+        size = field(parameters, _SIZE, int, f"the parameters of {where}")
+        if "data" in tensor:
+            raise ClientFaultError(f'{where} has both "data" and "{_SIZE}"; expected one of them')
+        values = rawtensors.read(body.claim(size, where), datatype, shape, where)
+    else:
+        data = field(tensor, "data", list, where)
+        values = jsontensors.read(data, datatype, shape, spec, where, truths=body.truths)
+    return Tensor(spec, fit(values, datatype, shape, spec, where))
 
 
-def _requested(outputs: list[Any], offered: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    if not outputs:
-        return (offered[0],)
-    by_name = {spec.name: spec for spec in offered}
-    chosen: dict[str, TensorSpec] = {}
-    for output in outputs:
-        if not isinstance(output, dict):
-            raise ClientFaultError(f'"outputs" holds {shown(output)}; expected {{"name": …}}')
-        name = field(output, "name", str, "a requested output")
-        if name not in by_name:
-            raise ClientFaultError(
-                f"unknown output {shown(name)}; this model offers {', '.join(by_name)}"
-            )
-        if name in chosen:
-            raise ClientFaultError(f"output {shown(name)} is requested twice")
-        chosen[name] = by_name[name]
-    return tuple(chosen.values())
+def _wish(output: dict[str, Any], unless_said: bool) -> Wish:
+    name = field(output, "name", str, "a requested output")
+    where = f"output {shown(name)}"
+    said = field(output, "parameters", dict, where) if "parameters" in output else {}
+    return Wish(name, _truth(said, "binary_data", where, unless_said=unless_said))
 
 
-@dataclass(frozen=True)
-class Told:
-    """What an answer says beside its tensors.
-
-    Attributes:
-        uses: What to do with each row's answer.
-    """
-
-    model: str
-    version: str
-    uses: Sequence[Use]
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The same as parameters of the protocol: the most cautious, and each where they differ."""
-        found: dict[str, str] = {"automation": most_cautious(self.uses)}
-        if len(set(self.uses)) > 1:
-            found["automation_rows"] = ",".join(self.uses)
-        return found
+def _truth(holder: Mapping[str, Any], key: str, where: str, *, unless_said: bool = False) -> bool:
+    value = holder.get(key, unless_said)
+    if not isinstance(value, bool):
+        raise ClientFaultError(f'"{key}" of {where} is {kind(value)}; expected true or false')
+    return value
 
 
-def infer_answer(told: Told, request: InferRequest, arrays: Sequence[NDArray[Any]]) -> bytes:
-    """Return the answer's body; `arrays` are the requested outputs in order."""
-    document: dict[str, Any] = {"model_name": told.model, "model_version": told.version}
-    document["parameters"] = told.parameters
-    if request.request_id is not None:
-        document["id"] = request.request_id
+def write(
+    name: str, version: str, asked: InferRequest, arrays: Sequence[NDArray[Any]], verdict: Verdict
+) -> tuple[bytes, int | None]:
+    """Return an answer's body, and how many of its bytes are JSON if binary tensors follow."""
+    document: dict[str, Any] = {"model_name": name, "model_version": version}
+    document["parameters"] = verdict.parameters
+    if asked.request_id is not None:
+        document["id"] = asked.request_id
+    binaries: list[bytes] = []
     document["outputs"] = [
-        write_tensor(spec, array) for spec, array in zip(request.outputs, arrays, strict=True)
+        _written(output, array, binaries)
+        for output, array in zip(asked.outputs, arrays, strict=True)
     ]
-    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join((text, *binaries)), len(text)) if binaries else (text, None)
+
+
+def _written(output: Output, array: NDArray[Any], binaries: list[bytes]) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": output.spec.name, "datatype": output.spec.datatype}
+    document["shape"] = list(array.shape)
+    if output.binary:
+        binaries.append(rawtensors.write(array))
+        document["parameters"] = {_SIZE: len(binaries[-1])}
+    else:
+        document["data"] = jsontensors.writable(array)
+    return document
 
 
 def error_body(message: str) -> bytes:

@@ -7,18 +7,20 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import uvicorn
 
-from rampway_server import model as models
-from rampway_server import store
-from rampway_server.app import App
+from rampway_server import loading, store
+from rampway_server.app import App, Limits
 from rampway_server.automation import Dial
+from rampway_server.batching import Batcher
+from rampway_server.connection import Connection
 from rampway_server.errors import StartError
 from rampway_server.logs import logger, tell_end
 from rampway_server.metrics import Metrics
-from rampway_server.pool import Pool
+from rampway_server.repository import Repository
 from rampway_server.settings import Settings, worker_count
 
 _BACKLOG = 2048
@@ -37,9 +39,10 @@ async def run(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    pool = Pool(worker_count(settings), settings.max_queue)
+    metrics = Metrics()
+    batcher = Batcher(worker_count(settings), settings.max_queue, metrics.batch)
     try:
-        await _serve(settings, pool, stop)
+        await _serve(settings, metrics, batcher, stop)
     except StartError as error:
         tell_end(str(error), settings.termination_log)
         return 1
@@ -48,7 +51,7 @@ async def run(settings: Settings) -> int:
         tell_end(f"cannot start: {type(error).__name__}: {error}", settings.termination_log)
         return 1
     finally:
-        ended = pool.close()
+        ended = batcher.close()
     logger().info("ended")
     if not ended:
         # A prediction that never returns would keep the interpreter waiting for its thread.
@@ -56,23 +59,24 @@ async def run(settings: Settings) -> int:
     return 0
 
 
-async def _serve(settings: Settings, pool: Pool, stop: asyncio.Event) -> None:
+async def _serve(
+    settings: Settings, metrics: Metrics, batcher: Batcher, stop: asyncio.Event
+) -> None:
     """Answer requests, before the model is loaded with `not ready`, until `stop` and the drain."""
     dial = Dial(settings.automation_file)
-    app = App(
-        dial=dial,
-        name=settings.name,
-        revision=settings.revision,
-        version=settings.version,
-        metrics=Metrics(settings.name, settings.revision),
-        pool=pool,
-        max_body_bytes=settings.max_body_bytes,
+    repository = Repository(metrics, dial)
+    repository.expect(settings.name, settings.version or "1", settings.revision)
+    limits = Limits(
+        body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+        timeout_s=settings.timeout_s,
     )
+    app = App(repository, metrics, batcher, limits, settings.revision)
     server = _server(settings, app)
     serving = asyncio.create_task(server.serve(sockets=[_listen(settings)]))
     following = asyncio.create_task(dial.follow())
     try:
-        await _load_and_wait(settings, app, stop, serving)
+        await _load_and_wait(_load(settings, repository), app, settings, stop, serving)
     finally:
         following.cancel()
         server.should_exit = True
@@ -80,15 +84,19 @@ async def _serve(settings: Settings, pool: Pool, stop: asyncio.Event) -> None:
 
 
 async def _load_and_wait(
-    settings: Settings, app: App, stop: asyncio.Event, serving: asyncio.Task[None]
+    loads: Coroutine[Any, Any, None],
+    app: App,
+    settings: Settings,
+    stop: asyncio.Event,
+    serving: asyncio.Task[None],
 ) -> None:
     stopping = asyncio.create_task(stop.wait())
-    loading = asyncio.create_task(_load(settings, app))
-    await asyncio.wait({loading, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
-    if not loading.done():
-        loading.cancel()
+    loaded = asyncio.create_task(loads)
+    await asyncio.wait({loaded, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if not loaded.done():
+        loaded.cancel()
         return
-    loading.result()
+    loaded.result()
     await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
     app.drain()
     logger().info("draining", delay_s=settings.drain_delay_s)
@@ -96,21 +104,21 @@ async def _load_and_wait(
     await asyncio.wait({serving}, timeout=settings.drain_delay_s)
 
 
-async def _load(settings: Settings, app: App) -> None:
+async def _load(settings: Settings, repository: Repository) -> None:
     started_s = time.perf_counter()
     data, digest = await store.fetch(settings)
     fetched_s = time.perf_counter()
-    model, told = await asyncio.to_thread(models.load, data, digest, settings.trust)
+    model, told = await asyncio.to_thread(loading.load, data, digest, settings.trust)
     for warning in told:
         logger().warning("loading the model gave a warning", warning=warning)
     del data
-    reason = await asyncio.to_thread(models.warm_up, model)
+    reason = await asyncio.to_thread(model.warm_up)
     if reason is not None:
         logger().warning("no warm-up prediction; serving all the same", reason=reason)
     # The libraries' many objects live for ever; out of the collector's sight they cost no pauses.
     gc.collect()
     gc.freeze()
-    app.load(model)
+    repository.load(settings.name, settings.version or "1", model)
     logger().info(
         "serving",
         model=settings.name,
@@ -124,7 +132,7 @@ async def _load(settings: Settings, app: App) -> None:
 def _server(settings: Settings, app: App) -> _Server:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         interface="asgi3",

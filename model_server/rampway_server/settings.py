@@ -67,6 +67,12 @@ class Settings:
     )
     max_model_bytes: int = _option(2 << 30, "RAMPWAY_MAX_MODEL_BYTES", "largest model accepted")
     max_body_bytes: int = _option(16 << 20, "RAMPWAY_MAX_BODY_BYTES", "largest request accepted")
+    body_timeout_s: float = _option(
+        60.0, "RAMPWAY_BODY_TIMEOUT_S", "how long a request's body may be on its way; beyond: 408"
+    )
+    timeout_s: float = _option(
+        60.0, "RAMPWAY_TIMEOUT_S", "how long a request may wait and be predicted; beyond: 504"
+    )
     workers: int = _option(
         0, "RAMPWAY_WORKERS", "prediction threads (0: one per CPU of the limit, at most 4)"
     )

@@ -1,8 +1,7 @@
-"""Tensors of the Open Inference Protocol: JSON to numpy and back."""
+"""Tensors of the Open Inference Protocol: their datatypes, and whether what was sent fits."""
 
 import math
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 
 from rampway_server.errors import ClientFaultError
 
-_NUMPY_TYPES = {
+TEXT = "BYTES"
+NUMPY_TYPES: dict[str, type[np.generic]] = {
     "BOOL": np.bool_,
     "UINT8": np.uint8,
     "UINT16": np.uint16,
@@ -23,19 +23,29 @@ _NUMPY_TYPES = {
     "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
+    TEXT: np.object_,
 }
-_JSON_NAMES = {str: "a string", bool: "true or false", type(None): "null", dict: "an object"}
-_JSON_NAMES |= {list: "a list", int: "an integer", float: "a fraction"}
 _SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor as metadata shows it; -1 in the shape is a length that varies."""
+    """A tensor as metadata shows it.
+
+    Attributes:
+        shape: -1 is a length that varies; the first is the rows.
+        missing: Whether NaN, or null where it is text, stands for a missing value.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    missing: bool = False
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy type of its values."""
+        return np.dtype(NUMPY_TYPES[self.datatype])
 
     def as_json(self) -> dict[str, Any]:
         """Return the protocol's metadata of this tensor."""
@@ -48,122 +58,95 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
-def field(holder: dict[str, Any], key: str, kind: type, where: str) -> Any:
-    """Return `holder[key]`; a client fault names the field, its place and what was seen."""
-    if key not in holder:
-        raise ClientFaultError(f'{where} has no "{key}"; expected {_JSON_NAMES[kind]} there')
-    value = holder[key]
-    if type(value) is not kind:
+def check_datatype(datatype: str, spec: TensorSpec, where: str) -> None:
+    """Raise ClientFaultError if the protocol has no such datatype or the model takes another."""
+    takes_text = spec.datatype == TEXT
+    known = (TEXT,) if takes_text else tuple(name for name in NUMPY_TYPES if name != TEXT)
+    if datatype not in known:
+        kind = "text" if takes_text else "numbers"
         raise ClientFaultError(
-            f'"{key}" of {where} is {_kind(value)}; expected {_JSON_NAMES[kind]}'
+            f"{where} has datatype {shown(datatype)}; this model takes {kind}: " + ", ".join(known)
         )
-    return value
 
 
-def read_rows(tensor: dict[str, Any], spec: TensorSpec) -> NDArray[np.float64]:
-    """Return a JSON input tensor as rows of float64, shape [rows, features], all finite.
-
-    The values pass through the tensor's declared datatype, so that FP32 data are what FP32 holds.
+def check_shape(sizes: list[Any], spec: TensorSpec, where: str) -> tuple[int, ...]:
+    """Return the shape that was sent; it may have a last 1 that the model's tensor has not.
 
     Raises:
-        ClientFaultError: datatype, shape and data do not agree with each other or with the spec.
+        ClientFaultError: it is none, or not what the model takes.
     """
-    where = f'input "{spec.name}"'
-    datatype = field(tensor, "datatype", str, where)
-    if datatype not in _NUMPY_TYPES:
-        raise ClientFaultError(
-            f"{where} has datatype {shown(datatype)}; this model takes numbers: "
-            + ", ".join(_NUMPY_TYPES)
-        )
-    shape = _shape(field(tensor, "shape", list, where), spec, where)
-    nested, values = _flatten(field(tensor, "data", list, where), where)
-    _check_sizes(shape, nested, len(values), where)
-    rows: NDArray[np.float64] = _numbers(values, datatype, where).reshape(shape)
-    return rows
-
-
-def _shape(sizes: list[Any], spec: TensorSpec, where: str) -> tuple[int, ...]:
     if any(type(size) is not int or size < 1 for size in sizes):
         raise ClientFaultError(f"{where} has shape {shown(sizes)}; expected positive integers")
+    columns = len(spec.shape) + 1 == len(sizes) and sizes[-1] == 1
+    compared = sizes[:-1] if columns else sizes
     expected = f"expected {list(spec.shape)}: rows, features (one row: [1, …])"
-    if len(sizes) != len(spec.shape):
+    if len(compared) != len(spec.shape):
         raise ClientFaultError(
             f"{where} has shape {shown(sizes)}, {len(sizes)} dimensions; {expected}"
         )
-    if any(want not in {-1, size} for size, want in zip(sizes, spec.shape, strict=True)):
+    if any(want not in {-1, size} for size, want in zip(compared, spec.shape, strict=True)):
         raise ClientFaultError(f"{where} has shape {shown(sizes)}; {expected}")
     return tuple(sizes)
 
 
-def _flatten(data: list[Any], where: str) -> tuple[tuple[int, ...], list[Any]]:
-    """Return the shape of nested lists and their values in row-major order."""
-    sizes = [len(data)]
-    while data and isinstance(data[0], list):
-        if set(map(type, data)) != {list} or len(set(map(len, data))) != 1:
-            raise ClientFaultError(
-                f'"data" of {where} is ragged: lists {len(sizes)} levels down differ in length'
-            )
-        sizes.append(len(data[0]))
-        data = list(chain.from_iterable(data))
-    return tuple(sizes), data
-
-
-def _check_sizes(shape: tuple[int, ...], nested: tuple[int, ...], count: int, where: str) -> None:
+def check_count(shape: tuple[int, ...], count: int, where: str) -> None:
+    """Raise ClientFaultError unless a tensor of this shape has this many values."""
     if count != math.prod(shape):
         raise ClientFaultError(
             f"{where} has shape {shown(list(shape))}, which is {shown(math.prod(shape))} values, "
             f"but its data hold {count}"
         )
-    if len(nested) > 1 and nested != shape:
-        raise ClientFaultError(
-            f"{where} has shape {shown(list(shape))}, but its data are nested as "
-            f"{shown(list(nested))}; nest them alike or send them flat"
-        )
 
 
-def _numbers(values: list[Any], datatype: str, where: str) -> NDArray[np.float64]:
-    """Return the values as float64, after a pass through their declared datatype."""
-    dtype = np.dtype(_NUMPY_TYPES[datatype])
-    # The kinds are looked at before numpy is: it would read "1" as 1 and null as NaN.
-    wrong = set(map(type, values)) - _KINDS_BY_CODE[dtype.kind]
-    if wrong:
-        at = next(i for i, value in enumerate(values) if type(value) in wrong)
-        raise ClientFaultError(
-            f'"data" of {where} has {_kind(values[at])} ({shown(values[at])}) at position {at}; '
-            f"datatype {datatype} takes {_TAKES_BY_CODE[dtype.kind]}"
-        )
-    try:
-        with np.errstate(over="ignore"):
-            numbers = np.array(values, dtype=dtype).astype(np.float64)
-    except OverflowError:
-        raise ClientFaultError(
-            f'"data" of {where} has a value outside the range of datatype {datatype}'
-        ) from None
-    if not np.isfinite(numbers).all():
-        at = int(np.argmin(np.isfinite(numbers)))
-        raise ClientFaultError(
-            f'"data" of {where} has {shown(values[at])} at position {at}, '
-            f"not a finite number in datatype {datatype}"
-        )
-    return numbers
+def fit(
+    values: NDArray[Any], datatype: str, shape: tuple[int, ...], spec: TensorSpec, where: str
+) -> NDArray[Any]:
+    """Return values that were sent as `datatype` as the model takes them.
+
+    There are as many values as the shape has, of the numpy type of `datatype` (text: str or None).
+
+    Raises:
+        ClientFaultError: some are fractions, missing or infinite where the model takes none.
+    """
+    wanted = spec.dtype
+    if values.dtype.kind == "f":
+        if wanted.kind != "f":
+            raise ClientFaultError(
+                f"{where} has datatype {datatype}; this model takes {spec.datatype}"
+            )
+        _check_finite(values, datatype, spec, where)
+    elif wanted.kind in "iu":
+        _check_range(values, wanted, where)
+    found: NDArray[Any] = values.astype(wanted, copy=False).reshape(shape[: len(spec.shape)])
+    return found
 
 
-_INTEGERS: set[type] = {int}
-_KINDS_BY_CODE: dict[str, set[type]] = {
-    "b": {bool},
-    "i": _INTEGERS,
-    "u": _INTEGERS,
-    "f": {int, float},
-}
-_TAKES_BY_CODE = {"b": "true and false", "i": "integers", "u": "integers", "f": "numbers"}
+def _check_finite(values: NDArray[Any], datatype: str, spec: TensorSpec, where: str) -> None:
+    good = np.isfinite(values)
+    if good.all():
+        return
+    if spec.missing:
+        good |= np.isnan(values)
+        if good.all():
+            return
+    at = int(np.argmin(good))
+    takes = "" if spec.missing else "; this model takes no missing values"
+    raise ClientFaultError(
+        f'"data" of {where} has {values.reshape(-1)[at]} at position {at}, '
+        f"not a finite number in datatype {datatype}{takes}"
+    )
 
 
-def _kind(value: object) -> str:
-    return _JSON_NAMES.get(type(value), "something else")
+def _check_range(values: NDArray[Any], wanted: np.dtype[Any], where: str) -> None:
+    if values.dtype == wanted or values.dtype.kind == "b":
+        return
+    limits = np.iinfo(wanted)
+    if int(values.min()) < limits.min or int(values.max()) > limits.max:
+        raise ClientFaultError(f"{where} has a value outside the range of this model's {wanted}")
 
 
 def conform(spec: TensorSpec, values: object, rows: int) -> NDArray[Any]:
-    """Return what an estimator answered as an array of the spec's datatype (BYTES: of objects).
+    """Return what a model answered as an array of the spec's datatype (BYTES: of str).
 
     Raises:
         ValueError: it is not one answer per row.
@@ -172,17 +155,6 @@ def conform(spec: TensorSpec, values: object, rows: int) -> NDArray[Any]:
     array = np.asarray(values)
     if array.shape[:1] != (rows,):
         raise ValueError(f"{spec.name} answered shape {array.shape} to {rows} rows")
-    if spec.datatype == "BYTES":
+    if spec.datatype == TEXT:
         return array.astype(str).astype(object)
-    return np.ascontiguousarray(array, dtype=_NUMPY_TYPES[spec.datatype])
-
-
-def write_tensor(spec: TensorSpec, array: NDArray[Any]) -> dict[str, Any]:
-    """Return an output tensor, conformed to its spec, as JSON-ready values: flat, row-major."""
-    flat = array.reshape(-1)
-    return {
-        "name": spec.name,
-        "datatype": spec.datatype,
-        "shape": list(array.shape),
-        "data": flat.tolist() if spec.datatype == "BYTES" else flat,
-    }
+    return np.ascontiguousarray(array, dtype=spec.dtype)

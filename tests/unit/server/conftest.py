@@ -1,5 +1,6 @@
 """Models, applications and real server processes for the model server's tests."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -17,13 +18,15 @@ import skops.io
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from rampway_server import model as models
-from rampway_server.app import App
+from rampway_server.app import App, Limits
 from rampway_server.automation import Dial
+from rampway_server.batching import Batcher
+from rampway_server.estimators import describe
 from rampway_server.metrics import Metrics
-from rampway_server.pool import Pool
+from rampway_server.repository import Repository
 
 MAX_BODY_BYTES = 100_000
+LIMITS = Limits(body_bytes=MAX_BODY_BYTES)
 
 
 @pytest.fixture(scope="session")
@@ -61,29 +64,27 @@ MakeApp = Callable[..., tuple[App, Metrics]]
 @pytest.fixture
 def make_app() -> Iterator[MakeApp]:
     """Return a maker of applications that serve an estimator (None: not loaded yet)."""
-    pools: list[Pool] = []
+    batchers: list[Batcher] = []
 
     def make(
-        estimator: Any, *, workers: int = 1, max_waiting: int = 8, dial: Dial | None = None
+        estimator: Any,
+        *,
+        workers: int = 1,
+        max_waiting: int = 8,
+        dial: Dial | None = None,
+        limits: Limits = LIMITS,
     ) -> tuple[App, Metrics]:
-        metrics = Metrics("digits", "digits-abc")
-        pools.append(Pool(workers, max_waiting))
-        app = App(
-            name="digits",
-            revision="digits-abc",
-            version="2",
-            metrics=metrics,
-            pool=pools[-1],
-            max_body_bytes=MAX_BODY_BYTES,
-            dial=dial or Dial(""),
-        )
+        metrics = Metrics()
+        batchers.append(Batcher(workers, max_waiting, metrics.batch))
+        repository = Repository(metrics, dial or Dial(""))
+        repository.expect("digits", "2", "digits-abc")
         if estimator is not None:
-            app.load(models.describe(estimator, "f" * 64))
-        return app, metrics
+            repository.load("digits", "2", describe(estimator, "f" * 64))
+        return App(repository, metrics, batchers[-1], limits, "digits-abc"), metrics
 
     yield make
-    for pool in pools:
-        pool.close()
+    for batcher in batchers:
+        batcher.close()
 
 
 @dataclass
@@ -122,14 +123,14 @@ class Process:
 StartServer = Callable[..., Process]
 
 
-@pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """Return a starter of real server processes, set by environment as the operator does."""
+@contextlib.contextmanager
+def starter(folder: Path) -> Iterator[StartServer]:
+    """Give a starter of real server processes, set by environment as the operator does."""
     started: list[Process] = []
 
     def start(uri: str, **environment: str) -> Process:
         port, index = _free_port(), len(started)
-        log = tmp_path / f"termination-log-{index}"
+        log = folder / f"termination-log-{index}"
         log.touch()
         given = {
             "RAMPWAY_MODEL_URI": uri,
@@ -137,7 +138,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             "RAMPWAY_REVISION": f"digits-{index}",
             "RAMPWAY_HOST": "127.0.0.1",
             "RAMPWAY_PORT": str(port),
-            "RAMPWAY_CACHE_DIR": str(tmp_path / "cache"),
+            "RAMPWAY_CACHE_DIR": str(folder / "cache"),
             "RAMPWAY_TERMINATION_LOG": str(log),
             "RAMPWAY_DRAIN_DELAY_S": "0.3",
         }
@@ -153,6 +154,26 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         if process.popen.poll() is None:
             process.popen.kill()
         process.popen.communicate()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Return a starter of servers for one test."""
+    with starter(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def digits_server(
+    tmp_path_factory: pytest.TempPathFactory, model_bytes: bytes
+) -> Iterator[Process]:
+    """A server of the digits classifier for all tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "model.skops").write_bytes(model_bytes)
+    with starter(folder) as start:
+        server = start(f"file://{folder / 'model.skops'}", RAMPWAY_BODY_TIMEOUT_S="1")
+        server.wait_ready()
+        yield server
 
 
 def _free_port() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from demo import models as demo
-from rampway_server import model as served
+from rampway_server import loading as served
 from rampway_server.errors import ModelError
 
 CONFIG_MAP_BYTES = 900_000
@@ -47,7 +47,7 @@ def test_models_are_as_good_and_as_bad_as_told(trained: tuple[Path, dict[str, An
             rows = lines[start : start + step]
             pixels = np.array([line["pixels"] for line in rows])
             try:
-                (answers,) = model.predict(pixels, model.offers[:1])
+                (answers,) = model.predict([pixels], model.offers[:1])
             except ModelError:
                 failed += len(rows)
             else:

@@ -19,9 +19,15 @@ def _samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], f
     }
 
 
+def _metrics() -> Metrics:
+    metrics = Metrics()
+    metrics.meters("digits", "digits-abc")
+    return metrics
+
+
 def test_every_series_exists_from_the_start() -> None:
     """All outcomes and attempts are there at 0 before the first request: no increase is lost."""
-    samples = _samples(Metrics("digits", "digits-abc"))
+    samples = _samples(_metrics())
     base = {("model", "digits"), ("revision", "digits-abc")}
     requests = {key: value for key, value in samples.items() if key[0] == "rampway_requests_total"}
     expected = {
@@ -37,8 +43,8 @@ def test_every_series_exists_from_the_start() -> None:
 
 def test_names_are_exactly_these() -> None:
     """No series besides the contract's and the process's own, and no _created twins."""
-    metrics = Metrics("digits", "digits-abc")
-    metrics.loaded("2", "f" * 64)
+    metrics = Metrics()
+    metrics.meters("digits", "digits-abc").loaded("2", "f" * 64)
     names = {name for name, _ in _samples(metrics) if not name.startswith("process_")}
     assert names == {
         "rampway_requests_total",
@@ -48,6 +54,12 @@ def test_names_are_exactly_these() -> None:
         "rampway_in_flight_requests",
         "rampway_model_info",
         "rampway_answers_total",
+        "rampway_batch_requests_bucket",
+        "rampway_batch_requests_sum",
+        "rampway_batch_requests_count",
+        "rampway_queue_seconds_bucket",
+        "rampway_queue_seconds_sum",
+        "rampway_queue_seconds_count",
     }
 
 
@@ -55,7 +67,7 @@ def test_process_start_time_is_there() -> None:
     """A restart of the process is known by its start time."""
     (start_s,) = (
         value
-        for (name, _), value in _samples(Metrics("digits", "")).items()
+        for (name, _), value in _samples(_metrics()).items()
         if name == "process_start_time_seconds"
     )
     assert 0 < time.time() - start_s < 24 * 3600
@@ -63,8 +75,8 @@ def test_process_start_time_is_there() -> None:
 
 def test_model_info_names_version_and_digest() -> None:
     """The info metric is 1 and says which bytes are served."""
-    metrics = Metrics("digits", "digits-abc")
-    metrics.loaded("2", "f" * 64)
+    metrics = Metrics()
+    metrics.meters("digits", "digits-abc").loaded("2", "f" * 64)
     labels = {"model": "digits", "revision": "digits-abc", "version": "2", "sha256": "f" * 64}
     assert _samples(metrics)["rampway_model_info", frozenset(labels.items())] == 1
 

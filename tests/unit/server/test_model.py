@@ -16,8 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from rampway_server import model as models
+from rampway_server import loading
 from rampway_server.errors import StartError
+from rampway_server.estimators import describe
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.array([0, 1, 0, 1, 0, 1])
@@ -26,9 +27,9 @@ TREE = "sklearn.tree._tree.Tree"
 
 def test_model_is_loaded_with_its_tensors(model_bytes: bytes) -> None:
     """A trusted file loads, and says what it takes and offers."""
-    model, warnings = models.load(model_bytes, "ab" * 32, [])
+    model, warnings = loading.load(model_bytes, "ab" * 32, [])
     assert warnings == []
-    assert (model.sha256, model.takes.shape) == ("ab" * 32, (-1, 64))
+    assert (model.sha256, model.takes[0].shape) == ("ab" * 32, (-1, 64))
     assert [spec.name for spec in model.offers] == ["predict", "predict_proba"]
 
 
@@ -36,9 +37,9 @@ def test_untrusted_types_are_refused_by_name_and_allowed_by_name() -> None:
     """A type beyond skops' safe ones is named in the error, and accepted when named in the list."""
     data = skops.io.dumps(RandomForestClassifier(2, random_state=0).fit(X, Y))
     with pytest.raises(StartError, match=rf"not trusted: {TREE}; name those you trust"):
-        models.load(data, "", [])
-    model, _ = models.load(data, "", [TREE])
-    assert model.takes.shape == (-1, 2)
+        loading.load(data, "", [])
+    model, _ = loading.load(data, "", [TREE])
+    assert model.takes[0].shape == (-1, 2)
 
 
 class _Bomb:
@@ -50,7 +51,7 @@ class _Bomb:
 def test_other_files_are_refused(data: bytes) -> None:
     """Anything but a skops file, a pickle above all, is refused in one sentence."""
     with pytest.raises(StartError, match="is not a skops file"):
-        models.load(data, "", [])
+        loading.load(data, "", [])
 
 
 def test_broken_archive_is_refused(model_bytes: bytes) -> None:
@@ -58,7 +59,7 @@ def test_broken_archive_is_refused(model_bytes: bytes) -> None:
     at = model_bytes.index(b"schema.json") + 200
     broken = model_bytes[:at] + b"\0" * 400 + model_bytes[at + 400 :]
     with pytest.raises(StartError, match="the model file cannot be loaded: "):
-        models.load(broken, "", [])
+        loading.load(broken, "", [])
 
 
 def test_zip_without_model_is_refused() -> None:
@@ -69,14 +70,14 @@ def test_zip_without_model_is_refused() -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a.txt", "a")
     with pytest.raises(StartError, match="cannot be loaded: "):
-        models.load(buffer.getvalue(), "", [])
+        loading.load(buffer.getvalue(), "", [])
 
 
 def test_estimator_without_predict_is_refused() -> None:
     """A transformer is no model to serve."""
     data = skops.io.dumps(StandardScaler().fit(X))
     with pytest.raises(StartError, match="StandardScaler, which has no predict method"):
-        models.load(data, "", [])
+        loading.load(data, "", [])
 
 
 TWO_TARGETS = DecisionTreeClassifier(random_state=0).fit(X, np.stack([Y, Y], axis=1))
@@ -101,23 +102,23 @@ TWO_TARGETS = DecisionTreeClassifier(random_state=0).fit(X, np.stack([Y, Y], axi
 )
 def test_outputs_are_derived_and_kept(estimator: Any, expected: list[Any]) -> None:
     """Names, datatypes and shapes come from the estimator, and its answers agree with them."""
-    model = models.describe(estimator, "")
+    model = describe(estimator, "")
     assert [(spec.name, spec.datatype, spec.shape) for spec in model.offers] == expected
-    for spec, array in zip(model.offers, model.predict(X, model.offers), strict=True):
+    for spec, array in zip(model.offers, model.predict([X], model.offers), strict=True):
         assert array.ndim == len(spec.shape)
         assert all(w in {-1, s} for w, s in zip(spec.shape, array.shape, strict=True))
 
 
 def test_warm_up_predicts(classifier: LogisticRegression) -> None:
     """A model that takes zeros is warm after one prediction."""
-    assert models.warm_up(models.describe(classifier, "")) is None
+    assert describe(classifier, "").warm_up() is None
 
 
 def test_warm_up_that_raises_tells_why_and_blocks_nothing() -> None:
     """A model may rightly raise on zeros: the reason is told, no exception comes out."""
     encoder = ColumnTransformer([("c", OrdinalEncoder(), [0])])
     picky = make_pipeline(encoder, LogisticRegression()).fit(X + 1, Y)
-    reason = models.warm_up(models.describe(picky, ""))
+    reason = describe(picky, "").warm_up()
     assert reason is not None
     assert "unknown categories" in reason
 
@@ -129,6 +130,6 @@ def test_warm_up_without_known_features_says_so() -> None:
         def predict(self, rows: Any) -> Any:
             return rows
 
-    reason = models.warm_up(models.describe(Vague(), ""))
+    reason = describe(Vague(), "").warm_up()
     assert reason is not None
     assert "n_features_in_" in reason

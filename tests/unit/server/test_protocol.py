@@ -13,14 +13,14 @@ from sklearn.tree import DecisionTreeClassifier
 from unit.server.asgi import call, infer_body
 from unit.server.conftest import MAX_BODY_BYTES, MakeApp
 
-from rampway_server import protocol
+from rampway_server import jsontensors, protocol
 from rampway_server.errors import ClientFaultError
-from rampway_server.tensors import TensorSpec, conform, read_rows, write_tensor
+from rampway_server.estimators import describe
+from rampway_server.tensors import TensorSpec, check_shape, conform, fit
 
 INFER = "/v2/models/digits/infer"
 ROW = [float(i % 17) for i in range(64)]
-TAKES = TensorSpec("input-0", "FP64", (-1, 64))
-OFFERS = (TensorSpec("predict", "INT64", (-1,)), TensorSpec("predict_proba", "FP64", (-1, 10)))
+PAIR = describe(LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1]), "")
 
 
 def _with(**more: Any) -> bytes:
@@ -31,8 +31,8 @@ def _tensor(**more: Any) -> bytes:
     return _with(tensor=more)
 
 
-def _without(key: str) -> bytes:
-    document = infer_body([ROW])
+def _without(key: str, **more: Any) -> bytes:
+    document = infer_body([ROW], tensor=more)
     del document["inputs"][0][key]
     return json.dumps(document).encode()
 
@@ -47,7 +47,10 @@ BAD_BODIES = {
     "no inputs": (b"{}", 'the request has no "inputs"'),
     "inputs no list": (b'{"inputs": {}}', '"inputs" of the request is an object'),
     "no input": (b'{"inputs": []}', "has 0 tensors; this model takes one"),
-    "two inputs": (b'{"inputs": [1, 2]}', "has 2 tensors"),
+    "the same input twice": (
+        json.dumps({"inputs": infer_body([ROW])["inputs"] * 2}).encode(),
+        "input 'input-0' is there twice",
+    ),
     "input no object": (b'{"inputs": [1]}', "expected a tensor object"),
     "id no string": (_with(id=3), '"id" of the request is an integer; expected a string'),
     "parameters no object": (_with(parameters=[]), '"parameters" of the request is a list'),
@@ -55,10 +58,27 @@ BAD_BODIES = {
     "no shape": (_without("shape"), 'input "input-0" has no "shape"'),
     "no datatype": (_without("datatype"), 'input "input-0" has no "datatype"'),
     "no data": (_without("data"), 'input "input-0" has no "data"'),
-    "wrong name": (_tensor(name="x"), "unknown input 'x'; this model takes \"input-0\""),
+    "wrong name": (_tensor(name="x"), "unknown input 'x'; this model takes one, named \"input-0\""),
     "unknown datatype": (_tensor(datatype="FP128"), "datatype 'FP128'; this model takes numbers"),
     "strings": (_tensor(datatype="BYTES"), "this model takes numbers"),
-    "binary": (_tensor(parameters={"binary_data_size": 512}), "binary tensors are not supported"),
+    "parameters of an input no object": (_tensor(parameters=[]), "is a list; expected an object"),
+    "binary without its header": (
+        _without("data", parameters={"binary_data_size": 512}),
+        "no header Inference-Header-Content-Length",
+    ),
+    "binary and JSON": (_tensor(parameters={"binary_data_size": 512}), "has both"),
+    "binary size no number": (
+        _without("data", parameters={"binary_data_size": "8"}),
+        '"binary_data_size" of the parameters of input "input-0" is a string',
+    ),
+    "binary output neither": (
+        _with(parameters={"binary_data_output": 1}),
+        "expected true or false",
+    ),
+    "binary of an output neither": (
+        _with(outputs=[{"name": "predict", "parameters": {"binary_data": "yes"}}]),
+        "\"binary_data\" of output 'predict' is a string",
+    ),
     "shape of one dimension": (_tensor(shape=[64]), "1 dimensions; expected [-1, 64]"),
     "shape of text": (_tensor(shape=["1", 64]), "expected positive integers"),
     "shape of true": (_tensor(shape=[True, 64]), "expected positive integers"),
@@ -150,21 +170,23 @@ async def test_requested_outputs_come_in_the_order_asked(
 )
 def test_each_datatype_is_read_flat_and_nested(datatype: str, value: float) -> None:
     """Every numeric datatype passes, as a flat list and as nested rows."""
-    spec = TensorSpec("input-0", "FP64", (-1, 3))
-    tensor = {"shape": [2, 3], "datatype": datatype, "data": [value] * 6}
-    nested = tensor | {"data": [[value] * 3] * 2}
     expected = np.full((2, 3), float(value))
-    for given_tensor in (tensor, nested):
-        rows = read_rows(given_tensor, spec)
+    for data in ([value] * 6, [[value] * 3] * 2):
+        rows = _read(data, datatype, [2, 3])
         assert rows.dtype == np.float64
         assert np.array_equal(rows, expected)
 
 
+def _read(data: list[Any], datatype: str, shape: list[int]) -> Any:
+    spec = TensorSpec("input-0", "FP64", (-1, shape[-1]))
+    sizes = check_shape(shape, spec, "it")
+    values = jsontensors.read(data, datatype, sizes, spec, "it", truths=datatype == "BOOL")
+    return fit(values, datatype, sizes, spec, "it")
+
+
 def test_values_pass_through_their_declared_datatype() -> None:
     """0.1 declared FP32 is what FP32 holds, as the client's own arithmetic has it."""
-    spec = TensorSpec("input-0", "FP64", (-1, 1))
-    rows = read_rows({"shape": [1, 1], "datatype": "FP32", "data": [0.1]}, spec)
-    assert rows[0, 0] == float(np.float32(0.1))
+    assert _read([0.1], "FP32", [1, 1])[0, 0] == float(np.float32(0.1))
 
 
 @pytest.mark.parametrize(
@@ -196,8 +218,8 @@ async def test_labels_come_in_their_own_datatype(
 def test_float32_predictions_are_written_as_the_metadata_says() -> None:
     """An estimator's float32 answers are written as FP64, so that answer and metadata agree."""
     spec = TensorSpec("p", "FP64", (-1,))
-    written = write_tensor(spec, conform(spec, np.array([0.5], dtype=np.float32), 1))
-    assert written["data"].dtype == np.float64
+    written = jsontensors.writable(conform(spec, np.array([0.5], dtype=np.float32), 1))
+    assert written.dtype == np.float64
 
 
 def test_answers_that_are_not_one_per_row_are_refused() -> None:
@@ -231,10 +253,10 @@ REQUEST = st.fixed_dictionaries(
 )
 
 
-def _parse_or_fault(body: bytes) -> None:
+def _parse_or_fault(body: bytes, json_bytes: int | None = None) -> None:
     fault, rows = None, np.zeros((1, 2))
     try:
-        rows = protocol.parse(body, TensorSpec("input-0", "FP64", (-1, 2)), OFFERS).rows
+        (rows,) = protocol.parse(body, json_bytes, PAIR).inputs
     except ClientFaultError as error:
         fault = error
     assert fault is None or (fault.status == 400 and orjson.dumps(fault.message))

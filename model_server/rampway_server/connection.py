@@ -1,0 +1,80 @@
+"""uvicorn's HTTP connection, with bounds on headers and errors in the protocol's own form."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from rampway_server.protocol import error_body
+
+HEADER_BYTES = 64 << 10
+HEADER_TIMEOUT_S = 30.0
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; a request whose head is too large, too slow or no HTTP ends it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, and wait for the first request as long as for any head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Start the clock of a request's head."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Count the request line."""
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        super().on_header(name, value)
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock."""
+        self._head_came()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(400, f"{msg} Expected HTTP/1.1.")
+
+    def _await_head(self) -> None:
+        self._head_came()
+        self._head_bytes = 0
+        self._head_due = self.loop.call_later(
+            HEADER_TIMEOUT_S, self._refuse, 408, f"no request within {HEADER_TIMEOUT_S:g} s"
+        )
+
+    def _head_came(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEADER_BYTES:
+            raise ValueError("too large a head")  # the parser stops, and tells of it below
+
+    def _refuse(self, status: int, message: str) -> None:
+        if self._head_bytes > HEADER_BYTES:
+            status = 431
+            message = f"the request's headers are too large; expected at most {HEADER_BYTES} bytes"
+        body = error_body(message)
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head % len(body) + body)
+        self.transport.close()

@@ -1,0 +1,105 @@
+"""scikit-learn estimators as models: their tensors are derived from what fitting left behind."""
+
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_clusterer, is_outlier_detector
+
+from rampway_server.columns import columns, selects_columns
+from rampway_server.errors import StartError
+from rampway_server.model import MATRIX, Model
+from rampway_server.tensors import TEXT, TensorSpec
+
+# Rows come as arrays, in the order of the names that the model was fitted with.
+warnings.filterwarnings("ignore", "X does not have valid feature names")
+
+
+class Estimator:
+    """Calls an estimator's methods, which are its outputs' names.
+
+    Args:
+        names: Columns of the frame it wants; empty: it takes an array.
+    """
+
+    def __init__(self, estimator: Any, names: Sequence[str]) -> None:
+        self._estimator = estimator
+        self._names = names
+
+    def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[TensorSpec]) -> list[Any]:
+        """Return what each method answers to these rows."""
+        rows = self._rows(inputs)
+        return [getattr(self._estimator, spec.name)(rows) for spec in outputs]
+
+    def _rows(self, inputs: Sequence[NDArray[Any]]) -> Any:
+        if self._names:
+            import pandas as pd
+
+            columns = inputs[0].T if inputs[0].ndim > 1 else inputs
+            return pd.DataFrame(dict(zip(self._names, columns, strict=True)), copy=False)
+        if len(inputs) == 1 and inputs[0].ndim > 1:
+            return inputs[0]
+        return np.column_stack([column.astype(object) for column in inputs])
+
+
+def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Model:
+    """Return the model with the tensors it takes and offers, derived from the fitted estimator.
+
+    Raises:
+        StartError: it cannot predict, or needs pandas where there is none.
+    """
+    if not hasattr(estimator, "predict"):
+        raise StartError(
+            f"the model file holds a {type(estimator).__name__}, which has no predict method; "
+            "expected a fitted classifier, regressor or pipeline ending in one"
+        )
+    known = columns(estimator)
+    named = hasattr(estimator, "feature_names_in_")
+    texts = sum(spec.datatype == TEXT for spec in known)
+    frame = [spec.name for spec in known] if named and (texts or selects_columns(estimator)) else []
+    _check_pandas(frame)
+    mixed = 0 < texts < len(known)
+    matrix = TensorSpec(
+        MATRIX,
+        TEXT if texts else "FP64",
+        (-1, len(known) or -1),
+        missing=all(spec.missing for spec in known) and bool(known),
+    )
+    return Model(
+        predictor=Estimator(estimator, frame),
+        platform=platform,
+        sha256=sha256,
+        takes=known if mixed else (matrix,),
+        offers=tuple(_outputs(estimator)),
+        columns=known if named and not mixed else (),
+    )
+
+
+def _check_pandas(frame: Sequence[str]) -> None:
+    if frame and importlib.util.find_spec("pandas") is None:
+        raise StartError(
+            "the model takes a pandas frame (it selects columns by name), and pandas is not "
+            "installed; use the image model-server-full, or install rampway[server-full]"
+        )
+
+
+def _outputs(estimator: Any) -> list[TensorSpec]:
+    classes = getattr(estimator, "classes_", None)
+    targets = int(getattr(estimator, "n_outputs_", 1))
+    shape = (-1,) if targets == 1 else (-1, targets)
+    offers = [TensorSpec("predict", _label_datatype(estimator, classes), shape)]
+    # For several targets predict_proba is a list of arrays, which is no tensor.
+    if hasattr(estimator, "predict_proba") and isinstance(classes, np.ndarray):
+        offers.append(TensorSpec("predict_proba", "FP64", (-1, len(classes))))
+    return offers
+
+
+def _label_datatype(estimator: Any, classes: Any) -> str:
+    """Return INT64 for integer labels, BYTES for strings, FP64 for what a regressor answers."""
+    if classes is None:
+        return "INT64" if is_clusterer(estimator) or is_outlier_detector(estimator) else "FP64"
+    labels = np.asarray(classes[0] if isinstance(classes, list) else classes)
+    return {"i": "INT64", "u": "INT64", "b": "BOOL", "f": "FP64"}.get(labels.dtype.kind, TEXT)

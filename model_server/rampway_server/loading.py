@@ -1,0 +1,46 @@
+"""Model files to models: which kind a file is, and what is refused."""
+
+import io
+import warnings
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import skops.io
+
+from rampway_server import estimators
+from rampway_server.errors import StartError
+from rampway_server.model import Model
+
+
+def load(data: bytes, sha256: str, trusted: Sequence[str]) -> tuple[Model, list[str]]:
+    """Return the model in a skops file's bytes, and the warnings that loading it gave.
+
+    Raises:
+        StartError: not a skops file, types not trusted, or no model that predicts.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator = _estimator(data, trusted)
+    return estimators.describe(estimator, sha256), sorted({str(one.message) for one in caught})
+
+
+def _estimator(data: bytes, trusted: Sequence[str]) -> Any:
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise StartError(
+            f"the model file of {len(data)} bytes is not a skops file (nor any zip archive); "
+            "write it with skops.io.dump"
+        )
+    try:
+        untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
+        estimator = None if untrusted else skops.io.loads(data, trusted=list(trusted))
+    except Exception as error:
+        raise StartError(
+            f"the model file cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    if untrusted:
+        raise StartError(
+            f"the model file holds types that are not trusted: {', '.join(untrusted)}; "
+            "name those you trust with --trust or RAMPWAY_TRUST"
+        )
+    return estimator

@@ -1,0 +1,133 @@
+"""The models that this process serves, by name and version."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rampway_server.automation import Dial
+from rampway_server.errors import ClientFaultError, UnavailableError
+from rampway_server.infer import Inferrer
+from rampway_server.metrics import Meters, Metrics
+from rampway_server.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """One version of a model, being served.
+
+    Attributes:
+        revision: What the operator calls it; empty without one.
+    """
+
+    name: str
+    version: str
+    revision: str
+    meters: Meters
+    model: Model
+    inferrer: Inferrer
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """A version that is known, but not loaded (any more)."""
+
+    name: str
+    version: str
+    revision: str
+    meters: Meters
+    reason: str = "is being loaded"
+
+
+class Repository:
+    """Models by name and version; every change is one assignment, so no request sees half of it."""
+
+    def __init__(self, metrics: Metrics, dial: Dial) -> None:
+        self._metrics = metrics
+        self._dial = dial
+        self._models: dict[str, dict[str, Ready | Expected]] = {}
+
+    def expect(self, name: str, version: str, revision: str = "") -> None:
+        """Make a version known: it is answered with 503, and its series exist, until it is loaded.
+
+        What is served under that name and version is served on until then.
+        """
+        known = self._models.setdefault(name, {})
+        if not isinstance(known.get(version), Ready):
+            meters = self._metrics.meters(name, revision or version)
+            known[version] = Expected(name, version, revision, meters)
+
+    def load(self, name: str, version: str, model: Model) -> None:
+        """Serve this model from now on; requests under way end with the one they began with."""
+        expected = self._models[name][version]
+        meters = expected.meters
+        meters.loaded(version, model.sha256)
+        inferrer = Inferrer(model, self._dial)
+        self._models[name][version] = Ready(
+            name, version, expected.revision, meters, model, inferrer
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything that is expected is loaded."""
+        found = [one for versions in self._models.values() for one in versions.values()]
+        return bool(found) and all(isinstance(one, Ready) for one in found)
+
+    def find(self, name: str, version: str = "") -> Ready | Expected:
+        """Return a version of a model (by its version or revision), else its newest.
+
+        Raises:
+            ClientFaultError: 404, there is none.
+        """
+        known = self._models.get(name)
+        if not known:
+            names = ", ".join(repr(one) for one in list(self._models)[:8])
+            raise ClientFaultError(f"unknown model {name[:100]!r}; this server serves {names}", 404)
+        loaded = [one for one in known if isinstance(known[one], Ready)]
+        if not version:
+            return known[max(loaded or known, key=_age)]
+        for one in known.values():
+            if version in {one.version, one.revision}:
+                return one
+        raise ClientFaultError(
+            f"unknown version {version[:100]!r} of model {name!r}; "
+            f"this server serves {', '.join(repr(one) for one in known)}",
+            404,
+        )
+
+    def get(self, name: str, version: str = "") -> Ready:
+        """Return a version that is served.
+
+        Raises:
+            ClientFaultError: 404, there is none.
+            UnavailableError: it is not loaded.
+        """
+        found = self.find(name, version)
+        if isinstance(found, Expected):
+            raise UnavailableError(f"model {name!r} {found.reason}")
+        return found
+
+    def metadata(self, name: str, version: str = "") -> dict[str, Any]:
+        """Return the protocol's metadata of a version that is served; raises like `get`."""
+        found = self.get(name, version)
+        known = self._models[name].values()
+        return {
+            "name": name,
+            "versions": [one.version for one in known if isinstance(one, Ready)],
+            "platform": found.model.platform,
+            "inputs": [spec.as_json() for spec in found.model.takes],
+            "outputs": [spec.as_json() for spec in found.model.offers],
+            "parameters": {"sha256": found.model.sha256, "revision": found.revision},
+        }
+
+    def meters(self, parts: Sequence[str]) -> Meters:
+        """Return whose request a path is; what a client makes up counts for the first model."""
+        name = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004  # v2/models/NAME
+        known = self._models.get(name) or next(iter(self._models.values()))
+        return next(iter(known.values())).meters
+
+
+def _age(version: str) -> tuple[tuple[int, str], ...]:
+    """Return what sorts versions by age: numbers within them by their value."""
+    parts = re.findall(r"\d+|\D+", version)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)

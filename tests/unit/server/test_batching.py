@@ -1,0 +1,175 @@
+"""Requests that wait together are predicted together, and none waits for company."""
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from unit.server.asgi import Reply, call, infer_body
+from unit.server.conftest import MakeApp
+
+from rampway_server import batching
+from rampway_server.batching import Batcher
+from rampway_server.errors import UnavailableError
+from rampway_server.infer import Answered, Call, Result
+
+INFER = "/v2/models/digits/infer"
+
+
+class Gated(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A model that answers twice the first column, when let, and notes how many rows came."""
+
+    n_features_in_ = 2
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.rows: list[int] = []
+
+    def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Wait for the gate; a negative number is a bad row."""
+        assert self.gate.wait(10)
+        self.rows.append(len(rows))
+        if (rows < 0).any():
+            raise ValueError("negative")
+        doubled: NDArray[Any] = rows[:, 0] * 2
+        return doubled
+
+    def predict_proba(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Answer halves."""
+        return np.full((len(rows), 2), 0.5)
+
+
+async def send(app: Any, *values: float, **more: Any) -> Reply:
+    """Ask for one answer per value."""
+    body = infer_body([[value, 1.0] for value in values], **more)
+    return await call(app, INFER, json.dumps(body).encode())
+
+
+async def together(app: Any, model: Gated, *requests: Any) -> list[Reply]:
+    """Send a first request that holds the thread, the others behind it, then open the gate."""
+    first = asyncio.create_task(send(app, 1.0))
+    await asyncio.sleep(0.02)
+    others = [asyncio.create_task(request) for request in requests]
+    await asyncio.sleep(0.05)
+    model.gate.set()
+    await first
+    return list(await asyncio.gather(*others))
+
+
+async def test_who_waits_is_predicted_at_once_with_the_others(make_app: MakeApp) -> None:
+    """Three requests of different lengths make one prediction, and each gets its own rows."""
+    model = Gated()
+    app, metrics = make_app(model)
+    replies = await together(app, model, send(app, 2.0), send(app, 3.0, 4.0), send(app, 5.0))
+    answers = [reply.document["outputs"][0]["data"] for reply in replies]
+    assert answers == [[4.0], [6.0, 8.0], [10.0]]
+    assert model.rows == [1, 4]
+    rendered = metrics.render().decode()
+    assert "rampway_batch_requests_sum 4.0" in rendered
+    assert 'rampway_queue_seconds_bucket{le="0.01"} 1.0' in rendered
+
+
+async def test_a_lone_request_waits_for_nobody(make_app: MakeApp) -> None:
+    """With a thread idle it goes at once, alone."""
+    model = Gated()
+    model.gate.set()
+    app, metrics = make_app(model)
+    for value in (1.0, 2.0):
+        assert (await send(app, value)).document["outputs"][0]["data"] == [value * 2]
+    assert model.rows == [1, 1]
+    assert 'rampway_queue_seconds_bucket{le="0.001"} 2.0' in metrics.render().decode()
+
+
+async def test_bad_row_fails_only_its_own_request(make_app: MakeApp) -> None:
+    """What makes the model raise is found by asking each alone; the others are answered."""
+    model = Gated()
+    app, metrics = make_app(model)
+    replies = await together(app, model, send(app, 2.0), send(app, -1.0), send(app, 3.0))
+    assert [reply.status for reply in replies] == [200, 500, 200]
+    assert model.rows == [1, 3, 1, 1, 1]
+    assert b'outcome="model_error",revision="digits-abc"} 1.0' in metrics.render()
+
+
+async def test_client_fault_fails_only_its_own_request(make_app: MakeApp) -> None:
+    """A malformed body among good ones is a 400 and the others are answered together."""
+    model = Gated()
+    app, _ = make_app(model)
+    replies = await together(app, model, send(app, 2.0), call(app, INFER, b"{"), send(app, 3.0))
+    assert [reply.status for reply in replies] == [200, 400, 200]
+    assert model.rows == [1, 2]
+
+
+class Notes:
+    """An answerer that notes its batches."""
+
+    def __init__(self, name: str, told: list[tuple[str, int]]) -> None:
+        self.name, self.told = name, told
+        self.gate = threading.Event()
+
+    def answer(self, calls: Any) -> list[Result]:
+        """Wait for the gate and answer each call with the model's name."""
+        assert self.gate.wait(10)
+        self.told.append((self.name, len(calls)))
+        return [Answered(self.name, None)] * len(calls)  # type: ignore[arg-type]
+
+
+class Sized:
+    """A call of some bytes."""
+
+    def __init__(self, size: int = 1) -> None:
+        self.size = size
+
+
+async def test_models_take_turns_and_batches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One model's long queue goes in pieces, and the other's turn comes between them."""
+    monkeypatch.setattr(batching, "BATCH_CALLS", 3)
+    told: list[tuple[str, int]] = []
+    busy, other = Notes("busy", told), Notes("other", told)
+    other.gate.set()
+    batcher = Batcher(1, 100, lambda _calls, _s: None)
+    calls: list[Call] = [Sized() for _ in range(6)]  # type: ignore[misc]
+    running = [asyncio.create_task(batcher.run(busy, call, 10)) for call in calls]
+    await asyncio.sleep(0)
+    running.append(asyncio.create_task(batcher.run(other, calls[0], 10)))
+    await asyncio.sleep(0.02)
+    busy.gate.set()
+    await asyncio.gather(*running)
+    assert told == [("busy", 1), ("busy", 3), ("other", 1), ("busy", 2)]
+    assert batcher.close()
+
+
+async def test_large_calls_are_not_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes bound a batch as well as its number, and what waits in all."""
+    monkeypatch.setattr(batching, "BATCH_BYTES", 10)
+    monkeypatch.setattr(batching, "QUEUE_BYTES", 12)
+    told: list[tuple[str, int]] = []
+    notes = Notes("m", told)
+    batcher = Batcher(1, 100, lambda _calls, _s: None)
+    calls: list[Call] = [Sized(6) for _ in range(3)]  # type: ignore[misc]
+    running = [asyncio.create_task(batcher.run(notes, call, 10)) for call in calls]
+    await asyncio.sleep(0.02)
+    with pytest.raises(UnavailableError, match="2 requests wait already"):
+        await batcher.run(notes, calls[0], 10)
+    notes.gate.set()
+    await asyncio.gather(*running)
+    assert told == [("m", 1), ("m", 1), ("m", 1)]
+    batcher.close()
+
+
+async def test_answerer_that_breaks_breaks_no_other_batch() -> None:
+    """A bug in answering reaches those who asked; the thread goes on."""
+
+    class Broken:
+        def answer(self, _calls: Any) -> list[Result]:
+            raise KeyError("bug")
+
+    batcher = Batcher(1, 100, lambda _calls, _s: None)
+    call: Call = Sized()  # type: ignore[assignment]
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="KeyError"):
+            await batcher.run(Broken(), call, 10)
+    assert batcher.close()

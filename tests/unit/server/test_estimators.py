@@ -1,0 +1,153 @@
+"""What is derived from fitted estimators: columns, text, missing values."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from unit.server.asgi import call
+from unit.server.conftest import MakeApp
+
+from rampway_server.errors import StartError
+from rampway_server.estimators import describe
+
+INFER = "/v2/models/digits/infer"
+FRAME = pd.DataFrame(
+    {"age": [20.0, 40.0, 60.0, 30.0], "town": ["Ulm", "Bonn", "Ulm", "Kiel"], "sum": [1, 2, 3, 4]}
+)
+LABELS = [0, 1, 1, 0]
+
+
+def mixed(**encoder: Any) -> Any:
+    """Return a classifier on numbers and text, each column treated in its own way."""
+    text = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(**encoder))
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = ColumnTransformer([("text", text, ["town"]), ("numbers", numbers, ["age", "sum"])])
+    return make_pipeline(columns, LogisticRegression())
+
+
+def body(**columns: Any) -> bytes:
+    """Return a request with a tensor per column; its datatype is that of the first value."""
+    kinds = {str: "BYTES", float: "FP64", int: "INT64", type(None): "FP64"}
+    inputs = [
+        {"name": name, "datatype": kinds[type(data[0])], "shape": [len(data)], "data": data}
+        for name, data in columns.items()
+    ]
+    return json.dumps({"inputs": inputs}).encode()
+
+
+def test_columns_of_text_and_numbers_are_inputs_of_their_own() -> None:
+    """Each column is a tensor with the frame's name, in the frame's order."""
+    model = describe(mixed().fit(FRAME, LABELS), "")
+    found = [(spec.name, spec.datatype, spec.shape) for spec in model.takes]
+    assert found == [("age", "FP64", (-1,)), ("town", "BYTES", (-1,)), ("sum", "FP64", (-1,))]
+    assert model.warm_up() is not None, "an empty string is no known town"
+    assert describe(mixed(handle_unknown="ignore").fit(FRAME, LABELS), "").warm_up() is None
+
+
+async def test_columns_are_predicted_as_the_frame_is(make_app: MakeApp) -> None:
+    """In any order, as [n] or [n, 1]; and the metadata says what is expected."""
+    estimator = mixed().fit(FRAME, LABELS)
+    app, _ = make_app(estimator)
+    columns = {"sum": [1, 3], "town": ["Ulm", "Kiel"], "age": [25.0, 61.0]}
+    reply = await call(app, INFER, body(**columns))
+    expected = estimator.predict(pd.DataFrame(columns)[["age", "town", "sum"]]).tolist()
+    assert reply.document["outputs"][0]["data"] == expected
+    document = json.loads(body(**columns))
+    document["inputs"][0]["shape"] = [2, 1]
+    reply = await call(app, INFER, json.dumps(document).encode())
+    assert reply.document["outputs"][0]["data"] == expected
+
+
+async def test_missing_values_reach_a_model_that_takes_them(make_app: MakeApp) -> None:
+    """Null is a missing number or text where the pipeline imputes, and 400 where it does not."""
+    estimator = mixed().fit(FRAME, LABELS)
+    app, _ = make_app(estimator)
+    reply = await call(app, INFER, body(age=[None, 25.0], town=["Ulm", None], sum=[1, 2]))
+    frame = pd.DataFrame({"age": [None, 25.0], "town": ["Ulm", None], "sum": [1.0, 2.0]})
+    assert reply.document["outputs"][0]["data"] == estimator.predict(frame).tolist()
+    plain, _ = make_app(LogisticRegression().fit([[0.0], [1.0]], [0, 1]))
+    wrong = {"name": "input-0", "datatype": "FP64", "shape": [1, 1], "data": [None]}
+    reply = await call(plain, INFER, json.dumps({"inputs": [wrong]}).encode())
+    assert (reply.status, "null (None) at position 0" in reply.error) == (400, True)
+
+
+async def test_missing_numbers_of_a_matrix(make_app: MakeApp) -> None:
+    """Gradient boosting takes NaN as null; infinite it is not."""
+    rows = np.array([[0.0, np.nan], [1.0, 2.0], [0.5, 1.0], [np.nan, 0.0]] * 10)
+    estimator = HistGradientBoostingClassifier(max_iter=2).fit(rows, [0, 1, 1, 0] * 10)
+    app, _ = make_app(estimator)
+    tensor = {"name": "input-0", "datatype": "FP64", "shape": [2, 2]}
+    tensor["data"] = [[None, 1.0], [2.0, None]]
+    reply = await call(app, INFER, json.dumps({"inputs": [tensor]}).encode())
+    expected = estimator.predict([[np.nan, 1.0], [2.0, np.nan]]).tolist()
+    assert reply.document["outputs"][0]["data"] == expected
+    tensor |= {"datatype": "FP16", "data": [1e6, 1, 1, 1]}
+    reply = await call(app, INFER, json.dumps({"inputs": [tensor]}).encode())
+    assert (reply.status, "inf at position 0" in reply.error) == (400, True)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+async def test_named_numbers_come_as_a_matrix_or_by_name(make_app: MakeApp) -> None:
+    """A model fitted on a frame of numbers takes one tensor, or one for each of its columns."""
+    numbers = FRAME[["age", "sum"]]
+    estimator = LinearRegression().fit(numbers, [1.0, 2.0, 3.0, 4.0])
+    app, _ = make_app(estimator)
+    matrix = {"name": "input-0", "datatype": "FP64", "shape": [2, 2], "data": [20, 1, 40, 2]}
+    whole = await call(app, INFER, json.dumps({"inputs": [matrix]}).encode())
+    by_name = await call(app, INFER, body(sum=[1, 2], age=[20.0, 40.0]))
+    expected = estimator.predict(numbers[:2])
+    for reply in (whole, by_name):
+        assert reply.document["outputs"][0]["data"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"age": [1.0], "sum": [1]}, "has 2 tensors, without 'town'; this model takes 3: \"age\""),
+        ({"age": [1.0], "sum": [1], "town": ["a", "b"]}, "the inputs differ in rows: {'age': 1"),
+        ({"age": [1.0], "sum": [1], "town": [2]}, "this model takes text: BYTES"),
+        ({"age": ["1"], "sum": [1], "town": ["a"]}, "this model takes numbers"),
+        ({"age": [1.0], "sum": [1], "town": ["Ulm"], "x": [1]}, "unknown input 'x'"),
+        ({}, "has 0 tensors; this model takes 3"),
+    ],
+)
+async def test_wrong_columns_are_client_faults(
+    columns: dict[str, Any], sentence: str, make_app: MakeApp
+) -> None:
+    """Missing, superfluous, of the wrong kind or length: said by name."""
+    app, _ = make_app(mixed().fit(FRAME, LABELS))
+    reply = await call(app, INFER, body(**columns))
+    assert (reply.status, sentence in reply.error) == (400, True), reply.error
+
+
+def test_without_pandas_a_model_that_needs_frames_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The slim image says which one to use instead."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(StartError, match="use the image model-server-full"):
+        describe(mixed().fit(FRAME, LABELS), "")
+
+
+@pytest.mark.parametrize("columns", [[0], 0, slice(0, 1), [True, False], np.array([0])])
+def test_columns_are_found_however_they_are_chosen(columns: Any) -> None:
+    """By number, slice and mask, on arrays without names."""
+    rows = np.array([["a", 1.0], ["b", 2.0], ["a", 3.0]], dtype=object)
+    chosen = columns if not isinstance(columns, int) else [columns]
+    model = make_pipeline(
+        ColumnTransformer([("text", OneHotEncoder(), chosen), ("rest", "passthrough", [1])]),
+        LinearRegression(),
+    ).fit(rows, [1.0, 2.0, 3.0])
+    described = describe(model, "")
+    found = [(spec.name, spec.datatype) for spec in described.takes]
+    assert found == [("column-0", "BYTES"), ("column-1", "FP64")]
+    inputs = [np.array(["a"], dtype=object), np.array([3.0])]
+    assert described.predict(inputs, described.offers)[0] == pytest.approx(3.0)
