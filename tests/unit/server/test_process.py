@@ -111,7 +111,7 @@ def test_sigterm_while_loading_ends_at_once(start_server: StartServer) -> None:
     """A server that waits for its store ends on SIGTERM with code 0 and no last words."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = start_server(f"http://127.0.0.1:{silent.getsockname()[1]}/m")
-        silent.settimeout(20)
+        silent.settimeout(120)
         connection, _ = silent.accept()
         with connection:
             while server.get("/v2/health/live")[0] != 200:
