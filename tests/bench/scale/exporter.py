@@ -87,8 +87,8 @@ def poisson(mean: float, dice: Random) -> int:
 
 def template() -> tuple[bytes, tuple[Value, ...]]:
     """Return the page of one pod with `%d` for each value, and what each value is."""
-    metrics = Metrics(_MODEL, _REVISION)
-    metrics.loaded("1", "0" * 64)
+    metrics = Metrics()
+    metrics.meters(_MODEL, _REVISION).loaded("1", "0" * 64)
     lines, values = [], []
     for line in metrics.render().splitlines():
         found = KEPT.match(line)
@@ -115,12 +115,10 @@ def _value(name: str, labels: str) -> Value:
     others: dict[str, Value] = {
         "rampway_request_duration_seconds_count": lambda pod: pod.answered,
         "rampway_request_duration_seconds_sum": lambda pod: int(mean_s * pod.answered),
-        "rampway_answers_total": lambda _: 0,  # nobody reads them here
-        "rampway_in_flight_requests": lambda _: 0,
         "rampway_model_info": lambda _: 1,
         "process_start_time_seconds": lambda pod: int(pod.started_s),
     }
-    return others[name]
+    return others.get(name, lambda _: 0)  # nobody reads them here
 
 
 @dataclass(slots=True)

@@ -71,7 +71,9 @@ def test_the_operator_reads_a_scrape_of_each_pod(exporter: Exporter, clock: Cloc
 
 def test_a_page_has_the_series_that_a_real_server_has(exporter: Exporter) -> None:
     """Per pod as many series as our Prometheus keeps of a model server, of the same names."""
-    real = [KEPT.match(line) for line in Metrics("m", "m-stable").render().splitlines()]
+    metrics = Metrics()
+    metrics.meters("m", "m-stable")
+    real = [KEPT.match(line) for line in metrics.render().splitlines()]
     kept = sorted(found[1] for found in real if found)
     lines = [line for shard in range(SHARDS) for line in exporter.page(shard).splitlines()]
     mine = sorted(line.split(b"{")[0] for line in lines if b'pod="m-stable-1"' in line)
