@@ -5,7 +5,7 @@ from typing import Any
 
 from rampway.core import deltas, evidence
 from rampway.core.evidence import BoundPair
-from rampway.core.judged import EvidenceState, History
+from rampway.core.judged import Down, EvidenceState, History
 from rampway.core.paired import PairedState
 
 FORMAT = 1
@@ -23,6 +23,8 @@ def to_text(state: EvidenceState) -> str:
         "shares": list(state.shares),
         "scraped": dict(state.last_scrape_s),
         "cutoff": state.cutoff_s,
+        "down": [state.down.since_s, state.down.up_since_s] if state.down else None,
+        "alone": dict(state.alone),
         "history": [state.history.intervals, state.history.lacking] if state.history else None,
     }
     return json.dumps(data, separators=(",", ":"))
@@ -77,6 +79,8 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
         rate_per_s=rate,
         last_scrape_s=data["scraped"],
         cutoff_s=data["cutoff"],
+        down=Down(*data["down"]) if data.get("down") else None,
+        alone={name: tuple((n, k) for n, k in of) for name, of in data.get("alone", {}).items()},
         # Not written by earlier versions; never read again, as their rollouts have begun.
         history=_history(*data["history"]) if data.get("history") else None,
     )

@@ -62,13 +62,13 @@ class Ledger:
         """Return the time of the last accepted scrape by pod."""
         return {key: scrape.at_s for key, scrape in self.last.items()}
 
-    def histogram(self, revision: str) -> Histogram:
-        """Return the cumulative histogram of a revision's pods since their start."""
-        merged: Histogram = ()
+    def total(self, revision: str) -> Delta:
+        """Return what a revision's pods have counted since their start."""
+        whole = Delta()
         for scrape in self.last.values():
             if scrape.revision == revision:
-                merged = _add(merged, scrape.buckets)
-        return merged
+                whole = whole.plus(_whole(scrape))
+        return whole
 
 
 def start_ledger(at_s: float) -> Ledger:

@@ -1,5 +1,6 @@
 """What the checks work with and what they answer: data, no rules."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,6 +48,19 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Down:
+    """A stable whose pods are not ready, or not for long.
+
+    Attributes:
+        since_s: When none was ready for the first time.
+        up_since_s: Since when one is ready again; None while none is.
+    """
+
+    since_s: float
+    up_since_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceState:
     """Evidence of one rollout so far; what a checkpoint holds (B32).
 
@@ -62,6 +76,9 @@ class EvidenceState:
         last_scrape_s: Time of the newest scrape, by revision.
         cutoff_s: Scrapes up to here belong to an earlier weight.
         history: What was learnt from stable's past; None while it was not read.
+        down: Since when no pod of stable stays ready; None while one does.
+        alone: Requests and events of the candidate in this step beside a stable that is down, by
+            check, for each of its processes.
     """
 
     seen_s: float
@@ -75,6 +92,8 @@ class EvidenceState:
     last_scrape_s: Mapping[str, float] = field(default_factory=dict)
     cutoff_s: float = 0.0
     history: History | None = None
+    down: Down | None = None
+    alone: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +141,9 @@ class Contest:
         weight_since_s: Since when the step's weight is in force; None while it is not.
         traffic_since_s: Since when the candidate gets requests at all; None while it does not.
         step_index: The step that runs.
+        stable_ready: Whether stable has a ready pod.
+        patience_s: A stable no pod of which stays ready for so long is down.
+        stable_down: It is: the candidate is judged by itself.
     """
 
     candidate: str
@@ -129,3 +151,6 @@ class Contest:
     weight_since_s: float | None
     traffic_since_s: float | None
     step_index: int
+    stable_ready: bool = True
+    patience_s: float = math.inf
+    stable_down: bool = False

@@ -7,21 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core import history, paired, share, thresholds
+from rampway.core import alone, history, paired, share, thresholds
+from rampway.core.answering import answers
 from rampway.core.deltas import Delta, Ledger, advance, start_ledger
-from rampway.core.instants import brief
 from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 
 if TYPE_CHECKING:
     from rampway.core.counters import Scrape
     from rampway.core.observation import Look
 
-STALE_S = 60.0
-"""A revision that was not scraped for so long is not known to be well."""
 BOTH_SIDES_S = 60.0
 """What only one revision counted waits this long for the other's scrape."""
-LEAST_RATE_PER_S = 0.01
-"""Slower traffic than this is called none: a time told from it would be a joke."""
 ABSENCE_S = 10.0
 """What is longer than this between two looks is an absence."""
 PIECE_S = 1.0
@@ -42,7 +38,8 @@ def judge(
         text = "no look at the metrics yet"
         return Judged(state, _all(policy.checks, CheckState.UNKNOWN, text))
     before = state or EvidenceState(seen_s=0.0, ledger=start_ledger(look.at_s))
-    after = before
+    after = before = alone.watched(before, contest, now_s)
+    contest = replace(contest, stable_down=alone.is_down(before, contest, now_s))
     if look.at_s > before.seen_s:
         after = before = history.learn(policy, before, look, contest.stable)
         if look.scrapes or not look.problem:
@@ -51,7 +48,7 @@ def judge(
     if contest.traffic_since_s is None:
         text = "waits for the candidate's first requests"
         return Judged(after, _all(policy.checks, CheckState.WAITING, text))
-    return Judged(after, _answers(policy, after, look, contest, now_s))
+    return Judged(after, answers(policy, after, look, contest, now_s))
 
 
 def _take_in_all(
@@ -100,22 +97,26 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     other = deltas.get(contest.stable, Delta())
     heard = replace(state, last_scrape_s=_newest(state, look))
     one_sided = bool(mine.requests) != bool(other.requests)
-    if one_sided and look.at_s - state.seen_s < BOTH_SIDES_S:
+    down = contest.stable_down
+    if one_sided and not down and look.at_s - state.seen_s < BOTH_SIDES_S:
         # Pods are scraped at different moments: what one revision counted waits, unread, until
         # the other has counted too. Whether to wait depends on requests only, never on events.
         return heard
     changed = cutoff_s != state.cutoff_s
     new_step = contest.step_index != state.step_index
     shares = (0, 0) if changed or new_step else state.shares
+    updated = _updated(policy, state, contest, (mine, other), new_segment=changed)
+    before = {} if new_step else state.alone
     settled = contest.weight_since_s is not None and not changed
     return replace(
         heard,
         seen_s=look.at_s,
         ledger=ledger,
-        paired=_updated(policy, state, contest, (mine, other), new_segment=changed),
+        paired=updated,
         step_index=contest.step_index,
         step_requests=mine.requests + (0 if new_step else state.step_requests),
-        shares=share.counted(shares, mine.requests, other.requests),
+        shares=(0, 0) if down else share.counted(shares, mine.requests, other.requests),
+        alone=alone.tallied(policy, updated, before, mine) if down else {},
         rate_per_s=_rate_per_s(state, mine.requests, look.at_s, settled=settled),
         cutoff_s=cutoff_s,
     )
@@ -185,97 +186,3 @@ def _split(
         else:
             counted.append(scrape)
     return stale, counted
-
-
-def _answers(
-    policy: Policy, state: EvidenceState, look: "Look", contest: Contest, now_s: float
-) -> tuple[CheckResult, ...]:
-    blind = look.problem or _blind(state, contest, now_s)
-    unrecorded = _unrecorded(state, contest)
-    culprits = paired.culprits(policy, state.paired)
-    found: list[CheckResult] = []
-    for check in policy.checks:
-        if check.threshold is not None:
-            breach_s = state.breaches.get(check.name)
-            found.append(_threshold(check, look, breach_s, now_s))
-        else:
-            harmful = check.name in culprits
-            answer = _paired(policy, check, state, blind, unrecorded, harmful=harmful)
-            found.append(_in_turns(check, answer, look))
-    return tuple(found)
-
-
-def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float) -> CheckResult:
-    verdict, text, mistake = thresholds.answer(check, look.answers.get(check.name), breach_s, now_s)
-    return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
-
-
-def _paired(
-    policy: Policy,
-    check: Check,
-    state: EvidenceState,
-    blind: str,
-    unrecorded: str,
-    *,
-    harmful: bool,
-) -> CheckResult:
-    mine = state.paired.get(check.name)
-    at_once = check.error_rate is not None
-    if harmful and mine is not None:  # harm once seen stays seen, also when the metrics go away
-        text = paired.harm_sentence(policy, check, mine)
-        return CheckResult(check.name, CheckState.FAIL, text, at_once=at_once)
-    if blind:
-        return CheckResult(check.name, CheckState.UNKNOWN, blind)
-    if unrecorded:
-        return CheckResult(check.name, CheckState.WAITING, unrecorded)
-    if mine is None or not mine.processes:
-        text = "waits until stable has answered 100 requests"
-        return CheckResult(check.name, CheckState.WAITING, text)
-    text = paired.calm_sentence(check, mine)
-    caution = history.caution(state, mine)
-    text += f"; {caution}" if caution else ""
-    missing = paired.missing(policy, check, mine)
-    if missing == 0 and paired.leans_to_harm(check, mine):
-        more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
-        return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
-    if missing == 0:
-        return CheckResult(check.name, CheckState.PASS, text)
-    if missing is None:
-        more = paired.why_unforeseen(check, mine)
-    else:
-        more = f"about {missing} more requests on the candidate"
-        if state.rate_per_s >= LEAST_RATE_PER_S:
-            more += f", {brief(missing / state.rate_per_s)} at the present rate"
-    return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
-
-
-def _in_turns(check: Check, answer: CheckResult, look: "Look") -> CheckResult:
-    """Let the answer say how seldom Prometheus is asked for what the check needs."""
-    failed = answer.state is CheckState.FAIL
-    if check.latency is None or not look.timed_every_s or failed:
-        return answer
-    often = brief(look.timed_every_s)
-    why = f"with so many rollouts at once durations are read from Prometheus each {often}, in turns"
-    return replace(answer, message=f"{answer.message}; {why}")
-
-
-def _unrecorded(state: EvidenceState, contest: Contest) -> str:
-    """Return whom Prometheus has not scraped since the weight is in force, empty if both are.
-
-    What only the pods say themselves lets nothing pass (B17).
-    """
-    if contest.weight_since_s is None:
-        return ""
-    for role, revision in (("candidate", contest.candidate), ("stable", contest.stable)):
-        if state.last_scrape_s.get(revision, 0.0) < contest.weight_since_s:
-            return f"waits for Prometheus's first scrape of the {role} under this weight"
-    return ""
-
-
-def _blind(state: EvidenceState, contest: Contest, now_s: float) -> str:
-    """Return which revision the metrics say nothing of, empty if they tell of both."""
-    for role, revision in (("candidate", contest.candidate), ("stable", contest.stable)):
-        seen_s = state.last_scrape_s.get(revision, contest.traffic_since_s or now_s)
-        if now_s - seen_s > STALE_S:
-            return f"no scrape of the {role} {revision} for {brief(now_s - seen_s)}"
-    return ""

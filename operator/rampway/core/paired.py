@@ -55,7 +55,7 @@ def _started(check: Check, state: PairedState, ledger: Ledger, stable: str) -> P
     if check.latency is None:
         return PairedState(tuple(EProcess() for _ in _ERRORS))
     latency = check.latency
-    seen = ledger.histogram(stable)
+    seen = ledger.total(stable).buckets
     bounds = evidence.choose_bounds(seen, latency.slowdown, latency.quantile)
     return PairedState(tuple(EProcess() for _ in bounds), bounds)
 
@@ -65,12 +65,12 @@ def update(
 ) -> PairedState:
     """Return the state after one look."""
     tolerance = tolerance_of(check)
-    counts = _counts(check, state, candidate, stable)
+    new = counts(check, state, candidate, stable)
     return replace(
         state,
         processes=tuple(
             evidence.update(process, count, tolerance, new_segment=new_segment)
-            for process, count in zip(state.processes, counts, strict=True)
+            for process, count in zip(state.processes, new, strict=True)
         ),
     )
 
@@ -85,10 +85,10 @@ def with_past(
     )
     pasts = [Dispersion()] * len(state.processes)
     for one, other in pairs:
-        for index, counts in enumerate(_counts(check, alike, one, other)):
-            if counts.comparable:
-                theta = counts.candidate_n / (counts.candidate_n + counts.stable_n)
-                events = (counts.candidate_events, counts.stable_events)
+        for index, both in enumerate(counts(check, alike, one, other)):
+            if both.comparable:
+                theta = both.candidate_n / (both.candidate_n + both.stable_n)
+                events = (both.candidate_events, both.stable_events)
                 pasts[index] = pasts[index].seen(*events, theta)
     bound = -math.log(policy.alpha)
     known = zip(state.processes, pasts, strict=True)
@@ -113,7 +113,8 @@ def tolerance_of(check: Check) -> Tolerance:
     return Tolerance(1.0, check.latency.floor if check.latency else 0.0)
 
 
-def _counts(check: Check, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
+def counts(check: Check, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
+    """Return requests and events of both, one of each for every process of the check."""
     if check.latency is not None:
         return [evidence.tail_counts(p, candidate.buckets, stable.buckets) for p in state.bounds]
     return [
@@ -221,9 +222,13 @@ def why_unforeseen(check: Check, state: PairedState) -> str:
 
 
 def _decisive(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
-    """Return the processes that need power: all kinds of errors; latency's most interesting."""
     pairs = list(zip(shares(check, state), state.processes, strict=True))
-    return pairs[:1] if check.latency is not None else pairs
+    return pairs[: decisive(check)]
+
+
+def decisive(check: Check) -> int:
+    """Return how many processes need power: all kinds of errors; latency's most interesting."""
+    return 1 if check.latency is not None else len(_ERRORS)
 
 
 def harm_sentence(policy: Policy, check: Check, state: PairedState) -> str:
@@ -249,19 +254,21 @@ def _seen(check: Check, state: PairedState) -> str:
     )
     process = state.processes[index]
     total = process.total
-    if check.latency is not None:
-        pair = state.bounds[index]
-        did = f"took longer than {_ms(pair.candidate_bound_s)}"
-        compared = f" longer than {_ms(pair.stable_bound_s)}"
-    else:
-        did = "failed" if index == 0 else "were refused as the client's fault"
-        compared = ""
+    compared = f" longer than {_ms(state.bounds[index].stable_bound_s)}" if state.bounds else ""
     text = (
-        f"{total.candidate_events} of {total.candidate_n} requests {did} on the candidate, "
+        f"{total.candidate_events} of {total.candidate_n} requests {what(state, index)} on the "
+        "candidate, "
         f"{total.stable_events} of {total.stable_n}{compared} on stable"
     )
     times = evidence.ratio(process)
     return text if times is None else f"{text}: {times:.1f} times as often"
+
+
+def what(state: PairedState, index: int) -> str:
+    """Return what the candidate's events of a process are, as a verb."""
+    if state.bounds:
+        return f"took longer than {_ms(state.bounds[index].candidate_bound_s)}"
+    return "failed" if index == 0 else "were refused as the client's fault"
 
 
 def _ms(duration_s: float) -> str:

@@ -1,12 +1,14 @@
 """A pass over a ModelDeployment whose rollout is under way."""
 
 from rampway.api import labels
+from rampway.api.base import seconds
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
 from rampway.core import automation, health, keeping, passes, rollout, sizes, verdict
 from rampway.core.actions import Action, Annotate, Emit, SetSplit, WriteRollout
+from rampway.core.answering import STALE_S
 from rampway.core.checkpoint import to_text
 from rampway.core.course import Course, Outcome, enter, record, say
 from rampway.core.instants import from_wire, to_wire
@@ -181,6 +183,8 @@ def _judged(
         weight_since_s=from_wire(active.status.step.in_force_since),
         traffic_since_s=from_wire(active.status.traffic_since),
         step_index=active.status.step.index,
+        stable_ready=bool(stable.ready) or not obs.deployment.spec.replicas,
+        patience_s=max(STALE_S, seconds(active.spec.progress_deadline)),
     )
     return judge(active.spec.policy, obs.evidence, obs.look, contest, obs.now_s)
 

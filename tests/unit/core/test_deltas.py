@@ -195,8 +195,8 @@ def test_histogram_of_a_revision_adds_its_pods() -> None:
     ledger, _ = advance(
         start_ledger(T0_S), [scrape(0, 100, fast=90), scrape(0, 10, fast=4, pod="b"), other]
     )
-    assert ledger.histogram("digits-1") == ((0.1, 94), (INF, 110))
-    assert ledger.histogram("digits-3") == ()
+    assert ledger.total("digits-1").buckets == ((0.1, 94), (INF, 110))
+    assert ledger.total("digits-3").buckets == ()
 
 
 def test_pods_of_one_name_in_two_namespaces_are_two() -> None:

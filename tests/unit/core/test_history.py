@@ -119,7 +119,7 @@ def test_intervals_are_what_both_halves_counted() -> None:
         (100, 100), (100, 100), (107, 100), (100, 100), (100, 100)
     ]  # fmt: skip
     assert pairs[2][0].outcomes["model_error"] == 7
-    assert ledger.histogram("digits-1") == ((0.01, 500), (0.1, 1000), (INF, 1007))
+    assert ledger.total("digits-1").buckets == ((0.01, 500), (0.1, 1000), (INF, 1007))
 
 
 def test_four_pods_make_two_halves() -> None:

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from unit.core.builders import NOW_S, rollout
 
 from rampway.api.policy import Policy
+from rampway.core.alone import ABSENT_S, BACK_S
+from rampway.core.answering import STALE_S
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.checkpoint import from_text, to_text
 from rampway.core.counters import Scrape
 from rampway.core.deltas import Ledger
-from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
-from rampway.core.judging import SETTLE_S, STALE_S, _split, judge
+from rampway.core.judged import CheckResult, CheckState, Contest, Down, EvidenceState, Judged
+from rampway.core.judging import SETTLE_S, _split, judge
 from rampway.core.observation import Look
 
 BOTH = Contest("digits-2", "digits-1", NOW_S, NOW_S, 0)
@@ -337,3 +339,67 @@ def test_b32_a_damaged_checkpoint_never_raises(data: st.DataObject) -> None:
     inner[key] = data.draw(st.sampled_from([None, [], {}, "x", 3, [[1, 2], 3], {"a": []}]))
     found = from_text(json.dumps(whole))
     assert found is None or isinstance(found, EvidenceState)
+
+
+DOWN = replace(BOTH, stable_ready=False, patience_s=60.0)
+
+
+def alone(n: int, events: int, wanted: Policy | None = None, at_s: float = 65) -> Judged:
+    """Return what is judged when a stable has been down since NOW_S, and so many were counted."""
+    begin = (scrape("2", 3, 0), scrape("1", 3, 5000))
+    first = looked([(5, begin)], wanted, DOWN)
+    later = scrape("2", at_s - 1, n - events, events)
+    return looked([(at_s, (later,))], wanted, DOWN, first.state)
+
+
+@pytest.mark.parametrize(
+    ("n", "events", "found"),
+    [(99, 0, "Waiting"), (300, 0, "Pass"), (300, 3, "Waiting"), (3000, 14, "Pass"),
+     (3000, 16, "Waiting"), (3000, 900, "Waiting")],
+)  # fmt: skip
+def test_b17_a_candidate_beside_a_stable_that_is_down_keeps_its_checks_limits(
+    n: int, events: int, found: str
+) -> None:
+    """B17: not more failures than ignoreBelow (0.5 %), in enough requests to see five times that."""
+    (errors,) = alone(n, events).results
+    assert errors.state == found
+    assert f"{events} of {n} requests failed (at most 0.5 %)" in errors.message
+
+
+def test_b17_a_stable_is_down_only_after_the_patience() -> None:
+    """B17: before it the metrics that are missing are missing; the message says for how long."""
+    (errors,) = alone(3000, 0, at_s=64.9).results  # the clock began with the first look, at 5 s
+    assert errors.state is CheckState.UNKNOWN
+    assert errors.message.endswith(
+        "no pod of it stays ready: in 0 s the candidate is judged by itself"
+    )
+    ready = replace(DOWN, stable_ready=True)
+    state = state_of(alone(3000, 0))
+    for at_s, down in ((66, True), (66 + BACK_S, False)):
+        state = state_of(looked([(at_s, (scrape("2", at_s - 1, 4000),))], None, ready, state))
+        assert (state.down is not None) is down
+
+
+def test_b17_an_absence_begins_the_clock_of_a_stable_that_is_down_anew() -> None:
+    """B17: nobody knows what stable did while nobody looked."""
+    state = state_of(looked([(5, (scrape("2", 3, 0), scrape("1", 3, 5000)))], None, DOWN))
+    assert state.down is not None
+    late_s = 5 + ABSENT_S + 1
+    later = state_of(looked([(late_s, (scrape("2", late_s, 9),))], None, DOWN, state))
+    assert later.down == Down(NOW_S + late_s)
+
+
+def test_b18_durations_beside_a_stable_that_is_down_keep_to_what_it_showed() -> None:
+    """B18: a slower candidate does not pass; where stable left no record at all, a hundred do."""
+    wanted = policy(SLOW)
+    slow = ((0.01, 0), (0.1, 30), (INF, 900))
+    first = looked([(5, (scrape("2", 3, 0), scrape("1", 3, 5000)))], wanted, DOWN).state
+    late = scrape("2", 64, 900, buckets=slow)
+    (found,) = looked([(65, (late,))], wanted, DOWN, first).results
+    assert found.state is CheckState.WAITING
+    assert "took longer than" in found.message
+    bare = looked([(5, (scrape("2", 3, 0),))], wanted, DOWN).state
+    for n, state in ((99, CheckState.WAITING), (100, CheckState.PASS)):
+        (found,) = looked([(65, (scrape("2", 64, n),))], wanted, DOWN, bare).results
+        assert found.state is state
+        assert "how fast stable was is not known" in found.message

@@ -4,7 +4,7 @@ from rampway.core.evidence.average import log_average
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
 from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_factor
-from rampway.core.evidence.power import TARGET, harm_rate, power, requests_missing
+from rampway.core.evidence.power import TARGET, at_least, harm_rate, power, requests_missing
 from rampway.core.evidence.process import (
     EProcess,
     Segment,
@@ -26,6 +26,7 @@ __all__ = [
     "Segment",
     "Stake",
     "Tolerance",
+    "at_least",
     "bet",
     "choose_bounds",
     "from_json",
