@@ -360,7 +360,7 @@ def alone(n: int, events: int, wanted: Policy | None = None, at_s: float = 65) -
 def test_b17_a_candidate_beside_a_stable_that_is_down_keeps_its_checks_limits(
     n: int, events: int, found: str
 ) -> None:
-    """B17: not more failures than ignoreBelow (0.5 %), in enough requests to see five times that."""
+    """B17: at most ignoreBelow (0.5 %) fail, in enough requests to see five times that."""
     (errors,) = alone(n, events).results
     assert errors.state == found
     assert f"{events} of {n} requests failed (at most 0.5 %)" in errors.message
