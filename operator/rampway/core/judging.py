@@ -134,7 +134,7 @@ def _updated(
     # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
     states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
     return {
-        check.name: paired.update(check, states[check.name], *new, new_segment=new_segment)
+        check.name: paired.update(policy, check, states[check.name], *new, new_segment=new_segment)
         for check in policy.checks
         if check.paired
     }

@@ -61,18 +61,31 @@ def _started(check: Check, state: PairedState, ledger: Ledger, stable: str) -> P
 
 
 def update(
-    check: Check, state: PairedState, candidate: Delta, stable: Delta, *, new_segment: bool
+    policy: Policy,
+    check: Check,
+    state: PairedState,
+    candidate: Delta,
+    stable: Delta,
+    *,
+    new_segment: bool,
 ) -> PairedState:
     """Return the state after one look."""
     tolerance = tolerance_of(check)
     new = counts(check, state, candidate, stable)
-    return replace(
-        state,
-        processes=tuple(
-            evidence.update(process, count, tolerance, new_segment=new_segment)
-            for process, count in zip(state.processes, new, strict=True)
-        ),
+    asked = zip(state.processes, new, shares(check, state), strict=True)
+    processes = tuple(
+        evidence.update(
+            process, count, tolerance, new_segment=new_segment, log_bound=_log_bound(policy, share)
+        )
+        for process, count, share in asked
     )
+    return replace(state, processes=processes)
+
+
+def _log_bound(policy: Policy, share: float) -> float:
+    """Return where a process calls harm by itself, given its share of a check's budget."""
+    number = sum(1 for check in policy.checks if check.paired)
+    return -math.log(policy.alpha * share / number)
 
 
 def with_past(
@@ -194,14 +207,13 @@ def culprits(policy: Policy, states: Mapping[str, PairedState]) -> frozenset[str
 
 def missing(policy: Policy, check: Check, state: PairedState) -> int | None:
     """Return how many more requests the check needs to have had power; None if unknown (B18)."""
-    number = sum(1 for c in policy.checks if c.paired)
     limits = check.paired
     if limits is None or not state.processes:
         return None
     needs: list[int | None] = []
     judged = _decisive(check, state)
     for share, process in judged:
-        log_bound = -math.log(policy.alpha * share / number)
+        log_bound = _log_bound(policy, share)
         needs.append(
             evidence.requests_missing(process, tolerance_of(check), limits.detect_ratio, log_bound)
         )

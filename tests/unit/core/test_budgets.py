@@ -56,7 +56,7 @@ def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
         state = paired.PairedState((EProcess(), EProcess()))
         for _ in range(40):
             mine, other = (_counted(dice, rate) for rate in (edge, stable))
-            state = paired.update(check, state, mine, other, new_segment=False)
+            state = paired.update(policy, check, state, mine, other, new_segment=False)
             if paired.culprits(policy, {check.name: state}):
                 refused += 1
                 break

@@ -11,7 +11,9 @@ It comes from past looks only, so the e-value stays one wherever it was one befo
 holds back bursts is measured (docs/reference/evidence.md), not proved.
 
 Where stable's past is known, the same sums of one half of its pods against the other, interval by
-interval, count with those of the looks, and the cap is wider.
+interval, count with those of the looks, and the cap is wider. A past with many failures needs no
+prior: it fades as failures are seen in more intervals, up to KNOWN_LOOKS of them. From there on a
+phi that is within its own error of 1 is 1; any other counts as half that error larger.
 """
 
 import math
@@ -23,9 +25,19 @@ PRIOR_LOOKS = 2.0
 PRIOR_PHI = 2.0
 FEW_PHI = 5.0
 """The prior of a history that has failures: how a few come together, they do not tell yet."""
+KNOWN_LOOKS = 120
+"""A past with failures in so many intervals tells how they come together, without a prior."""
 MOST_PHI = 16.0
 """A history of worse bursts counts as this bad: stable had an incident, and no candidate's harm
 should be put down to it for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is suspected before much is seen: that so many looks had shown so large a phi."""
+
+    looks: float = PRIOR_LOOKS
+    phi: float = PRIOR_PHI
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +54,12 @@ class Dispersion:
     variance: float = 0.0
     looks: int = 0
 
-    @property
-    def phi(self) -> float:
-        """Over-dispersion to divide the next look's log factors by, at least 1."""
-        return self.phi_from(PRIOR_PHI)
-
-    def phi_from(self, prior_phi: float) -> float:
-        """Return phi as if PRIOR_LOOKS earlier looks had shown `prior_phi`."""
+    def phi_from(self, prior: "Prior") -> float:
+        """Return phi, at least 1, as if earlier looks had shown the prior's."""
         if self.variance <= 0:
-            return max(1.0, prior_phi)
-        prior = PRIOR_LOOKS * self.variance / self.looks
-        return max(1.0, (self.surprise + prior_phi * prior) / (self.variance + prior))
+            return max(1.0, prior.phi)
+        weight = prior.looks * self.variance / self.looks
+        return max(1.0, (self.surprise + prior.phi * weight) / (self.variance + weight))
 
     def plus(self, other: "Dispersion") -> "Dispersion":
         """Return what both say together."""
@@ -80,3 +87,29 @@ class Dispersion:
             self.variance + events * theta * (1 - theta),
             self.looks + 1,
         )
+
+
+def prior_of(past: Dispersion | None) -> Prior:
+    """Return what is suspected beside a past; one with few failures says little of bursts."""
+    if past is None or not past.looks:
+        return Prior()
+    return Prior(PRIOR_LOOKS * max(0.0, 1 - past.looks / KNOWN_LOOKS), FEW_PHI)
+
+
+def over_dispersion(past: Dispersion | None, since: Dispersion) -> float:
+    """Return the phi to divide the next look's log factors by, at least 1.
+
+    Args:
+        past: Half of stable's pods against the other half, before; None: not known.
+        since: What the looks have shown.
+    """
+    if past is None:
+        return since.phi_from(Prior())
+    whole = past.plus(since)
+    phi = whole.phi_from(prior_of(past))
+    if not past.looks:
+        return phi
+    error = math.sqrt(2 / whole.looks)  # of a Pearson ratio over so many looks, or more
+    if past.looks >= KNOWN_LOOKS and phi <= 1 + error:
+        return 1.0
+    return phi * (1 + error / 2)

@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rampway.core.evidence.dispersion import PRIOR_LOOKS, Dispersion
+from rampway.core.evidence.dispersion import Dispersion, prior_of
 from rampway.core.evidence.mixture import RHOS, Stake, Tolerance, log_sum
-from rampway.core.evidence.process import KEPT, Segment, prior_phi
+from rampway.core.evidence.process import Segment
 
 _MANY = 10.0
 """Events a look from which they are taken as normal, those of stable with them; of fewer, the
@@ -102,13 +102,12 @@ class Forecast:
     def log_e(self, candidate_events: float, stable_events: float) -> float:
         """Return log E for these events, spread over the looks by requests.
 
-        Cash and what is kept for later harm are left out: what they add is small, and leaving it
-        out errs on the careful side.
+        Cash is left out: what it adds is small, and leaving it out errs on the careful side.
         """
         mine, other = candidate_events / self.candidate_n, stable_events / self.stable_n
         return log_sum(
             [
-                math.log(1 - KEPT) + start + sum(term.gain(mine, other) for term in terms)
+                start + sum(term.gain(mine, other) for term in terms)
                 for start, terms in zip(Stake().log_w, self.terms, strict=True)
             ]
         )
@@ -154,11 +153,12 @@ def _mean_phis(plan: Plan) -> list[float]:
     phis: list[float] = []
     k = 0.0
     weight = _past_looks(plan)
-    before = PRIOR_LOOKS + weight
-    known = PRIOR_LOOKS * prior_phi(plan.past)
+    prior = prior_of(plan.past)
+    before = prior.looks + weight
+    known = prior.looks * prior.phi
     if plan.past and weight:
         known += weight * plan.past.surprise / plan.past.variance
-    offset = known / plan.phi
+    offset = max(_LEAST_VARIANCE, known) / plan.phi
     for e in plan.exposures:
         more = _looks_with_events(plan, e)
         log = math.log1p(more / (k + offset))

@@ -21,8 +21,9 @@ RHOS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 WEIGHTS = (0.03, 0.14, 0.15, 0.06, 0.10, 0.34, 0.12, 0.06)
 CASH = 0.10
 """Share kept back at the start, so that harm which begins late still finds a fresh stake."""
-INVESTED_PER_LOOK = 0.003
-"""Share of the cash invested at each look."""
+FIRST_INVESTED = 1 / 600
+"""Share of the cash that the first look invests. Later ones invest less, as the cash left is to all
+of it: what is left falls like 1 / looks, so that harm which begins after hours finds some too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ class Tolerance:
             )
 
 
+_LOGS = tuple(math.log(w) for w in WEIGHTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Stake:
     """The mixture's capital; logarithms, as both parts leave the range of floats within days.
@@ -93,6 +97,16 @@ class Stake:
     def log_total(self) -> float:
         """Return the logarithm of the e-value, components and cash together."""
         return log_sum([*self.log_w, self.log_cash])
+
+    def invested(self, share: float) -> "Stake":
+        """Return the stake with a share of its cash, in (0, 1), put on the components."""
+        fresh = self.log_cash + math.log(share)
+        log_w = tuple(_log_add(w, fresh + log) for w, log in zip(self.log_w, _LOGS, strict=True))
+        return Stake(log_w, self.log_cash + math.log1p(-share))
+
+    def times(self, log_factor: float) -> "Stake":
+        """Return the stake with everything multiplied by the same factor, in nats."""
+        return Stake(tuple(w + log_factor for w in self.log_w), self.log_cash + log_factor)
 
 
 def log_factor(rho: float, counts: PairCount, tolerance: Tolerance) -> float:
@@ -137,12 +151,14 @@ def gains(counts: PairCount, tolerance: Tolerance, *, phi: float, cap: float) ->
 
 def staked(stake: Stake, won: Sequence[float]) -> Stake:
     """Return the stake after a look that added so much to each component."""
-    invest = stake.log_cash + math.log(INVESTED_PER_LOOK)
-    log_w = tuple(
-        log_sum([old, invest + math.log(weight)]) + gain
-        for gain, weight, old in zip(won, WEIGHTS, stake.log_w, strict=True)
-    )
-    return Stake(log_w, stake.log_cash + math.log1p(-INVESTED_PER_LOOK))
+    ready = stake.invested(FIRST_INVESTED * math.exp(stake.log_cash) / CASH)
+    return Stake(tuple(w + gain for w, gain in zip(ready.log_w, won, strict=True)), ready.log_cash)
+
+
+def _log_add(one: float, other: float) -> float:
+    """Return log(exp(one) + exp(other))."""
+    high, low = (one, other) if one > other else (other, one)
+    return high + math.log1p(math.exp(low - high))
 
 
 def log_sum(logs: Sequence[float]) -> float:

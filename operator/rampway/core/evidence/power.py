@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from functools import lru_cache
 
+from rampway.core.evidence.dispersion import Prior
 from rampway.core.evidence.forecast import Forecast, Plan, exposures, forecast, normal_cdf
 from rampway.core.evidence.mixture import Tolerance
 from rampway.core.evidence.process import EProcess
@@ -91,7 +92,8 @@ def _plan(process: EProcess, tolerance: Tolerance, detect: float) -> Plan:
     total = process.total
     stable = total.stable_events / total.stable_n if total.stable_n else 0.0
     harm = harm_rate(process, tolerance, detect)
-    phi = process.spread.phi_from(1.0)
+    known = process.past.plus(process.dispersion) if process.past else process.dispersion
+    phi = known.phi_from(Prior(phi=1.0))
     seen = exposures(process.segments)
     return Plan(seen, tolerance, harm, stable, phi, process.cap, process.past)
 

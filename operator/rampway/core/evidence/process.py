@@ -1,25 +1,27 @@
 """A process of evidence: the mixture, guarded against bursts, with what it has seen (B19).
 
 Harm that begins late meets a mixture whose stakes are burnt: after a harmless step all components
-have lost, and what is won has to make that good first. So a tenth of the capital is kept for later:
-whenever the traffic's split changes, a part of it, with what the part before has left, is staked
-afresh on all components (`recent`). Money that is moved between bets, by a rule known beforehand,
-leaves the whole an e-process: its mean stays at most 1 under H0.
+have lost, and what is won has to make that good first. So a tenth of the capital is kept for later
+and staked bit by bit, half of what is left of it whenever the traffic's split changes. Money that
+is moved between bets, by a rule known beforehand, leaves the whole an e-process: its mean stays at
+most 1 under H0.
 
-Beside it each component of `lately` begins anew whenever it falls below 1, an e-CUSUM (Shin,
-Ramdas & Rinaldo, arXiv 2203.03532): it rolls nothing back, as it reaches any bound some day, and it
-tells at once that something may have begun.
+Beside it stand two figures that roll nothing back and let nothing pass: what would have been won
+since the present segment began (`recent`), and since the best moment to begin, where each component
+begins anew whenever it falls below 1 (`lately`, an e-CUSUM: Shin, Ramdas & Rinaldo, arXiv
+2203.03532; it reaches any bound some day).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from rampway.core.evidence.dispersion import (
-    FEW_PHI,
     MOST_PER_LOOK,
     MOST_PHI,
-    PRIOR_PHI,
     Dispersion,
+    over_dispersion,
+    prior_of,
 )
 from rampway.core.evidence.mixture import (
     RHOS,
@@ -31,6 +33,7 @@ from rampway.core.evidence.mixture import (
     log_sum,
     staked,
 )
+from rampway.core.evidence.overshoot import log_boost
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ class Segment:
         )
 
 
-KEPT = 0.1
-"""Share of the capital that is kept for harm which begins after the first segment."""
+FOR_A_SEGMENT = 0.5
+"""Share of the cash that is staked when the traffic's split changes."""
+NOTHING = (0.0,) * len(RHOS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,9 @@ class EProcess:
     """One question's evidence.
 
     Attributes:
-        stake: The mixture's capital, as if it were the whole; it counts `1 - KEPT`.
-        recent: What is staked since the present segment began, likewise; nothing in the first.
-        recent_share: Share of the whole that `recent` multiplies.
-        lately: By component, what would be won since the best moment to begin, in nats, 0 or more;
-            no part of the whole.
+        stake: The mixture's capital.
+        recent: By component, what was won since the present segment began, in nats.
+        lately: The same since the best moment to begin, 0 or more.
         dispersion: The guard's state.
         past: What stable's own pods showed before; None: not known.
         cap: The most that a component may gain in one look, in nats.
@@ -75,9 +77,8 @@ class EProcess:
     """
 
     stake: Stake = field(default_factory=Stake)
-    recent: Stake = field(default_factory=Stake)
-    recent_share: float = 0.0
-    lately: tuple[float, ...] = (0.0,) * len(RHOS)
+    recent: tuple[float, ...] = NOTHING
+    lately: tuple[float, ...] = NOTHING
     dispersion: Dispersion = field(default_factory=Dispersion)
     past: Dispersion | None = None
     cap: float = MOST_PER_LOOK
@@ -86,12 +87,7 @@ class EProcess:
     @property
     def phi(self) -> float:
         """Over-dispersion so far, at least 1."""
-        return self.spread.phi_from(prior_phi(self.past))
-
-    @property
-    def spread(self) -> Dispersion:
-        """What stable's past and the looks say together."""
-        return self.past.plus(self.dispersion) if self.past else self.dispersion
+        return over_dispersion(self.past, self.dispersion)
 
     @property
     def total(self) -> Segment:
@@ -103,25 +99,19 @@ class EProcess:
 
     def log_e(self) -> float:
         """Return the logarithm of the e-value; harm is called at log(1/alpha)."""
-        parts = [math.log(1 - KEPT) + self.stake.log_total()]
-        reserve = KEPT / len(self.segments)  # what no segment has got yet
-        parts.append(math.log(reserve))
-        if self.recent_share:
-            parts.append(math.log(self.recent_share) + self.recent.log_total())
-        return log_sum(parts)
+        return self.stake.log_total()
 
     def log_lately(self) -> float:
         """Return the logarithm of what would be won since the best moment to begin; 0 or more."""
-        return log_sum([math.log(w) + won for w, won in zip(WEIGHTS, self.lately, strict=True)])
+        return _mixed(self.lately)
 
     def log_recent(self) -> float:
         """Return the logarithm of what was won since the present segment began; 0 in the first."""
-        return self.recent.log_total() if self.recent_share else 0.0
+        return _mixed(self.recent) if len(self.segments) > 1 else 0.0
 
 
-def prior_phi(past: Dispersion | None) -> float:
-    """Return which phi is suspected before much is seen; a past with failures raises it."""
-    return FEW_PHI if past and past.looks else PRIOR_PHI
+def _mixed(won: Sequence[float]) -> float:
+    return log_sum([math.log(weight) + gain for weight, gain in zip(WEIGHTS, won, strict=True)])
 
 
 def with_past(process: EProcess, past: Dispersion, log_bound: float) -> EProcess:
@@ -138,7 +128,7 @@ def with_past(process: EProcess, past: Dispersion, log_bound: float) -> EProcess
     """
     if any(segment.looks for segment in process.segments):
         return process
-    beyond = past.phi_from(prior_phi(past)) > MOST_PHI
+    beyond = past.phi_from(prior_of(past)) > MOST_PHI
     cap = MOST_PER_LOOK if beyond else max(MOST_PER_LOOK, log_bound)
     measured = replace(past, surprise=min(past.surprise, MOST_PHI * past.variance))
     return replace(process, past=measured, cap=cap)
@@ -155,7 +145,12 @@ def log_e(process: EProcess) -> float:
 
 
 def update(
-    process: EProcess, counts: PairCount, tolerance: Tolerance, *, new_segment: bool = False
+    process: EProcess,
+    counts: PairCount,
+    tolerance: Tolerance,
+    *,
+    new_segment: bool = False,
+    log_bound: float = math.inf,
 ) -> EProcess:
     """Return the process after one look.
 
@@ -166,6 +161,8 @@ def update(
         tolerance: What is not called harm; the same at every look.
         new_segment: The traffic's split has changed since the last look: what was kept for later
             harm is staked, and `power` is told by segments. The evidence so far goes on.
+        log_bound: log(1/alpha) where harm is called by this process alone at the latest; the
+            same at every look. Unknown (infinite) it costs a little evidence, no validity.
     """
     if new_segment and process.segments[-1].looks:
         process = _next_segment(process)
@@ -175,27 +172,25 @@ def update(
     after = replace(process, segments=segments)
     theta = _expected_share(after.total, counts)
     spread = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
-    won = gains(counts, tolerance, phi=process.phi, cap=process.cap)
+    phi = process.phi
+    won = gains(counts, tolerance, phi=phi, cap=process.cap)
+    boost = log_boost(
+        process.stake, counts, tolerance, phi=phi, cap=process.cap, log_bound=log_bound
+    )
     return replace(
         after,
-        stake=staked(process.stake, won),
-        recent=staked(process.recent, won) if process.recent_share else process.recent,
+        stake=staked(process.stake, won).times(boost),
+        recent=tuple(old + gain for old, gain in zip(process.recent, won, strict=True)),
         lately=tuple(max(0.0, old + gain) for old, gain in zip(process.lately, won, strict=True)),
         dispersion=spread,
     )
 
 
 def _next_segment(process: EProcess) -> EProcess:
-    """Return the process with a fresh stake: a part of the reserve, and what the last one left.
-
-    Segment k + 1 gets KEPT / (k (k + 1)) of the whole: 1/2, 1/6, 1/12 ... of what is kept.
-    """
-    k = len(process.segments)
-    left = process.recent_share * math.exp(process.recent.log_total())
     return replace(
         process,
-        recent=Stake(),
-        recent_share=left + KEPT / (k * (k + 1)),
+        stake=process.stake.invested(FOR_A_SEGMENT),
+        recent=NOTHING,
         segments=(*process.segments, Segment()),
     )
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.mixture import RHOS, Stake
-from rampway.core.evidence.process import EProcess, Segment
+from rampway.core.evidence.process import NOTHING, EProcess, Segment
 
-VERSION = 2
+VERSION = 3
 """Changes when the meaning of a field does, the mixture's grid included."""
 _NANO = 9
 """Decimals kept: a billionth of a nat is far below anything that decides."""
@@ -20,7 +20,6 @@ def to_json(process: EProcess) -> dict[str, Any]:
     data = {
         "v": VERSION,
         "w": _stake(process.stake),
-        "r": [process.recent_share, *_stake(process.recent)] if process.recent_share else [],
         "d": _dispersed(spread),
         "s": [
             [s.candidate_n, s.candidate_events, s.stable_n, s.stable_events, s.looks]
@@ -30,8 +29,9 @@ def to_json(process: EProcess) -> dict[str, Any]:
     # What an earlier version did not write may be missing, and is not known to one that reads it.
     if process.past is not None:
         data |= {"p": _dispersed(process.past), "c": round(process.cap, _NANO)}
-    if any(process.lately):
-        data["l"] = [round(won, _MILLI) for won in process.lately]
+    for key, won in (("r", process.recent), ("l", process.lately)):
+        if any(won):
+            data[key] = [round(gain, _MILLI) for gain in won]
     return data
 
 
@@ -48,8 +48,8 @@ def _stake(stake: Stake) -> list[float]:
     return [round(x, _NANO) for x in (*stake.log_w, stake.log_cash)]
 
 
-def _lately(numbers: list[Any] | None) -> tuple[float, ...]:
-    won = tuple(map(float, numbers or [0.0] * len(RHOS)))
+def _won(numbers: list[Any] | None) -> tuple[float, ...]:
+    won = tuple(map(float, numbers or NOTHING))
     if len(won) != len(RHOS):
         found = f"evidence with {len(won)} late components"
         raise ValueError(f"{found}; expected {len(RHOS)}: begin anew")
@@ -75,13 +75,11 @@ def from_json(data: Any) -> EProcess:
     segments = tuple(Segment(*map(int, numbers)) for numbers in data["s"])
     if not segments:
         raise ValueError("evidence without a segment; expected at least one: begin anew")
-    share, *recent = data["r"] or [0.0]
     past = data.get("p")
     return EProcess(
         stake=_staked(data["w"]),
-        recent=_staked(recent) if recent else Stake(),
-        recent_share=float(share),
-        lately=_lately(data.get("l")),
+        recent=_won(data.get("r")),
+        lately=_won(data.get("l")),
         dispersion=_dispersion(data["d"]),
         past=_dispersion(past) if past else None,
         cap=float(data["c"]) if past else MOST_PER_LOOK,

@@ -1,7 +1,8 @@
 """How soon real harm is called, by simulation; seeds fixed, 2000 runs a cell."""
 
 import pytest
-from unit.core.evidence.montecarlo import events_needed, least_events, one_event, poisson
+from bench.evidence.runs import events_needed
+from bench.evidence.traffic import least_events, one_event, poisson
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from unit.core.evidence.montecarlo import HARD, binomial, false_alarms, poisson, simulate
+from bench.evidence.runs import false_alarms, simulate
+from bench.evidence.traffic import HARD, binomial, poisson
 
 ALPHA = 0.05
 RUNS = 5000

@@ -157,7 +157,7 @@ def test_stake_agrees_with_products_of_likelihood_ratios(tolerance: Tolerance) -
             stake = bet(stake, counts, tolerance)
             if counts.candidate_n == 0:
                 continue
-            invested = cash * mpmath.mpf("0.003")
+            invested = cash * (cash / mpmath.mpf("0.1")) / 600
             cash -= invested
             capital = [
                 (w + invested * mpmath.mpf(str(weight))) * likelihood_ratio(rho, counts, tolerance)
@@ -192,7 +192,7 @@ def test_one_side_without_requests_changes_nothing(counts: PairCount) -> None:
 
 def test_a_month_of_looks_keeps_the_numbers_finite() -> None:
     """Harmless looks for weeks leave a finite e-value that new harm can still raise."""
-    stake = Stake((-1e6,) * len(RHOS), -3000.0)
+    stake = Stake((-1e6,) * len(RHOS), -20.0)
     more = bet(stake, PairCount(100, 90, 100, 1), Tolerance(1.0))
     assert math.isfinite(more.log_total())
     assert more.log_total() > stake.log_total()

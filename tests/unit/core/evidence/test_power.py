@@ -7,7 +7,9 @@ from itertools import pairwise
 import mpmath
 import numpy as np
 import pytest
-from unit.core.evidence.montecarlo import Past, binomial, simulate
+from bench.evidence.batch import Past
+from bench.evidence.runs import simulate
+from bench.evidence.traffic import binomial
 
 from rampway.core.evidence import (
     Dispersion,

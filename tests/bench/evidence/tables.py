@@ -1,4 +1,4 @@
-"""The measured figures of docs/reference/evidence.md: `PYTHONPATH=tests python -m` this module.
+"""The tables of docs/reference/evidence.md: `PYTHONPATH=tests python -m bench.evidence.tables`.
 
 It takes about ten minutes of one core. The seeds are fixed and no two cells share one.
 """
@@ -7,12 +7,11 @@ It takes about ten minutes of one core. The seeds are fixed and no two cells sha
 import math
 from itertools import count
 
-from unit.core.evidence.montecarlo import (
+from bench.evidence.runs import events_needed, false_alarms
+from bench.evidence.traffic import (
     HARD,
     Before,
     bursts,
-    events_needed,
-    false_alarms,
     least_events,
     one_event,
     poisson,
