@@ -137,7 +137,16 @@ class Batch:
         ratio: float = 1.0,
         floor: float = 0.0,
     ) -> Self:
-        """Return processes that have seen nothing but what is known of stable's past."""
+        """Return processes that have seen nothing but what is known of stable's past.
+
+        Args:
+            runs: Independent runs.
+            alpha: False-alarm rate; the bound is 1/alpha.
+            past: What stable showed before, if that is known.
+            guarded: With the guard against bursts, else a plain mixture.
+            ratio: Tolerated ratio.
+            floor: Tolerated on top.
+        """
         w = np.tile((1 - mixture.CASH) * WEIGHTS, (runs, 1))
         guard = Guard.of(runs, past, alpha) if guarded else None
         return cls(w, np.full(runs, mixture.CASH), guard, 1 / alpha, ratio, floor)

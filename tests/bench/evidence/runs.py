@@ -9,9 +9,9 @@ from bench.evidence.traffic import Before, Traffic
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass
 class Runs:
-    """What became of the runs.
+    """What becomes of the runs.
 
     Attributes:
         crossed: Look of the first crossing, -1 for never; one per run.
@@ -27,6 +27,11 @@ class Runs:
     def alarms(self) -> float:
         """Share of the runs that ever crossed."""
         return float((self.crossed >= 0).mean())
+
+    def see(self, over: NDArray[np.int64], look: int, events: Floats) -> None:
+        """Write down when, and after how many events, these runs crossed first."""
+        now = over[self.crossed[over] < 0]
+        self.crossed[now], self.events[now] = look, events[now]
 
 
 def simulate(
@@ -50,38 +55,29 @@ def simulate(
         runs: Independent runs.
         traffic: Draws the events.
         schedule: Requests of one look each; where the split changes a new segment begins.
-        alpha: False-alarm rate; the bound is 1/alpha.
-        ratio: Tolerated ratio.
-        floor: Tolerated on top.
-        guarded: With the dispersion guard, else the plain mixture.
-        past: What stable showed before; the guard knows nothing of it without.
+        alpha, ratio, floor, guarded, past: As for `Batch.of`.
         begin: Crossings and events before this look do not count (harm begins here).
         patient: Go on to the last look with all runs, also those that have crossed.
     """
     batch = Batch.of(runs, alpha, past=past, guarded=guarded, ratio=ratio, floor=floor)
-    crossed, events = np.full(runs, -1), np.zeros(runs)
-    events_at, log_e = np.full(runs, np.nan), np.full(runs, np.nan)
-    alive = np.arange(runs)
-    share = 0.0
+    found = Runs(np.full(runs, -1), *np.full((2, runs), np.nan))
+    events, alive = np.zeros(runs), np.arange(runs)
     for look, (n_c, n_s) in enumerate(schedule):
         mine, other = traffic(rng, runs, look)
-        if look and n_c / n_s != share:
+        if look and n_c / n_s != np.divide(*schedule[look - 1]):
             batch.new_segment()
-        share = n_c / n_s
-        e = batch.look(n_c, mine[alive], n_s, other[alive])
+        over = batch.look(n_c, mine[alive], n_s, other[alive]) >= batch.bound
         if look < begin:
             continue
         events += mine + other
-        over = e >= batch.bound
-        now = alive[over & (crossed[alive] < 0)]
-        crossed[now], events_at[now] = look, events[now]
-        if not patient and over.any():
+        found.see(alive[over], look, events)
+        if over.any() and not patient:
             batch.keep(~over)
             alive = alive[~over]
-            if not len(alive):
-                break
-    log_e[alive] = np.log(batch.e_values())
-    return Runs(crossed, events_at, log_e)
+        if not len(alive):
+            break
+    found.log_e[alive] = np.log(batch.e_values())
+    return found
 
 
 def false_alarms(

@@ -168,22 +168,26 @@ def update(
         process = _next_segment(process)
     if not counts.comparable:
         return process
-    segments = (*process.segments[:-1], process.segments[-1].plus(counts))
-    after = replace(process, segments=segments)
-    theta = _expected_share(after.total, counts)
-    spread = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
     phi = process.phi
     won = gains(counts, tolerance, phi=phi, cap=process.cap)
     boost = log_boost(
         process.stake, counts, tolerance, phi=phi, cap=process.cap, log_bound=log_bound
     )
     return replace(
-        after,
+        _counted(process, counts),
         stake=staked(process.stake, won).times(boost),
         recent=tuple(old + gain for old, gain in zip(process.recent, won, strict=True)),
         lately=tuple(max(0.0, old + gain) for old, gain in zip(process.lately, won, strict=True)),
-        dispersion=spread,
     )
+
+
+def _counted(process: EProcess, counts: PairCount) -> EProcess:
+    """Return the process with a look in its totals and in what is known of bursts."""
+    segments = (*process.segments[:-1], process.segments[-1].plus(counts))
+    after = replace(process, segments=segments)
+    theta = _expected_share(after.total, counts)
+    spread = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
+    return replace(after, dispersion=spread)
 
 
 def _next_segment(process: EProcess) -> EProcess:
