@@ -48,16 +48,11 @@ def simulate(
     begin: int = 0,
     patient: bool = False,
 ) -> Runs:
-    """Run the process over a schedule of (candidate's, stable's) requests per look.
+    """Run the process over a schedule of (candidate's, stable's) requests, one pair a look.
 
-    Args:
-        rng: Random source; never the same seed in two cells.
-        runs: Independent runs.
-        traffic: Draws the events.
-        schedule: Requests of one look each; where the split changes a new segment begins.
-        alpha, ratio, floor, guarded, past: As for `Batch.of`.
-        begin: Crossings and events before this look do not count (harm begins here).
-        patient: Go on to the last look with all runs, also those that have crossed.
+    Where the split changes a new segment begins. Crossings and events before the look `begin` do
+    not count: harm begins there. `patient` goes on to the last look with all runs, also those that
+    have crossed. What is not said here is as for `Batch.of`.
     """
     batch = Batch.of(runs, alpha, past=past, guarded=guarded, ratio=ratio, floor=floor)
     found = Runs(np.full(runs, -1), *np.full((2, runs), np.nan))
