@@ -61,6 +61,11 @@ class App:
         """Say not ready, and ask clients to close their connections after each answer."""
         self._draining = True
 
+    @property
+    def ready(self) -> bool:
+        """Whether all models are served, and nobody is to be sent away."""
+        return self._repository.ready and not self._draining
+
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         started_s = time.perf_counter()
@@ -142,7 +147,7 @@ class App:
             case ("v2", "health", "live"):
                 return Answer(200, orjson.dumps({"live": True}))
             case ("v2", "health", "ready"):
-                return self._readiness({}, ready=self._repository.ready)
+                return self._readiness({}, ready=self.ready)
             case ("v2", "models", _, *_, "infer"):
                 raise ClientFaultError(f"{method} is not allowed here; expected POST", 405)
             case ("v2", "models", _, *_, "ready"):

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -72,6 +72,7 @@ async def _serve(
         timeout_s=settings.timeout_s,
     )
     app = App(repository, metrics, batcher, limits, settings.revision)
+    grpc_server = await _start_grpc(settings, (app, repository, batcher, limits))
     server = _server(settings, app)
     serving = asyncio.create_task(server.serve(sockets=[_listen(settings)]))
     following = asyncio.create_task(dial.follow())
@@ -80,6 +81,8 @@ async def _serve(
     finally:
         following.cancel()
         server.should_exit = True
+        if grpc_server is not None:
+            await grpc_server.stop(settings.drain_timeout_s)
         await serving
 
 
@@ -127,6 +130,21 @@ async def _load(settings: Settings, repository: Repository) -> None:
         fetch_s=round(fetched_s - started_s, 3),
         load_s=round(time.perf_counter() - fetched_s, 3),
     )
+
+
+async def _start_grpc(settings: Settings, parts: Sequence[Any]) -> Any:
+    """Return a gRPC server of an application's parts, if one is wanted."""
+    if not settings.grpc_port:
+        return None
+    from rampway_server import grpcserver  # memory and time that few need
+
+    host = f"[{settings.host or '::'}]" if ":" in (settings.host or ":") else settings.host
+    address = f"{host}:{settings.grpc_port}"
+    try:
+        servicer = grpcserver.Servicer(*parts)
+        return await grpcserver.start(servicer, address, settings.max_body_bytes)
+    except RuntimeError as error:
+        raise StartError(f"cannot listen on {address} for gRPC (--grpc-port)") from error
 
 
 def _server(settings: Settings, app: App) -> _Server:

@@ -53,6 +53,7 @@ class Settings:
     )
     host: str = _option("", "RAMPWAY_HOST", "address to listen on (else all)")
     port: int = _option(8080, "RAMPWAY_PORT", "port to listen on")
+    grpc_port: int = _option(0, "RAMPWAY_GRPC_PORT", "port for gRPC (0: none)")
     models_dir: Path = _option(  # noqa: RUF009  # it is dataclasses.field
         _MODELS_DIR, "RAMPWAY_MODELS_DIR", "where claims are mounted"
     )

@@ -90,10 +90,11 @@ def make_app() -> Iterator[MakeApp]:
 
 @dataclass
 class Process:
-    """A server process on a loopback port of its own."""
+    """A server process on loopback ports of its own."""
 
     popen: subprocess.Popen[str]
     port: int
+    grpc_port: int
     termination_log: Path
 
     def get(self, path: str) -> tuple[int, bytes]:
@@ -130,7 +131,7 @@ def starter(folder: Path) -> Iterator[StartServer]:
     started: list[Process] = []
 
     def start(uri: str, **environment: str) -> Process:
-        port, index = _free_port(), len(started)
+        port, grpc_port, index = _free_port(), _free_port(), len(started)
         log = folder / f"termination-log-{index}"
         log.touch()
         given = {
@@ -139,6 +140,7 @@ def starter(folder: Path) -> Iterator[StartServer]:
             "RAMPWAY_REVISION": f"digits-{index}",
             "RAMPWAY_HOST": "127.0.0.1",
             "RAMPWAY_PORT": str(port),
+            "RAMPWAY_GRPC_PORT": str(grpc_port),
             "RAMPWAY_CACHE_DIR": str(folder / "cache"),
             "RAMPWAY_TERMINATION_LOG": str(log),
             "RAMPWAY_DRAIN_DELAY_S": "0.3",
@@ -147,7 +149,7 @@ def starter(folder: Path) -> Iterator[StartServer]:
         popen = subprocess.Popen(
             command, env=os.environ | given | environment, stderr=subprocess.PIPE, text=True
         )
-        started.append(Process(popen, port, log))
+        started.append(Process(popen, port, grpc_port, log))
         return started[-1]
 
     yield start

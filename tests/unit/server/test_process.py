@@ -52,6 +52,7 @@ def test_model_is_served_and_ended_by_sigterm(start_server: StartServer, model_f
         ("gopher://x/y", {}, "model URI 'gopher://x/y' has scheme 'gopher'"),
         ("", {}, "no model given: set --uri or RAMPWAY_MODEL_URI"),
         ("file:///m", {"RAMPWAY_PORT": "x"}, "RAMPWAY_PORT is 'x'"),
+        ("file:///m", {"RAMPWAY_HOST": "192.0.2.1", "RAMPWAY_GRPC_PORT": "0"}, "cannot listen on "),
         ("file:///m", {"RAMPWAY_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1:"),
     ],
 )
