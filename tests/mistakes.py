@@ -56,6 +56,7 @@ def full() -> dict[str, Any]:
                 {"metric": "requests_per_second", "averageValue": 20},
             ],
         },
+        "capacity": {"fallback": "Full"},
         "traffic": {
             "type": "OwnedRoute",
             "ownedRoute": {
@@ -263,6 +264,18 @@ MISTAKES = (
         (*AUTOSCALING, "metrics", 2),
         {"metric": "requests_per_second", "utilization": "70%"},
         ("spec.autoscaling.metrics[2]", "utilization is about a resource"),
+    ),
+    Mistake(
+        "a surge beside full size",
+        ("spec", "capacity", "maxSurge"),
+        2,
+        ("spec.capacity", "no maxSurge", "as many pods again"),
+    ),
+    Mistake(
+        "an autoscaler of scarce pods",
+        ("spec", "capacity", "fallback"),
+        "Proportional",
+        ("spec", "capacity.fallback Full with autoscaling"),
     ),
     Mistake("paused as a string", ("spec", "paused"), "yes", ("spec.paused", "boolean")),
     Mistake(

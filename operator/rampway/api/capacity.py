@@ -102,3 +102,40 @@ class Autoscaling(ApiModel):
     def within(self, pods: int) -> int:
         """Return the number of pods, no fewer and no more than a revision may have."""
         return min(self.max_replicas, max(self.min_replicas, pods))
+
+
+class Fallback(StrEnum):
+    """How much of stable stays warm, so that traffic can return to it."""
+
+    FULL = "Full"
+    PROPORTIONAL = "Proportional"
+    NONE = "None"
+
+
+class Capacity(ApiModel):
+    """How many pods a rollout may take beside those that serve."""
+
+    rules = (
+        Rule(
+            cel="!has(self.maxSurge) || self.fallback != 'Full'",
+            message="expected no maxSurge: with fallback Full a rollout needs as many pods again",
+            holds=lambda c: c.max_surge is None or c.fallback is not Fallback.FULL,
+        ),
+    )
+
+    fallback: Fallback = Field(
+        default=Fallback.FULL,
+        description="How much of stable stays warm until rollout and watch end. Full: all of it. "
+        "Proportional: the pods of its share, at least one. None: likewise, and nothing in the "
+        "watch beside its holdback.",
+    )
+    max_surge: PodCount | None = Field(
+        default=None,
+        description="With Proportional and None: so many pods more than `replicas` at most, of "
+        "all revisions together. Left out: 1.",
+    )
+
+    @property
+    def surge(self) -> int | None:
+        """Pods beyond the full size that there may be; None: as many again."""
+        return None if self.fallback is Fallback.FULL else self.max_surge or 1

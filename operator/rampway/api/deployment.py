@@ -15,7 +15,7 @@ from rampway.api.base import (
     Token,
     listed,
 )
-from rampway.api.capacity import Autoscaling
+from rampway.api.capacity import Autoscaling, Capacity, Fallback
 from rampway.api.conditions import Condition
 from rampway.api.policy import Rollout
 from rampway.api.rules import Form, Rule, UniqueItems
@@ -135,6 +135,20 @@ class ModelDeploymentSpec(ApiModel):
             "shares, so an autoscaler would change them; take a gateway, or spec.replicas",
             holds=lambda spec: not (spec.autoscaling and spec.traffic.type is TrafficType.REPLICAS),
         ),
+        Rule(
+            cel="self.capacity.fallback == 'Full' || self.traffic.type != 'Replicas'",
+            message="expected capacity.fallback Full with traffic.type Replicas: numbers of pods "
+            "are its shares",
+            holds=lambda spec: (
+                spec.capacity.fallback is Fallback.FULL
+                or spec.traffic.type is not TrafficType.REPLICAS
+            ),
+        ),
+        Rule(
+            cel="!has(self.autoscaling) || self.capacity.fallback == 'Full'",
+            message="expected capacity.fallback Full with autoscaling: an autoscaler needs room",
+            holds=lambda s: s.autoscaling is None or s.capacity.fallback is Fallback.FULL,
+        ),
     )
 
     model: Model = Field(description="The model's bytes; a change makes a new revision.")
@@ -148,6 +162,10 @@ class ModelDeploymentSpec(ApiModel):
     autoscaling: Autoscaling | None = Field(
         default=None,
         description="Pods as the load needs them, instead of `replicas`; 0 replicas stay none.",
+    )
+    capacity: Capacity = Field(
+        default_factory=Capacity,
+        description="How many pods a rollout may take beside those that serve.",
     )
     traffic: Traffic = Field(description="How requests reach the model.")
     automation: Automation = Field(
@@ -223,6 +241,9 @@ class ModelDeploymentStatus(StatusModel):
     size: int = 0
     """Pods of a revision that carries everything: `spec.replicas`, or as many as the autoscaler
     found to be needed."""
+    fallback: Message = ""
+    """In a rollout where capacity.fallback is not Full: how much of the traffic can return to
+    stable at once, and how long the rest takes."""
     selector: Message = ""
     """Labels of the pods that answer requests, those of a candidate with a share among them: what
     an autoscaler measures."""

@@ -88,5 +88,7 @@ def _keep_until_s(obs: Observation, stable: Revision, old: Revision) -> float:
         if rollout.spec.candidate.revision != old.hash:
             continue
         if rollout.status.phase != RolloutPhase.PROMOTED and not _lingers(obs):
-            until_s = max(until_s, ended_s + rollout.spec.policy.rollback.keep_candidate_s)
+            keep_s = rollout.spec.policy.rollback.keep_candidate_s
+            scarce_s = min(keep_s, DRAIN_S)  # others need its place
+            until_s = max(until_s, ended_s + (scarce_s if sizes.is_scarce(obs) else keep_s))
     return until_s

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.api.policy import Policy
-from rampway.core import podshare, stages
+from rampway.core import capacity, podshare, stages
 from rampway.core import policies as shared
 from rampway.core import sources as metric_sources
 from rampway.core.answers import Answer
@@ -247,6 +247,7 @@ class Observation:
             words = podshare.objection(found.policy, spec.replicas)
         else:
             words = next(filter(None, map(self.route.objection, stages.of(found.policy))), "")
+        words = words or capacity.objection(found.policy, spec.replicas, spec.capacity.surge)
         return Trouble(Reason.STEPS_NOT_POSSIBLE, words) if words else found
 
     @property

@@ -50,9 +50,10 @@ def rest(obs: Observation, stable: Revision) -> list[Action]:
     return [] if own and not reached(obs, stable) else [SetSplit(STABLE_ONLY)]
 
 
-def ensure_stable(obs: Observation, stable: Revision) -> list[Action]:
-    """Keep stable at its size, and the Service `<name>` on it."""
-    actions = sizes.size(obs, stable, sizes.stable_least(obs), sizes.most(obs))
+def ensure_stable(obs: Observation, stable: Revision, least: int | None = None) -> list[Action]:
+    """Keep stable at its size, or at a smaller one, and the Service `<name>` on it."""
+    wanted = sizes.stable_least(obs) if least is None else least
+    actions = sizes.size(obs, stable, wanted, sizes.most(obs))
     actions += ensure_parts(obs, stable)
     if obs.service.selects != stable.hash:
         actions.append(PointService(stable.hash))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rampway.api.conditions import RolloutPhase
-from rampway.core import capacity
+from rampway.core import capacity, scarce, sizes
 from rampway.core.course import Course, Outcome, enter, record, say
 from rampway.core.health import Danger
 from rampway.core.split import STABLE_ONLY, Split
@@ -45,7 +45,7 @@ def retreat(outcome: Outcome, course: Course, found: Danger, end: RolloutPhase) 
         words = course.obs.route.message or "there is no route yet"
         wait = f"; the gateway has not confirmed that all traffic is back: {words}"
     update = {"return_at_once": found.at_once}
-    pods = None if course.replicas else 0
+    pods = scarce.leaving_size(course, target) if course.replicas else 0
     leaving = Outcome(outcome.status.model_copy(update=update), target, replicas=pods)
     leaving = say(leaving, found.reason, f"{found.message}{wait}")
     if course.phase is not P.ROLLING_BACK or course.status.reason != found.reason:
@@ -63,7 +63,8 @@ def _returning(course: Course, found: Danger) -> tuple[Split, str]:
     if answers and not course.stable.ready:
         words = "; stable has no ready pod, so traffic stays until it has one"
         return replace(now, mirror_pct=0), words
-    if found.at_once or not course.candidate.ready:
+    whole = not sizes.is_scarce(course.obs)  # else one pod might have to carry everything
+    if (found.at_once and whole) or not course.candidate.ready:
         return STABLE_ONLY, ""
     carried = capacity.returnable_pct(course.stable.ready, course.replicas)
     left_pct = min(now.weight_pct, ALL_PCT - carried)

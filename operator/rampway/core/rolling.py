@@ -6,7 +6,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
-from rampway.core import automation, health, keeping, passes, rollout, sizes, verdict
+from rampway.core import automation, health, keeping, passes, rollout, scarce, sizes, verdict
 from rampway.core.actions import Action, Annotate, Emit, SetSplit, WriteRollout
 from rampway.core.answering import STALE_S
 from rampway.core.checkpoint import to_text
@@ -110,7 +110,8 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
     judged = _judged(obs, active, candidate, stable)
     course = Course(obs, active, candidate, stable, judged)
     outcome = notified(course, _outcome(course, desired, wanted=wanted))
-    actions = [*passes.ensure_stable(obs, stable), *_ensure_candidate(course, outcome)]
+    least = scarce.stable_size(course, outcome)
+    actions = [*passes.ensure_stable(obs, stable, least), *_ensure_candidate(course, outcome)]
     moves = _moves(course, outcome)
     kept, _ = keeping.tidy(obs, stable, active=active)
     standing = Standing.rolling(course, outcome)
@@ -159,7 +160,7 @@ def _without_candidate(
     actions: list[Action] = passes.ensure_stable(obs, stable)
     actions = [*passes.rest(obs, stable), *actions]
     if wanted and active.spec.requests.abort is None:
-        actions += passes.ensure_revision(obs, None, min(1, obs.deployment.spec.replicas))
+        actions += passes.ensure_revision(obs, None, sizes.first_pod(obs))
         words = f"the API server refused the pod template: {obs.refusal}" if obs.refusal else ""
         standing = Standing.starting(active, words, refusal=obs.refusal)
         wait_s = 30.0 if obs.refusal else 0.0

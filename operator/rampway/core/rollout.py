@@ -12,7 +12,7 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
-from rampway.core import contested, health, hooks, steps, verdict, zero
+from rampway.core import contested, health, hooks, scarce, sizes, steps, verdict, zero
 from rampway.core.actions import WriteRollout
 from rampway.core.course import Course, Outcome, by, enter, record, say
 from rampway.core.health import Danger
@@ -29,7 +29,7 @@ TRANSITIONS: Mapping[RolloutPhase, frozenset[RolloutPhase]] = {
     P.PROMOTING: frozenset(
         {P.WATCHING, P.PROMOTED, P.ROLLING_BACK, P.ROLLED_BACK, P.SUPERSEDED, P.ABORTED}
     ),
-    P.WATCHING: frozenset({P.PROMOTED, P.ROLLED_BACK, P.ABORTED}),
+    P.WATCHING: frozenset({P.PROMOTED, P.ROLLING_BACK, P.ROLLED_BACK, P.ABORTED}),
     P.ROLLING_BACK: frozenset({P.ROLLED_BACK, P.SUPERSEDED, P.ABORTED}),
     P.PROMOTED: frozenset(),
     P.ROLLED_BACK: frozenset(),
@@ -107,7 +107,7 @@ def _observed(course: Course) -> Course:
 def _starting(course: Course) -> Outcome:
     """Bring the candidate up for the first step."""
     first = course.stages[0]
-    need = course.need(first)
+    need = scarce.to_begin(course, course.need(first))
     outcome = Outcome(course.status, replicas=course.pods_for(first))
     late = deadline(course)
     if late is not None:
@@ -242,6 +242,10 @@ def _promoting(course: Course) -> Outcome:
     if course.weight_pct < ALL_PCT and not course.may_raise:
         return kept
     target = share(course, ALL_PCT) if complete else kept.split
+    if sizes.is_scarce(course.obs) and course.carried_pct > kept.weight_pct:
+        target = share(
+            course, course.carried_pct
+        )  # stable's pods go as it takes over, and make room
     return _to_all(course, replace(kept, split=target))
 
 
@@ -273,6 +277,8 @@ def _half_returned(course: Course) -> Outcome:
     end = P.ROLLED_BACK if found else P.ABORTED
     reason = found.reason if found else Reason.UNDONE
     text = found.message if found else f"undone: {course.stable.name} is stable again"
+    if sizes.is_scarce(course.obs):
+        return retreat(keep(course), course, Danger(reason, text, at_once=True), end)
     left = record(Outcome(course.status), course.now_s, "RollingBack", reason, text)
     asked = course.requests.abort
     if reason is Reason.ABORTED and asked is not None:

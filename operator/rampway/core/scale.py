@@ -10,7 +10,7 @@ from rampway.api import labels
 from rampway.core.course import Course
 from rampway.core.observation import Observation
 from rampway.core.revision import revision_hash
-from rampway.core.sizes import MEASURED_S
+from rampway.core.sizes import MEASURED_S, is_scarce
 from rampway.core.split import Split
 
 
@@ -36,7 +36,10 @@ def pods(obs: Observation) -> int:
     would creep upwards.
     """
     wanted = _first(obs)
-    return sum(not pod.leaving for r in obs.revisions if r.hash == wanted for pod in r.pods)
+    there = {r.hash: sum(not pod.leaving for pod in r.pods) for r in obs.revisions}
+    if is_scarce(obs):  # there the revisions are one size together
+        return min(obs.deployment.spec.replicas, sum(there.values()))
+    return there.get(wanted, 0)
 
 
 def _first(obs: Observation) -> str:

@@ -7,7 +7,7 @@ is for a minute that of the share it had before: both are what the lower bound i
 
 import math
 
-from rampway.api.capacity import Autoscaling
+from rampway.api.capacity import Autoscaling, Fallback
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import ModelRolloutStatus
@@ -36,6 +36,25 @@ def full(obs: Observation) -> int:
         return spec.replicas
     now = obs.stable.replicas if obs.stable else 0
     return spec.autoscaling.within(max(now, _for_the_load_of_both(obs, now)))
+
+
+def is_scarce(obs: Observation) -> bool:
+    """Whether pods for two full sizes are not to be had (spec.capacity)."""
+    return obs.deployment.spec.capacity.surge is not None
+
+
+def room(obs: Observation, mine: str = "") -> float:
+    """Return how many pods a revision may have beside what the others hold, leaving ones too."""
+    spec = obs.deployment.spec
+    if spec.capacity.surge is None:
+        return math.inf
+    others = (r for r in obs.revisions if r.hash != mine)
+    return spec.replicas + spec.capacity.surge - sum(max(r.replicas, len(r.pods)) for r in others)
+
+
+def first_pod(obs: Observation) -> int:
+    """Return the pods that a candidate is made with: one, unless there is no place yet."""
+    return min(1, obs.deployment.spec.replicas) if room(obs) >= 1 else 0
 
 
 def stable_least(obs: Observation) -> int:
@@ -73,12 +92,19 @@ def settles_in_s(obs: Observation) -> float:
 
 
 def warm(obs: Observation, before: Revision) -> int:
-    """Return the pods that the old revision keeps in the watch, to take everything back.
+    """Return the pods that the old revision keeps in the watch, to take back what it can.
 
     With an autoscaler it follows the new one upwards only: the load may be on its way back.
     """
     wanted, plan = full(obs), obs.deployment.spec.autoscaling
-    return plan.within(max(wanted, before.replicas)) if plan and wanted else wanted
+    if plan and wanted:
+        return plan.within(max(wanted, before.replicas))
+    watch = obs.active.spec.policy.watch if obs.active else None
+    if not is_scarce(obs) or watch is None:
+        return wanted
+    held_back = capacity.replicas_for(watch.holdback_pct, wanted)
+    proportional = obs.deployment.spec.capacity.fallback is Fallback.PROPORTIONAL
+    return held_back if watch.holdback_pct or proportional else 0
 
 
 def candidate_most(plan: Autoscaling | None, attempt: ModelRollout, now: ModelRolloutStatus) -> int:
@@ -100,6 +126,8 @@ def size(obs: Observation, mine: Revision, least: int, most: int) -> list[Action
     else:
         wanted = min(max(mine.replicas, least), max(least, most))
         actions = _bound(obs, plan, mine, least, max(least, most))
+    if wanted > mine.replicas:
+        wanted = max(mine.replicas, int(min(wanted, room(obs, mine.hash))))
     if mine.replicas != wanted:
         actions.append(Scale(mine.name, wanted))
     return actions

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
-from rampway.core import scale, sizes, steps, zero
+from rampway.core import scale, scarce, sizes, steps, zero
 from rampway.core.conditions import conditions
 from rampway.core.conflicts import Claim
 from rampway.core.course import Course, Outcome
@@ -178,7 +178,7 @@ class Standing:
 
 
 _FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
-UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
+UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE, Reason.UNDONE})
 """Reasons of a candidate that nobody found bad."""
 _HOLDS = frozenset(
     {
@@ -231,6 +231,7 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         weight_pct=standing.weight_pct,
         replicas=scale.pods(obs),
         size=sizes.full(obs),
+        fallback=scarce.told(obs),
         selector=scale.selector(obs, standing.beside),
         address="" if standing.conflict else Claim.of(obs.deployment).address,
         conditions=_conditions(obs, standing),

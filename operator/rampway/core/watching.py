@@ -162,9 +162,12 @@ def _give_back(course: Course, found: Danger) -> Decision:
     """Let the old revision take over, as fast as its pods carry everything (B24)."""
     before = course.stable
     carried = capacity.returnable_pct(before.serving, course.replicas)
-    if before.serving and (found.at_once or carried >= ALL_PCT):
+    swaps = sizes.is_scarce(course.obs) and course.candidate.ready
+    if before.serving and ((found.at_once and not swaps) or carried >= ALL_PCT):
         undone = found.reason is Reason.UNDONE
         return _return(course, found, RolloutPhase.ABORTED if undone else RolloutPhase.ROLLED_BACK)
+    if sizes.is_scarce(course.obs):
+        return _swap_back(course, found)
     now = course.obs.route.split
     share = max(carried, now.weight_pct if now.candidate == before.name else 0)
     wanted = Split(before.name, share if before.serving else 0).or_rest()
@@ -245,6 +248,33 @@ def _return(course: Course, found: Danger, end: RolloutPhase) -> Decision:
     again = Annotate(before.name, {labels.PROMOTED_AT: rolling.promoted_at(obs)})
     status = left.status.model_copy(update={"weight_pct": 0})
     news = [rolling.emitted(active, stable, made) for made in left.news]
+    return Decision((*actions, again, WriteRollout(active.name, status), *news), requeue_after_s=0)
+
+
+def _swap_back(course: Course, found: Danger) -> Decision:
+    """Begin a rollback whose pods are not there yet: the old revision is stable again first (B6).
+
+    Traffic stays on the new one's own Service; it goes over with the pods, as in every rollback.
+    """
+    obs, active, new, before = course.obs, course.rollout, course.candidate, course.stable
+    whole = Split(new.name, ALL_PCT)
+    if obs.route.split != whole:
+        return Decision((SetSplit(whole),), requeue_after_s=0)
+    if not obs.route.accepted:
+        return Decision((), requeue_after_s=1.0)
+    left = record(Outcome(active.status), obs.now_s, "RollingBack", found.reason, found.message)
+    asked = active.spec.requests.abort
+    if found.reason is Reason.ABORTED and asked is not None:
+        left = by(left, who(asked))
+    left = enter(say(left, found.reason, found.message), RolloutPhase.ROLLING_BACK, obs.now_s)
+    allowed(active.name, RolloutPhase.WATCHING, RolloutPhase.ROLLING_BACK)
+    actions: list[Action] = []
+    if found.reason is not Reason.UNDONE:
+        refused = Verdict(found.reason, active.name, found.message).written()
+        actions.append(Annotate(new.name, {labels.VERDICT: refused}))
+    again = Annotate(before.name, {labels.PROMOTED_AT: rolling.promoted_at(obs)})
+    status = left.status.model_copy(update={"weight_pct": ALL_PCT})
+    news = [rolling.emitted(active, new, made) for made in left.news]
     return Decision((*actions, again, WriteRollout(active.name, status), *news), requeue_after_s=0)
 
 
