@@ -107,7 +107,8 @@ class LatencyCheck(PairedCheck):
     )
     ignore_below: Percent = Field(
         default="1%",
-        description="Tolerated on top: so many percent of the requests may be slower than that.",
+        description="Tolerated on top: so many percent of the requests may be slower than "
+        "`maxIncrease` allows.",
     )
 
     @property
@@ -150,7 +151,8 @@ class ThresholdCheck(ApiModel):
         min_length=1,
         max_length=4096,
         description="PromQL with exactly one series as its result. {{ candidate }}, {{ stable }} "
-        "(names of the revisions), {{ name }} and {{ namespace }} are filled in.",
+        "(names of the revisions, such as digits-55ad9c9d4e), {{ name }} and {{ namespace }} are "
+        "filled in.",
     )
     max: Decimal | None = Field(default=None, description="Largest allowed value, a string.")
     min: Decimal | None = Field(default=None, description="Smallest allowed value, a string.")

@@ -219,8 +219,9 @@ class ModelDeploymentStatus(StatusModel):
     """The `metadata.generation` that this status is about."""
     phase: Token = ""
     """Pending (first revision, not serving yet), Healthy (the spec's revision serves),
-    Progressing (a rollout is under way), Paused, Holding (it waits for evidence it cannot get),
-    RollingBack, RolledBack (the spec's revision was refused), Degraded (stable has no ready pod),
+    Progressing (a rollout is under way), Paused, Holding (it waits for a person, or for evidence
+    that it cannot get), Watching (promoted, the old revision is kept warm), RollingBack,
+    RolledBack (the spec's revision was refused), Degraded (stable has no ready pod),
     ScaledToZero (nothing is to serve) or Refused (the spec cannot be acted upon)."""
     reason: Token = ""
     """Why, in one word."""

@@ -207,7 +207,8 @@ class Policy(ApiModel):
         default_factory=OnUnknown, description="What to do when checks cannot tell."
     )
     rollback: Rollback = Field(
-        default_factory=Rollback, description="What happens when a check fails, and is kept then."
+        default_factory=Rollback,
+        description="What a failed check does, and what is kept of the candidate.",
     )
     watch: Watch | None = Field(
         default=None,

@@ -36,7 +36,7 @@ class MatchType(StrEnum):
 
 
 class HeaderMatch(ApiModel):
-    """A header that a request bears."""
+    """A header of a request."""
 
     name: HeaderName = Field(description="Name of the header; case does not matter.")
     value: str = Field(min_length=1, max_length=1024, description="What it has to be.")
@@ -47,14 +47,14 @@ class HeaderMatch(ApiModel):
 
 
 class Cookie(ApiModel):
-    """A cookie that a request bears."""
+    """A cookie of a request."""
 
     name: CookiePart = Field(description="Name of the cookie.")
     value: CookiePart = Field(description="What it has to be.")
 
 
 class Match(ApiModel):
-    """Requests chosen by what they bear: all that is named here has to be there."""
+    """Requests chosen by a header or cookie: all that is named here has to be there."""
 
     rules = (
         Rule(
@@ -65,9 +65,9 @@ class Match(ApiModel):
     )
 
     headers: tuple[HeaderMatch, ...] = Field(
-        default=(), max_length=8, description="Headers that they bear."
+        default=(), max_length=8, description="Headers that they have."
     )
-    cookie: Cookie | None = Field(default=None, description="A cookie that they bear.")
+    cookie: Cookie | None = Field(default=None, description="A cookie that they have.")
 
     @property
     def as_headers(self) -> tuple[HeaderMatch, ...]:
@@ -149,8 +149,8 @@ class Step(ApiModel):
     )
     match: Match | None = Field(
         default=None,
-        description="Requests that go to the candidate by what they bear, others do not. The "
-        "candidate runs at full size.",
+        description="Requests with this header or cookie go to the candidate, all others to "
+        "stable. The candidate runs at full size.",
     )
     ramp: Ramp | None = Field(
         default=None, description="A share that rises by itself, as far as the evidence allows."
