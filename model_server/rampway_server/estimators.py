@@ -75,6 +75,7 @@ def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Mo
         takes=known if mixed else (matrix,),
         offers=tuple(_outputs(estimator)),
         columns=known if named and not mixed else (),
+        classes=_classes(estimator),
     )
 
 
@@ -84,6 +85,13 @@ def _check_pandas(frame: Sequence[str]) -> None:
             "the model takes a pandas frame (it selects columns by name), and pandas is not "
             "installed; use the image model-server-full, or install rampway[server-full]"
         )
+
+
+def _classes(estimator: Any) -> tuple[Any, ...]:
+    classes = getattr(estimator, "classes_", None)
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1:
+        return ()
+    return tuple(classes.tolist())
 
 
 def _outputs(estimator: Any) -> list[TensorSpec]:

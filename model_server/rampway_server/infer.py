@@ -14,6 +14,7 @@ from rampway_server.errors import ModelError
 from rampway_server.logs import logger
 from rampway_server.model import Model
 from rampway_server.request import InferRequest
+from rampway_server.telemetry import Telemetry
 
 _LOG_INTERVAL_S = 10.0
 
@@ -49,8 +50,9 @@ Result = Answered | Exception
 class Inferrer:
     """Answers inference requests with one model."""
 
-    def __init__(self, model: Model, dial: Dial) -> None:
+    def __init__(self, model: Model, dial: Dial, telemetry: Telemetry) -> None:
         self._model = model
+        self._telemetry = telemetry
         self._dial = dial
         self._failures_unlogged = 0
         self._logged_at_s = -_LOG_INTERVAL_S
@@ -99,6 +101,7 @@ class Inferrer:
             parts = zip(*(one.inputs for one in requests), strict=True)
             inputs = tuple(np.concatenate(part) for part in parts)
         arrays = self._model.predict(inputs, specs)
+        self._telemetry.observe(inputs, specs, arrays)
         degree = self._dial.automation
         sure = None
         if degree.level == "Partial":

@@ -4,13 +4,15 @@ import io
 import warnings
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import skops.io
 
-from rampway_server import estimators
+from rampway_server import estimators, reference
 from rampway_server.errors import StartError
 from rampway_server.model import Model
+from rampway_server.reference import Profile
 
 
 def load(data: bytes, sha256: str, trusted: Sequence[str]) -> tuple[Model, list[str]]:
@@ -22,7 +24,20 @@ def load(data: bytes, sha256: str, trusted: Sequence[str]) -> tuple[Model, list[
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator = _estimator(data, trusted)
-    return estimators.describe(estimator, sha256), sorted({str(one.message) for one in caught})
+    told = {str(one.message) for one in caught}
+    model = estimators.describe(estimator, sha256)
+    try:
+        model = replace(model, profile=_profile(data))
+    except (ValueError, TypeError, LookupError) as error:
+        told.add(f"the file's profile of the training data is left out: {error!r}")
+    return model, sorted(told)
+
+
+def _profile(data: bytes) -> Profile | None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if reference.MEMBER not in archive.namelist():
+            return None
+        return reference.from_json(archive.read(reference.MEMBER))
 
 
 def _estimator(data: bytes, trusted: Sequence[str]) -> Any:

@@ -14,6 +14,8 @@ from prometheus_client import (
 )
 
 from rampway_server.automation import USES, Verdict
+from rampway_server.model import Model
+from rampway_server.telemetry import Collector, Telemetry
 
 Outcome = Literal["ok", "client_error", "model_error", "server_error"]
 Attempt = Literal["first", "retry"]
@@ -40,6 +42,8 @@ class Metrics:
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
+        self._collector = Collector()
+        self._registry.register(self._collector)
         ProcessCollector(registry=self._registry)
         self.requests = self._counter(
             "rampway_requests",
@@ -91,6 +95,12 @@ class Metrics:
         """Return the metrics of one revision of a model."""
         return Meters(self, {"model": model, "revision": revision})
 
+    def telemetry(self, meters: "Meters", model: Model) -> Telemetry:
+        """Return counts of a model that is loaded now; it gives way to the next of its name."""
+        found = Telemetry(model, list(meters.labels.values()))
+        self._collector.add(found)
+        return found
+
     def batch(self, requests: int, waited_s: float) -> None:
         """Count requests that are now predicted together."""
         self._batch_requests.observe(requests)
@@ -118,7 +128,7 @@ class Meters:
         self.in_flight = metrics.in_flight.labels(**labels)
         self._answers = {use: metrics.answers.labels(**labels, automation=use) for use in USES}
         self._info = metrics.info
-        self._labels = labels
+        self.labels = labels
         self._loaded: dict[str, str] = {}
 
     def told(self, verdict: Verdict) -> None:
@@ -129,9 +139,9 @@ class Meters:
     def loaded(self, version: str, sha256: str) -> None:
         """Say which bytes are served, and no other any more."""
         if self._loaded:
-            self._info.remove_by_labels(self._labels | self._loaded)
+            self._info.remove_by_labels(self.labels | self._loaded)
         self._loaded = {"version": version, "sha256": sha256}
-        self._info.labels(**self._labels, **self._loaded).set(1)
+        self._info.labels(**self.labels, **self._loaded).set(1)
 
     def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float) -> None:
         """Count one answered inference request, in the counter and the histogram together."""

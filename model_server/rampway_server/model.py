@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rampway_server.errors import ClientFaultError, ModelError
+from rampway_server.reference import Profile
 from rampway_server.tensors import TEXT, TensorSpec, conform, shown
 
 MATRIX = "input-0"
@@ -32,6 +33,8 @@ class Model:
         columns: The names of its features, if it takes one matrix and knows them: they may be sent
             as a tensor each instead.
         batches: Whether rows of several requests may be put together.
+        classes: What `predict` can answer, if that is known.
+        profile: What its training data looked like, if the file says so.
     """
 
     predictor: Predictor
@@ -41,6 +44,8 @@ class Model:
     offers: tuple[TensorSpec, ...]
     columns: tuple[TensorSpec, ...] = ()
     batches: bool = True
+    classes: tuple[Any, ...] = ()
+    profile: Profile | None = None
 
     def input(self, name: str) -> TensorSpec:
         """Return the input of that name, or the matrix' column.

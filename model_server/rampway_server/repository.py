@@ -62,7 +62,8 @@ class Repository:
         expected = self._models[name][version]
         meters = expected.meters
         meters.loaded(version, model.sha256)
-        inferrer = Inferrer(model, self._dial)
+        telemetry = self._metrics.telemetry(meters, model)
+        inferrer = Inferrer(model, self._dial, telemetry)
         self._models[name][version] = Ready(
             name, version, expected.revision, meters, model, inferrer
         )

@@ -97,7 +97,7 @@ async def test_unknown_model_or_version_is_404_with_one_label(
     reply = await call(app, path, BODY)
     assert reply.status == 404
     assert sentence in reply.error
-    assert "other" not in metrics.render().decode()
+    assert 'model="other"' not in metrics.render().decode()
     assert b'outcome="client_error",revision="digits-abc"} 1.0' in metrics.render()
 
 

@@ -1,0 +1,127 @@
+"""Counts of a model's inputs in the bins of its training data."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rampway_server.reference import Column
+
+VIOLATIONS = ("empty_string", "fraction_for_integer", "missing_not_in_training", "unknown_category")
+MOST_ROWS = 512
+"""Of one prediction so many rows are counted at most, evenly spread."""
+
+
+class Inputs:
+    """Counts of all features."""
+
+    def __init__(self, features: Sequence[Column]) -> None:
+        positions = range(len(features))
+        self._numbers_at = [at for at in positions if not features[at].text]
+        self._numbers = Numbers([features[at] for at in self._numbers_at])
+        self._texts = {at: Text(features[at]) for at in positions if features[at].text}
+        self._any = bool(features)
+
+    def count(self, inputs: Sequence[NDArray[Any]]) -> None:
+        """Count some rows of a prediction's inputs: a matrix, or a tensor for each feature."""
+        if not self._any:
+            return
+        step = -(-len(inputs[0]) // MOST_ROWS)
+        rows = [values[::step] for values in inputs]
+        matrix = len(rows) == 1 and rows[0].ndim > 1
+        if self._numbers_at:
+            numbers = rows[0][:, self._numbers_at] if matrix else self._stacked(rows)
+            self._numbers.count(numbers)
+        for at, text in self._texts.items():
+            text.count((rows[0][:, at] if matrix else rows[at]).tolist())
+
+    def _stacked(self, rows: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        return np.column_stack([rows[at].astype(np.float64) for at in self._numbers_at])
+
+    def bins(self) -> Iterator[tuple[Column, NDArray[np.int64]]]:
+        """Return each feature with its counts by bin."""
+        yield from self._numbers.bins()
+        yield from ((text.column, text.counts) for text in self._texts.values())
+
+    def outside(self) -> Iterator[tuple[str, int]]:
+        """Return each number's name, with how many were out of its range in training."""
+        return self._numbers.outside()
+
+    def violations(self) -> dict[str, int]:
+        """Return how many values were unlike any in training, by kind."""
+        parts = [self._numbers.violations(), *(text.violations for text in self._texts.values())]
+        return {kind: sum(part.get(kind, 0) for part in parts) for kind in VIOLATIONS}
+
+
+class Numbers:
+    """Counts of all features that are numbers, at once: shape [features, bins]."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        most = max((len(column.edges) for column in columns), default=0)
+        self._edges = np.full((len(columns), most), np.inf)
+        for at, column in enumerate(columns):
+            self._edges[at, : len(column.edges)] = column.edges
+        self._bins = most + 2  # one above the last edge, one for what is missing
+        self._counts = np.zeros((len(columns), self._bins), dtype=np.int64)
+        self._low = np.array([column.low for column in columns])
+        self._high = np.array([column.high for column in columns])
+        self._whole = np.array([column.whole for column in columns], dtype=np.bool_)
+        self._outside = np.zeros(len(columns), dtype=np.int64)
+        self._fractions = 0
+
+    def count(self, rows: NDArray[Any]) -> None:
+        """Count rows of shape [rows, features]."""
+        there = np.isfinite(rows)
+        at = (rows[:, :, None] > self._edges).sum(axis=2)
+        at[~there] = self._bins - 1
+        flat = (at + np.arange(len(self._columns)) * self._bins).ravel()
+        found = np.bincount(flat, minlength=self._counts.size)
+        self._counts += found.reshape(self._counts.shape)
+        self._outside += (there & ((rows < self._low) | (rows > self._high))).sum(axis=0)
+        if self._whole.any():
+            self._fractions += int((there & (rows != np.floor(rows)))[:, self._whole].sum())
+
+    def bins(self) -> Iterator[tuple[Column, NDArray[np.int64]]]:
+        """Return each feature with its counts by bin."""
+        for column, counts in zip(self._columns, self._counts, strict=True):
+            own = len(column.edges) + 1
+            yield column, np.array([*counts[:own], counts[-1]])
+
+    def outside(self) -> Iterator[tuple[str, int]]:
+        """Return each feature's name, with how many values were out of range."""
+        for column, count in zip(self._columns, self._outside.tolist(), strict=True):
+            yield column.name, count
+
+    def violations(self) -> dict[str, int]:
+        """Return how many values were unlike any in training, by kind."""
+        missing = sum(
+            int(counts[-1])
+            for column, counts in zip(self._columns, self._counts, strict=True)
+            if not column.missing
+        )
+        return {"fraction_for_integer": self._fractions, "missing_not_in_training": missing}
+
+
+class Text:
+    """Counts of a feature that is text."""
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.counts = np.zeros(len(column.bins), dtype=np.int64)
+        self.violations = dict.fromkeys(VIOLATIONS, 0)
+        self._at = {text: at for at, text in enumerate(column.values)}
+
+    def count(self, values: list[Any]) -> None:
+        """Count values; what is no text is missing."""
+        texts = [value for value in values if isinstance(value, str)]
+        for text in texts:
+            self.counts[self._at.get(text, -2)] += 1
+        missing = len(values) - len(texts)
+        self.counts[-1] += missing
+        self.violations["empty_string"] += texts.count("")
+        if not self.column.counts[-1]:  # in training each value had a bin of its own
+            self.violations["unknown_category"] += sum(text not in self._at for text in texts)
+        if not self.column.missing:
+            self.violations["missing_not_in_training"] += missing

@@ -1,0 +1,212 @@
+"""What judges a model beside its errors: its inputs against training's, its answers, its sureness.
+
+Counts are arrays, added to once per prediction however many requests share it, and become series
+only when they are scraped. All names in labels come from the model or its profile, never from a
+request, and are bounded in number.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from rampway_server.errors import ModelError
+from rampway_server.inputs import Inputs
+from rampway_server.logs import logger
+from rampway_server.model import Model
+from rampway_server.reference import OTHER
+from rampway_server.tensors import TensorSpec
+
+MOST_CLASSES = 64
+LONGEST_LABEL = 60
+CONFIDENCES = tuple(step / 10 for step in range(1, 11))
+CONFIDENCE_COST = 0.02
+"""Probabilities that nobody asked for are computed for so large a share of the time at most."""
+
+
+class Telemetry:
+    """Counts of one loaded model.
+
+    Args:
+        labels: The model's and the revision's name.
+    """
+
+    def __init__(self, model: Model, labels: Sequence[str]) -> None:
+        self.labels = list(labels)
+        self._model = model
+        self._lock = threading.Lock()
+        self._classes = [str(label)[:LONGEST_LABEL] for label in model.classes[:MOST_CLASSES]]
+        self._at = {label: at for at, label in enumerate(model.classes[:MOST_CLASSES])}
+        predicted = model.profile.prediction if model.profile else None
+        self._edges = np.array(predicted.edges if predicted else ())
+        bins = self._classes or (predicted.bins[:-2] if predicted else [])
+        self._predictions = np.zeros(len(bins) + 1, dtype=np.int64)
+        self.prediction_bins = [*bins, OTHER if self._classes else "+Inf"]
+        self._nulls = 0
+        self._confidences = np.zeros(len(CONFIDENCES) + 1, dtype=np.int64)
+        self._confidence_sum = 0.0
+        self._sure_again_s = 0.0
+        self._inputs = Inputs(model.profile.features if model.profile else ())
+        self._failed = False
+
+    def observe(
+        self,
+        inputs: Sequence[NDArray[Any]],
+        outputs: Sequence[TensorSpec],
+        arrays: Sequence[NDArray[Any]],
+    ) -> None:
+        """Count one prediction; whatever goes wrong here is logged once and hurts nobody."""
+        try:
+            found = {spec.name: array for spec, array in zip(outputs, arrays, strict=True)}
+            sure = self._sureness(inputs, found)
+            with self._lock:
+                self._inputs.count(inputs)
+                if "predict" in found and found["predict"].ndim == 1:
+                    self._count_predictions(found["predict"])
+                if sure is not None:
+                    at = np.searchsorted(CONFIDENCES, sure)
+                    self._confidences += np.bincount(at, minlength=len(self._confidences))
+                    self._confidence_sum += float(sure.sum())
+        except Exception:  # noqa: BLE001  # telemetry must not fail an answer
+            if not self._failed:
+                logger().exception("telemetry failed; said once")
+            self._failed = True
+
+    def _sureness(
+        self, inputs: Sequence[NDArray[Any]], found: dict[str, NDArray[Any]]
+    ) -> NDArray[Any] | None:
+        """Return the probability of each row's predicted class, if it costs nothing or little."""
+        offered = next((spec for spec in self._model.offers if spec.name == "predict_proba"), None)
+        if offered is None:
+            return None
+        given = found.get("predict_proba")
+        begun_s = time.perf_counter()
+        if given is None:
+            if begun_s < self._sure_again_s:
+                return None
+            try:
+                (given,) = self._model.predict(inputs, (offered,))
+            except ModelError:
+                return None
+            took_s = time.perf_counter() - begun_s
+            self._sure_again_s = begun_s + took_s / CONFIDENCE_COST
+        highest = given.max(axis=1)
+        sure: NDArray[Any] = highest[np.isfinite(highest)]
+        return sure
+
+    def _count_predictions(self, values: NDArray[Any]) -> None:
+        if values.dtype.kind == "f":
+            nulls = ~np.isfinite(values)
+            self._nulls += int(nulls.sum())
+            values = values[~nulls]
+        if self._classes:
+            known, counts = np.unique(values, return_counts=True)
+            for label, count in zip(known.tolist(), counts.tolist(), strict=True):
+                self._predictions[self._at.get(label, -1)] += count
+        elif self._edges.size:
+            at = np.searchsorted(self._edges, values)
+            self._predictions += np.bincount(at, minlength=len(self._predictions))
+        if values.dtype.kind == "O":
+            self._nulls += sum(not value for value in values.tolist())
+
+    def add_to(self, families: dict[str, Any]) -> None:
+        """Add the counts of now to families of metrics."""
+        with self._lock:
+            if len(self.prediction_bins) > 1:
+                for bin_name, count in zip(self.prediction_bins, self._predictions, strict=True):
+                    families["predictions"].add_metric([*self.labels, bin_name], int(count))
+            families["nulls"].add_metric(self.labels, self._nulls)
+            cumulated = np.cumsum(self._confidences).tolist()
+            bounds = [*map(str, CONFIDENCES), "+Inf"]
+            families["confidence"].add_metric(
+                self.labels, list(zip(bounds, cumulated, strict=True)), self._confidence_sum
+            )
+            self._add_inputs(families)
+
+    def _add_inputs(self, families: dict[str, Any]) -> None:
+        for column, counts in self._inputs.bins():
+            named = [*self.labels, column.name[:LONGEST_LABEL]]
+            training = (*column.counts, column.missing)
+            for name, count, rows in zip(column.bins, counts.tolist(), training, strict=True):
+                families["values"].add_metric([*named, name], count)
+                families["reference"].add_metric([*named, name], rows)
+        for name, count in self._inputs.outside():
+            families["outside"].add_metric([*self.labels, name[:LONGEST_LABEL]], count)
+        for kind, count in self._inputs.violations().items():
+            families["violations"].add_metric([*self.labels, kind], count)
+
+
+class Collector:
+    """Gives Prometheus' client the counts of all models, at each scrape."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, ...], Telemetry] = {}
+
+    def add(self, telemetry: Telemetry) -> None:
+        """Show these counts from now on, instead of those of the same name."""
+        self._found[tuple(telemetry.labels)] = telemetry
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the families of metrics."""
+        families = {
+            name: kind(f"rampway_{title}", told, labels=["model", "revision", *more])
+            for name, (kind, title, told, more) in _FAMILIES.items()
+        }
+        for telemetry in list(self._found.values()):
+            telemetry.add_to(families)
+        yield from families.values()
+
+
+_FAMILIES: dict[str, tuple[Any, str, str, list[str]]] = {
+    "predictions": (
+        CounterMetricFamily,
+        "predictions",
+        "Rows by predicted class or bin.",
+        ["prediction"],
+    ),
+    "nulls": (
+        CounterMetricFamily,
+        "null_predictions",
+        "Rows answered with nothing: NaN or no text.",
+        [],
+    ),
+    "confidence": (
+        HistogramMetricFamily,
+        "confidence",
+        "Probability of the predicted class, of a sample of rows.",
+        [],
+    ),
+    "values": (
+        CounterMetricFamily,
+        "feature_values",
+        "Rows by bin of a feature.",
+        ["feature", "bin"],
+    ),
+    "reference": (
+        GaugeMetricFamily,
+        "feature_reference_rows",
+        "Rows of the training data by bin of a feature.",
+        ["feature", "bin"],
+    ),
+    "outside": (
+        CounterMetricFamily,
+        "feature_out_of_range",
+        "Rows below or above all of the training data.",
+        ["feature"],
+    ),
+    "violations": (
+        CounterMetricFamily,
+        "schema_violations",
+        "Values unlike any of the training data, by kind.",
+        ["kind"],
+    ),
+}

@@ -1,0 +1,211 @@
+"""What is counted of inputs and answers, as Prometheus sees it."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from prometheus_client.parser import text_string_to_metric_families
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from structlog.testing import capture_logs
+from unit.server.asgi import call, infer_body
+from unit.server.conftest import LIMITS, MakeApp
+from unit.server.test_estimators import FRAME, LABELS, body, mixed
+
+import rampway_server
+from rampway_server import telemetry
+from rampway_server.app import App
+from rampway_server.automation import Dial
+from rampway_server.batching import Batcher
+from rampway_server.estimators import describe
+from rampway_server.inputs import MOST_ROWS
+from rampway_server.metrics import Metrics
+from rampway_server.reference import Profile
+from rampway_server.repository import Repository
+
+INFER = "/v2/models/m/infer"
+ROWS = np.column_stack([np.arange(100.0), np.tile([0.5, 1.5], 50)])
+Counts = Callable[..., float]
+
+
+def serve(estimator: Any, profile: Profile | None = None) -> tuple[App, Counts]:
+    """Return an application with a model, and a reader of its metrics."""
+    metrics = Metrics()
+    repository = Repository(metrics, Dial(""))
+    repository.expect("m", "1", "m-abc")
+    repository.load("m", "1", replace(describe(estimator, ""), profile=profile))
+    app = App(repository, metrics, Batcher(1, 8, metrics.batch), LIMITS)
+
+    def count(name: str, **labels: str) -> float:
+        wanted = {"model": "m", "revision": "m-abc", **labels}
+        families = text_string_to_metric_families(metrics.render().decode())
+        samples = [sample for family in families for sample in family.samples]
+        (found,) = (s.value for s in samples if s.name == name and s.labels == wanted)
+        return float(found)
+
+    return app, count
+
+
+async def ask(app: App, rows: Any, **more: Any) -> None:
+    """Ask for predictions."""
+    document = infer_body(rows, **more)
+    reply = await call(app, INFER, json.dumps(document).encode())
+    assert reply.status == 200, reply.body
+
+
+async def test_predictions_are_counted_by_class() -> None:
+    """Every class is there from the start, at 0, whatever the model has answered."""
+    rows = [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+    app, count = serve(LogisticRegression(C=1e6).fit(rows, ["low", "mid", "high"]))
+    assert count("rampway_predictions_total", prediction="mid") == 0
+    await ask(app, [rows[0], rows[0], rows[2]])
+    assert count("rampway_predictions_total", prediction="low") == 2
+    assert count("rampway_predictions_total", prediction="high") == 1
+    assert count("rampway_predictions_total", prediction="mid") == 0
+    assert count("rampway_predictions_total", prediction="other") == 0
+
+
+async def test_numbers_are_counted_by_bins_of_the_profile() -> None:
+    """A regressor's answers fall into the bins of what it answered on its training data."""
+    estimator = LinearRegression().fit(ROWS, ROWS[:, 0])
+    profile = rampway_server.profile(ROWS, estimator.predict(ROWS))
+    app, count = serve(estimator, profile)
+    await ask(app, [[1.0, 0.5], [50.0, 0.5], [5000.0, 0.5]])
+    assert profile.prediction is not None
+    first, *_, last, _ = profile.prediction.bins
+    assert count("rampway_predictions_total", prediction=first) == 1
+    assert count("rampway_predictions_total", prediction=last) == 1
+    assert last == "+Inf"
+
+
+async def test_null_answers_are_counted() -> None:
+    """NaN from a regressor."""
+
+    class Odd(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+        n_features_in_ = 2
+
+        def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
+            return np.where(rows[:, 0] > 0, 1.0, np.nan)
+
+    app, count = serve(Odd())
+    await ask(app, [[1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]])
+    assert count("rampway_null_predictions_total") == 2
+
+
+async def test_confidence_is_measured_where_it_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the first request, then of as many as the budget allows, and always where asked for."""
+    estimator = LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1])
+    app, count = serve(estimator)
+    monkeypatch.setattr(telemetry, "CONFIDENCE_COST", 1e-9)
+    for _ in range(5):
+        await ask(app, [[0.5, 0.5]])
+    assert count("rampway_confidence_count") == 1
+    assert count("rampway_confidence_bucket", le="0.4") == 0
+    assert count("rampway_confidence_bucket", le="0.6") == 1
+    await ask(app, [[0.5, 0.5]], outputs=[{"name": "predict_proba"}])
+    assert count("rampway_confidence_count") == 2
+    assert count("rampway_confidence_sum") == pytest.approx(1.0, abs=0.05)
+
+
+async def test_features_are_counted_against_training() -> None:
+    """Bins, range, fractions where training had none; with training's own rows beside them."""
+    estimator = LinearRegression().fit(ROWS, ROWS[:, 0])
+    profile = rampway_server.profile(ROWS)
+    app, count = serve(estimator, profile)
+    await ask(app, [[0.0, 0.5], [99.5, 1.5], [-3.0, 9.0], [5.0, 1.0]])
+    first, second = profile.features
+    lowest = {"feature": "column-0", "bin": first.bins[0]}
+    assert count("rampway_feature_values_total", **lowest) == 3
+    assert count("rampway_feature_reference_rows", **lowest) == 10
+    assert count("rampway_feature_values_total", feature="column-0", bin="+Inf") == 1
+    assert count("rampway_feature_out_of_range_total", feature="column-0") == 2
+    assert count("rampway_feature_out_of_range_total", feature="column-1") == 1
+    assert count("rampway_schema_violations_total", kind="fraction_for_integer") == 1
+    for feature in (first, second):
+        values = [
+            count("rampway_feature_values_total", feature=feature.name, bin=name)
+            for name in feature.bins
+        ]
+        assert sum(values) == 4
+
+
+async def test_text_and_missing_values_are_counted() -> None:
+    """Unknown and empty text, and what is missing where training had everything."""
+    estimator = mixed(handle_unknown="ignore").fit(FRAME, LABELS)
+    app, count = serve(estimator, rampway_server.profile(FRAME))
+    towns = ["Ulm", "Paris", "", None]
+    sent = body(age=[1.0, None, 3.0, 4.0], town=towns, sum=[1, 2, 3, 4])
+    assert (await call(app, INFER, sent)).status == 200
+    assert count("rampway_feature_values_total", feature="town", bin="Ulm") == 1
+    assert count("rampway_feature_values_total", feature="town", bin="other") == 2
+    assert count("rampway_feature_values_total", feature="town", bin="missing") == 1
+    assert count("rampway_feature_values_total", feature="age", bin="missing") == 1
+    assert count("rampway_schema_violations_total", kind="unknown_category") == 2
+    assert count("rampway_schema_violations_total", kind="empty_string") == 1
+    assert count("rampway_schema_violations_total", kind="missing_not_in_training") == 2
+
+
+async def test_what_a_client_sends_makes_no_label() -> None:
+    """A thousand towns that nobody knows add no series."""
+    estimator = mixed(handle_unknown="ignore").fit(FRAME, LABELS)
+    app, count = serve(estimator, rampway_server.profile(FRAME))
+
+    async def lines() -> int:
+        return len((await call(app, "/metrics")).body.splitlines())
+
+    before = await lines()
+    towns = [f"town {n}" for n in range(1000)]
+    sent = body(age=[1.0] * 1000, town=towns, sum=[1] * 1000)
+    assert (await call(app, INFER, sent)).status == 200
+    assert await lines() == before
+    assert 250 < count("rampway_feature_values_total", feature="town", bin="other") <= MOST_ROWS
+
+
+async def test_failing_telemetry_fails_no_request(make_app: MakeApp) -> None:
+    """A profile that does not belong to the model is told of once."""
+    del make_app
+    estimator = LinearRegression().fit(ROWS, ROWS[:, 0])
+    profile = rampway_server.profile(np.column_stack([ROWS, ROWS]))
+    app, _ = serve(estimator, profile)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await ask(app, [[0.0, 0.5]])
+    assert [log["event"] for log in logs] == ["telemetry failed; said once"]
+
+
+def test_series_are_bounded() -> None:
+    """However many features, categories and classes a model has."""
+    many = pd.DataFrame({f"f{n}": [f"v{i}" for i in range(200)] for n in range(100)})
+    profile = rampway_server.profile(many)
+    assert len(profile.features) == 64
+    assert all(len(column.bins) <= 22 for column in profile.features)
+    rows = np.arange(600.0).reshape(-1, 1)
+    estimator = KNeighborsClassifier(1).fit(rows, np.repeat(np.arange(200), 3))
+    metrics = Metrics()
+    model = replace(describe(estimator, ""), profile=profile)
+    metrics.telemetry(metrics.meters("m", "r"), model)
+    page = metrics.render()
+    assert page.count(b"rampway_predictions_total{") == 65
+    assert len(page) < 500_000
+
+
+def test_counting_is_cheap() -> None:
+    """64 numbers a row: far less than a millisecond a prediction, on any machine that tests run."""
+    rows = np.random.default_rng(0).random((500, 64))
+    estimator = LinearRegression().fit(rows, rows[:, 0])
+    model = replace(describe(estimator, ""), profile=rampway_server.profile(rows, rows[:, 0]))
+    counts = telemetry.Telemetry(model, ["m", "r"])
+    answers = [estimator.predict(rows[:1])]
+    best_s = 1.0
+    for _ in range(50):
+        begun_s = time.perf_counter()
+        counts.observe([rows[:1]], model.offers, answers)
+        best_s = min(best_s, time.perf_counter() - begun_s)
+    assert best_s < 0.001
