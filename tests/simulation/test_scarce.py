@@ -93,6 +93,28 @@ def test_b06_other_sizes_come_to_their_end(replicas: int) -> None:
     assert not stage.ledger.reasons
 
 
+@pytest.mark.parametrize("replicas", [0, 2, 8])
+def test_b06_other_sizes_in_mid_rollout_keep_to_the_limit(replicas: int) -> None:
+    """Fewer, more, or none for a while: never more pods than the new size and the surge."""
+    stage = tight(quick(step("half", 50, 60)))
+    any_load = Behaviour(startup_s=5)
+    stage.world.behave(stage.stable, any_load)
+    first, second = stage.stable, stage.release(2, any_load)
+    stage.until_step("half")
+    stage.run(10)
+    stage.harmed = True
+    Stage.apply(stage, replicas=replicas)
+    Stage.run(stage, 30)  # what is too much leaves
+    if not replicas:
+        stage.apply(replicas=FULL)
+    stage.until(lambda: stage.ready(first) > 0 and stage.ready(second) > 0, 60)
+    stage.heal()
+    stage.until(lambda: stage.stable == second, 400)
+    stage.until_phase("Healthy", 60)
+    stage.run(60)
+    assert stage.ready(second) == (replicas or FULL)
+
+
 def test_b06_from_copies_to_everything() -> None:
     """A quarter is copied to the one pod there is; the promotion goes up pod by pod."""
     stage = tight(quick(mirror("shadow", 25, 10), approval("look")))
@@ -188,6 +210,28 @@ def test_b06_the_watch_gives_back_pod_by_pod(fallback: str, how: str) -> None:
     assert stage.split == STABLE_ONLY
     assert len(stage.world.rollouts(NAME)) == 1
     assert not stage.ledger.reasons
+
+
+def test_b27_harm_in_the_watch_goes_back_pod_by_pod() -> None:
+    """A check that fails in the watch: the old revision's one warm pod is not overrun."""
+    watch = {"hold": "10m", "holdback": "20%"}
+    stage = tight(policy(step("half", 50), checks=(ERRORS,), watch=watch))
+    first, second = stage.stable, stage.release(2)
+    stage.until_phase("Watching", 600)
+    stage.run(60)
+    stage.harmed = True
+    stage.world.behave(second, BROKEN)
+    stage.until_phase("RollingBack", 200)
+    shares = []
+    while stage.phase == "RollingBack" and len(shares) < 200:
+        shares.append(stage.weight_pct)
+        stage.run(1)
+    assert 60 <= shares[3] <= 63
+    stage.heal()
+    stage.run(60)
+    status = stage.world.rollouts(NAME)[0].status
+    assert (status.phase, status.reason) == ("RolledBack", "CheckFailed")
+    assert (stage.stable, stage.ready(first), stage.split) == (first, FULL, STABLE_ONLY)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -65,6 +65,8 @@ def _header(facts: Facts) -> Iterable[RenderableType]:
             (f"{symbol} {status.phase}", f"bold {colour}"), *(f"  {part}" for part in about)
         )
         yield _indented(Text(clean(status.message)))
+    if status.fallback:
+        yield _indented(Text(clean(status.fallback), "yellow"))
 
 
 def _revisions(facts: Facts) -> RenderableType:

@@ -1,5 +1,7 @@
 """A pass over a ModelDeployment whose rollout is under way."""
 
+from dataclasses import replace
+
 from rampway.api import labels
 from rampway.api.base import seconds
 from rampway.api.conditions import Reason, RolloutPhase
@@ -110,8 +112,9 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
     judged = _judged(obs, active, candidate, stable)
     course = Course(obs, active, candidate, stable, judged)
     outcome = notified(course, _outcome(course, desired, wanted=wanted))
-    least = scarce.stable_size(course, outcome)
-    actions = [*passes.ensure_stable(obs, stable, least), *_ensure_candidate(course, outcome)]
+    firm = passes.ensure_stable(obs, stable, scarce.stable_size(course, outcome))
+    beside = replace(course, obs=sizes.after(obs, firm))
+    actions = [*firm, *_ensure_candidate(beside, outcome)]
     moves = _moves(course, outcome)
     kept, _ = keeping.tidy(obs, stable, active=active)
     standing = Standing.rolling(course, outcome)

@@ -6,6 +6,8 @@ is for a minute that of the share it had before: both are what the lower bound i
 """
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 
 from rampway.api.capacity import Autoscaling, Fallback
 from rampway.api.conditions import RolloutPhase
@@ -50,6 +52,15 @@ def room(obs: Observation, mine: str = "") -> float:
         return math.inf
     others = (r for r in obs.revisions if r.hash != mine)
     return spec.replicas + spec.capacity.surge - sum(max(r.replicas, len(r.pods)) for r in others)
+
+
+def after(obs: Observation, actions: Iterable[Action]) -> Observation:
+    """Return what is there with the pods that these actions ask for: room is given away once."""
+    asked = {a.revision: a.replicas for a in actions if isinstance(a, Scale)}
+    if not asked or not is_scarce(obs):
+        return obs
+    grown = (replace(r, replicas=max(r.replicas, asked.get(r.name, 0))) for r in obs.revisions)
+    return replace(obs, revisions=tuple(grown))
 
 
 def first_pod(obs: Observation) -> int:

@@ -191,8 +191,8 @@ def _go_on(
     moves: list[Action] = []
     if not (obs.route.split == wanted and obs.route.in_shape):
         moves.append(SetSplit(wanted))
-    warm = sizes.warm(obs, before)
-    actions = [*passes.ensure_stable(obs, stable), *sizes.size(obs, before, warm, warm)]
+    warm, firm = sizes.warm(obs, before), passes.ensure_stable(obs, stable)
+    actions = [*firm, *sizes.size(sizes.after(obs, firm), before, warm, warm)]
     wrote = rolling.write_rollout(course, replace(outcome, split=_of_new(course, wanted)))
     kept, _ = keeping.tidy(obs, stable, active=course.rollout)
     standing = Standing.watching(course, outcome)
@@ -232,12 +232,7 @@ def _return(course: Course, found: Danger, end: RolloutPhase) -> Decision:
     """
     obs, active = course.obs, course.rollout
     stable, before = course.candidate, course.stable
-    left = record(Outcome(active.status), obs.now_s, "RollingBack", found.reason, found.message)
-    asked = active.spec.requests.abort
-    if found.reason is Reason.ABORTED and asked is not None:
-        left = by(left, who(asked))
-    left = enter(say(left, found.reason, found.message), end, obs.now_s)
-    allowed(active.name, RolloutPhase.WATCHING, end)
+    left = _left(course, found, end)
     actions: list[Action] = []
     whole = Split(before.name, ALL_PCT)
     if obs.route.split != whole:
@@ -251,6 +246,16 @@ def _return(course: Course, found: Danger, end: RolloutPhase) -> Decision:
     return Decision((*actions, again, WriteRollout(active.name, status), *news), requeue_after_s=0)
 
 
+def _left(course: Course, found: Danger, phase: RolloutPhase) -> Outcome:
+    """Return the outcome that leaves the watch for this reason."""
+    at_s, asked = course.now_s, course.requests.abort
+    left = record(Outcome(course.status), at_s, "RollingBack", found.reason, found.message)
+    if found.reason is Reason.ABORTED and asked is not None:
+        left = by(left, who(asked))
+    allowed(course.rollout.name, RolloutPhase.WATCHING, phase)
+    return enter(say(left, found.reason, found.message), phase, at_s)
+
+
 def _swap_back(course: Course, found: Danger) -> Decision:
     """Begin a rollback whose pods are not there yet: the old revision is stable again first (B6).
 
@@ -258,16 +263,11 @@ def _swap_back(course: Course, found: Danger) -> Decision:
     """
     obs, active, new, before = course.obs, course.rollout, course.candidate, course.stable
     whole = Split(new.name, ALL_PCT)
-    if obs.route.split != whole:
-        return Decision((SetSplit(whole),), requeue_after_s=0)
-    if not obs.route.accepted:
-        return Decision((), requeue_after_s=1.0)
-    left = record(Outcome(active.status), obs.now_s, "RollingBack", found.reason, found.message)
-    asked = active.spec.requests.abort
-    if found.reason is Reason.ABORTED and asked is not None:
-        left = by(left, who(asked))
-    left = enter(say(left, found.reason, found.message), RolloutPhase.ROLLING_BACK, obs.now_s)
-    allowed(active.name, RolloutPhase.WATCHING, RolloutPhase.ROLLING_BACK)
+    there = obs.route.split == whole
+    if not (there and obs.route.accepted):
+        moves = () if there else (SetSplit(whole),)
+        return Decision(moves, 1.0, course.judged.state, active.name)
+    left = _left(course, found, RolloutPhase.ROLLING_BACK)
     actions: list[Action] = []
     if found.reason is not Reason.UNDONE:
         refused = Verdict(found.reason, active.name, found.message).written()

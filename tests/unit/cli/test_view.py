@@ -125,6 +125,13 @@ async def test_a_pods_trouble_is_shown_unless_the_message_has_it() -> None:
     assert printed(await scenes.first_apply.facts()).count("was not found") == 1
 
 
+async def test_b06_the_way_back_is_told_where_it_is_not_at_once() -> None:
+    """B6: with scarce pods, how much of the traffic can return, in the header."""
+    words = "37 % of the traffic can return at once, the rest in about 15 s"
+    status = scenes.status("Progressing", "StepRunning", "it runs", "Unknown", fallback=words)
+    assert f"\n  {words}\n" in printed(await scenes.healthy.but(status=status).facts())
+
+
 async def test_colours_are_by_phase() -> None:
     """Green is well, red is not: a glance from afar suffices."""
     assert "\x1b[1;32m✔ Healthy" in printed(await scenes.healthy.facts(), colour=True)
