@@ -93,6 +93,7 @@ def test_b27_harm_in_the_watch_returns_to_the_old_revision() -> None:
     assert stage.stable == first
     assert stage.running(first) == before, "warm pods took over"
     assert (old(stage).status.phase, old(stage).status.reason) == ("RolledBack", "CheckFailed")
+    assert "a chance under 0.2 %" in old(stage).status.message, "B19: the watch's part of 1 %"
     assert stage.world.condition(NAME, "Promoted") == "False"
     assert stage.world.condition(NAME, "Ready") == "True"
     assert second in stage.world.status(NAME).message

@@ -186,7 +186,8 @@ class Policy(ApiModel):
     false_rollback_rate: FalseRollbackRate = Field(
         default="1%",
         description="Bound on the chance that the comparisons with stable roll back a candidate "
-        "that does no harm: all of them, all steps, together.",
+        "that does no harm: all of them, all steps and the watch together, of which a watch with "
+        "a holdback has a fifth.",
     )
     steps: Steps = Field(
         default_factory=_default_steps,

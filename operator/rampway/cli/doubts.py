@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from rampway.api.checks import Check
 from rampway.api.policy import Policy, Strategy
 from rampway.core import evidence, paired, podshare, stages
+from rampway.core.bound import bound_of
 from rampway.core.evidence import BoundPair, EProcess, PairCount
 from rampway.core.instants import brief
 from rampway.core.paired import PairedState
@@ -236,7 +237,7 @@ def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirror
             process, PairCount(mine, mine_events, other, other_events), paired.tolerance_of(check)
         )
     state = PairedState((process,) * states, bounds)
-    return paired.missing(policy, check, state) == 0
+    return paired.missing(bound_of(policy), check, state) == 0
 
 
 def _part(total: int, look: int) -> int:

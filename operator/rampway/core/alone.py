@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rampway.api.policy import Check, Policy
-from rampway.core import evidence, paired
+from rampway.core import evidence, paired, sentences
 from rampway.core.deltas import Delta
 from rampway.core.instants import brief
 from rampway.core.judged import CheckResult, CheckState, Contest, Down, EvidenceState
@@ -108,7 +108,7 @@ def answer(check: Check, state: EvidenceState, contest: Contest, now_s: float) -
     tallies = state.alone.get(check.name) or ((0, 0),) * len(limits)
     judged = list(zip(limits, tallies, strict=True))[: paired.decisive(check)]
     said = [
-        f"{events} of {n} requests {paired.what(mine, index)} (at most {limit})"
+        f"{events} of {n} requests {sentences.what(mine, index)} (at most {limit})"
         for index, (limit, (n, events)) in enumerate(judged)
     ]
     kept = all(limit.kept(n, events) for limit, (n, events) in judged)

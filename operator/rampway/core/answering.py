@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core import alone, history, paired, thresholds
+from rampway.core import alone, history, paired, sentences, thresholds
+from rampway.core.bound import Bound, bound_of
 from rampway.core.instants import brief
 from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState
 from rampway.core.paired import PairedState
@@ -27,14 +28,15 @@ def answers(
     untold = (
         (CheckState.UNKNOWN, blind) if blind else (CheckState.WAITING, _unrecorded(state, contest))
     )
-    culprits = paired.culprits(policy, state.paired)
+    bound = bound_of(policy, watching=contest.watching)
+    culprits = paired.culprits(bound, policy.checks, state.paired)
     found: list[CheckResult] = []
     for check in policy.checks:
         if check.threshold is not None:
             breach_s = state.breaches.get(check.name)
             found.append(_threshold(check, look, breach_s, now_s))
         elif check.name in culprits:  # harm once seen stays seen, also when the metrics go away
-            text = paired.harm_sentence(policy, check, state.paired[check.name])
+            text = sentences.harm(bound, check, state.paired[check.name])
             at_once = check.error_rate is not None
             found.append(CheckResult(check.name, CheckState.FAIL, text, at_once=at_once))
         elif untold[1]:
@@ -42,7 +44,7 @@ def answers(
         elif contest.stable_down:
             found.append(alone.answer(check, state, contest, now_s))
         else:
-            found.append(_in_turns(check, _compared(policy, check, state), look))
+            found.append(_in_turns(check, _compared(bound, check, state), look))
     return tuple(found)
 
 
@@ -51,23 +53,23 @@ def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float)
     return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
 
 
-def _compared(policy: Policy, check: Check, state: EvidenceState) -> CheckResult:
+def _compared(bound: Bound, check: Check, state: EvidenceState) -> CheckResult:
     """Answer a comparison that shows no harm: Pass once it would have shown it."""
     mine = state.paired.get(check.name, PairedState())
     if not mine.processes:
         text = "waits until stable has answered 100 requests"
         return CheckResult(check.name, CheckState.WAITING, text)
-    text = paired.calm_sentence(check, mine)
+    text = sentences.seen(check, mine)
     caution = history.caution(state, mine)
     text += f"; {caution}" if caution else ""
-    missing = paired.missing(policy, check, mine)
+    missing = paired.missing(bound, check, mine)
     if missing == 0 and paired.leans_to_harm(check, mine):
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
         return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
     if missing == 0:
         return CheckResult(check.name, CheckState.PASS, text)
     if missing is None:
-        more = paired.why_unforeseen(check, mine)
+        more = sentences.why_unforeseen(check, mine)
     else:
         more = f"about {missing} more requests on the candidate"
         if state.rate_per_s >= LEAST_RATE_PER_S:

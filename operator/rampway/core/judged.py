@@ -144,6 +144,7 @@ class Contest:
         stable_ready: Whether stable has a ready pod.
         patience_s: A stable no pod of which stays ready for so long is down.
         stable_down: It is: the candidate is judged by itself.
+        watching: The candidate is promoted, and compared with what stays on the old revision.
     """
 
     candidate: str
@@ -154,3 +155,4 @@ class Contest:
     stable_ready: bool = True
     patience_s: float = math.inf
     stable_down: bool = False
+    watching: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rampway.api.policy import Check, Policy
 from rampway.core import alone, history, paired, share, thresholds
 from rampway.core.answering import answers
+from rampway.core.bound import bound_of
 from rampway.core.deltas import Delta, Ledger, advance, start_ledger
 from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 
@@ -133,8 +134,9 @@ def _updated(
     """Bring the paired checks up to date by what is new of the candidate and of stable."""
     # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
     states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
+    bound = bound_of(policy, watching=contest.watching)
     return {
-        check.name: paired.update(policy, check, states[check.name], *new, new_segment=new_segment)
+        check.name: paired.update(bound, check, states[check.name], *new, new_segment=new_segment)
         for check in policy.checks
         if check.paired
     }

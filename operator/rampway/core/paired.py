@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
+from rampway.core.bound import Bound
 from rampway.core.deltas import Delta, Ledger
 from rampway.core.evidence import BoundPair, Dispersion, EProcess, PairCount, Tolerance
 
@@ -61,7 +62,7 @@ def _started(check: Check, state: PairedState, ledger: Ledger, stable: str) -> P
 
 
 def update(
-    policy: Policy,
+    bound: Bound,
     check: Check,
     state: PairedState,
     candidate: Delta,
@@ -75,17 +76,11 @@ def update(
     asked = zip(state.processes, new, shares(check, state), strict=True)
     processes = tuple(
         evidence.update(
-            process, count, tolerance, new_segment=new_segment, log_bound=_log_bound(policy, share)
+            process, count, tolerance, new_segment=new_segment, log_bound=bound.log_of(share)
         )
         for process, count, share in asked
     )
     return replace(state, processes=processes)
-
-
-def _log_bound(policy: Policy, share: float) -> float:
-    """Return where a process calls harm by itself, given its share of a check's budget."""
-    number = sum(1 for check in policy.checks if check.paired)
-    return -math.log(policy.alpha * share / number)
 
 
 def with_past(
@@ -186,54 +181,41 @@ def suspicious(checks: Sequence[Check], states: Mapping[str, PairedState]) -> bo
     return any(log_lately(check, state) >= math.log(LEANING_LATELY) for check, state in found)
 
 
-def culprits(policy: Policy, states: Mapping[str, PairedState]) -> frozenset[str]:
+def culprits(
+    bound: Bound, checks: Sequence[Check], states: Mapping[str, PairedState]
+) -> frozenset[str]:
     """Return the checks that show harm, all of them sharing one error budget (B19).
 
     Harm is called when the weighted sum of all e-values reaches 1/alpha. The check whose own
     e-value is beyond its share is named; if none is, the one that contributes most.
     """
-    paired = [check for check in policy.checks if check.paired]
-    if not paired:
+    logs = {c.name: log_e(c, states.get(c.name, PairedState())) for c in checks if c.paired}
+    whole = evidence.log_average([(1 / bound.checks, value) for value in logs.values()])
+    if whole < bound.log:
         return frozenset()
-    share = 1 / len(paired)
-    logs = {c.name: log_e(c, states.get(c.name, PairedState())) for c in paired}
-    bound = -math.log(policy.alpha)
-    whole = evidence.log_average([(share, value) for value in logs.values()])
-    if whole < bound:
-        return frozenset()
-    named = frozenset(name for name, value in logs.items() if value >= bound - math.log(share))
+    named = frozenset(name for name, value in logs.items() if value >= bound.log_of(1.0))
     return named or frozenset({max(logs, key=lambda name: logs[name])})
 
 
-def missing(policy: Policy, check: Check, state: PairedState) -> int | None:
+def missing(bound: Bound, check: Check, state: PairedState) -> int | None:
     """Return how many more requests the check needs to have had power; None if unknown (B18)."""
     limits = check.paired
     if limits is None or not state.processes:
         return None
     needs: list[int | None] = []
-    judged = _decisive(check, state)
+    judged = decisive_of(check, state)
     for share, process in judged:
-        log_bound = _log_bound(policy, share)
         needs.append(
-            evidence.requests_missing(process, tolerance_of(check), limits.detect_ratio, log_bound)
+            evidence.requests_missing(
+                process, tolerance_of(check), limits.detect_ratio, bound.log_of(share)
+            )
         )
     known = [n for n in needs if n is not None]
     return max(known) if len(known) == len(needs) else None
 
 
-def why_unforeseen(check: Check, state: PairedState) -> str:
-    """Return why nobody can say how many more requests a check needs."""
-    if any(not process.segments[-1].looks for _, process in _decisive(check, state)):
-        return "cannot yet tell how many more requests are needed"
-    limits = check.paired
-    detect = limits.detect if limits else ""
-    return (
-        f"no number of requests at this split would tell detect {detect} from what maxIncrease and "
-        "ignoreBelow tolerate; raise detect, or tolerate less"
-    )
-
-
-def _decisive(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
+def decisive_of(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
+    """Return the processes that need power, each with its share of the check's part."""
     pairs = list(zip(shares(check, state), state.processes, strict=True))
     return pairs[: decisive(check)]
 
@@ -241,47 +223,3 @@ def _decisive(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
 def decisive(check: Check) -> int:
     """Return how many processes need power: all kinds of errors; latency's most interesting."""
     return 1 if check.latency is not None else len(_ERRORS)
-
-
-def harm_sentence(policy: Policy, check: Check, state: PairedState) -> str:
-    """Return what was seen, for a check that shows harm."""
-    return f"{_seen(check, state)}; a false alarm at this point has a chance under {_rate(policy)}"
-
-
-def calm_sentence(check: Check, state: PairedState) -> str:
-    """Return what was seen, for a check that shows none."""
-    return _seen(check, state)
-
-
-def _rate(policy: Policy) -> str:
-    return policy.false_rollback_rate.replace("%", " %")
-
-
-def _seen(check: Check, state: PairedState) -> str:
-    """Return counts of the process that tells most, and how many times as often it happens."""
-    weights = shares(check, state)
-    index = max(
-        range(len(state.processes)),
-        key=lambda i: state.processes[i].log_e() + math.log(weights[i]),
-    )
-    process = state.processes[index]
-    total = process.total
-    compared = f" longer than {_ms(state.bounds[index].stable_bound_s)}" if state.bounds else ""
-    text = (
-        f"{total.candidate_events} of {total.candidate_n} requests {what(state, index)} on the "
-        "candidate, "
-        f"{total.stable_events} of {total.stable_n}{compared} on stable"
-    )
-    times = evidence.ratio(process)
-    return text if times is None else f"{text}: {times:.1f} times as often"
-
-
-def what(state: PairedState, index: int) -> str:
-    """Return what the candidate's events of a process are, as a verb."""
-    if state.bounds:
-        return f"took longer than {_ms(state.bounds[index].candidate_bound_s)}"
-    return "failed" if index == 0 else "were refused as the client's fault"
-
-
-def _ms(duration_s: float) -> str:
-    return f"{1000 * duration_s:.3g} ms" if duration_s < 1 else f"{duration_s:.3g} s"

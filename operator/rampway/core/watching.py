@@ -86,6 +86,7 @@ def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Re
         weight_since_s=from_wire(status.step.in_force_since),
         traffic_since_s=from_wire(status.watched_since),
         step_index=status.step.index,
+        watching=True,
     )
     evidence = _afresh(obs.evidence, status.step.index)
     judged = judge(active.spec.policy, evidence, obs.look, contest, obs.now_s)
@@ -100,7 +101,7 @@ def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Re
 def _afresh(evidence: EvidenceState | None, index: int) -> EvidenceState | None:
     """Return the evidence without what the rollout's own bound was spent on (B19).
 
-    The watch has a bound of its own. The ledger stays: nothing is counted twice.
+    The watch has a part of its own (`core/bound.py`). The ledger stays: nothing is counted twice.
     """
     if evidence is None or evidence.step_index == index:
         return evidence

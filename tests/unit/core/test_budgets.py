@@ -2,11 +2,13 @@
 
 import math
 from random import Random
+from typing import Any
 
 import pytest
 from unit.core.builders import rollout
 
 from rampway.core import paired
+from rampway.core.bound import bound_of
 from rampway.core.deltas import Delta
 from rampway.core.evidence import EProcess
 from rampway.core.observation import Defaults
@@ -35,7 +37,30 @@ def test_b19_checks_share_one_budget(
     """B19: two checks call harm by the mean of their e-values, so each has half of the budget."""
     seen = {"errors": errors, "refusals": refusals}
     monkeypatch.setattr(paired, "log_e", lambda check, _state: seen[check.name])
-    assert paired.culprits(POLICY, {}) == named
+    assert paired.culprits(bound_of(POLICY), POLICY.checks, {}) == named
+
+
+@pytest.mark.parametrize(
+    ("watch", "of_watch"),
+    [
+        (None, None),
+        ({"hold": "1h", "holdback": "0%"}, None),
+        ({"hold": "1h", "holdback": "5%"}, 0.2),
+    ],
+)
+def test_b19_rollout_and_watch_share_one_bound(
+    watch: dict[str, str] | None, of_watch: float | None
+) -> None:
+    """B19: both together are the attempt's bound; without a comparing watch the rollout has all."""
+    more: dict[str, Any] = {"watch": watch} if watch else {}
+    policy = rollout(checks=list(CHECKS), falseRollbackRate="1%", **more).spec.policy
+    first = bound_of(policy)
+    assert (first.checks, str(first)) == (2, "0.8 %" if of_watch else "1 %")
+    assert first.log_of(0.5) == pytest.approx(first.log + math.log(4))
+    if of_watch:
+        after = bound_of(policy, watching=True)
+        assert after.alpha == pytest.approx(of_watch * policy.alpha)
+        assert first.alpha + after.alpha == pytest.approx(policy.alpha)
 
 
 def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
@@ -47,7 +72,7 @@ def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
     dice = Random(11)  # noqa: S311 - nothing here is secret
     wanted = rollout(checks=[{"name": "errors", "errorRate": {}}], falseRollbackRate="1%")
     policy = wanted.spec.policy
-    check = policy.checks[0]
+    check, bound = policy.checks[0], bound_of(policy)
     tolerance = paired.tolerance_of(check)
     stable = 0.02
     edge = tolerance.ratio * stable + tolerance.floor
@@ -56,8 +81,8 @@ def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
         state = paired.PairedState((EProcess(), EProcess()))
         for _ in range(40):
             mine, other = (_counted(dice, rate) for rate in (edge, stable))
-            state = paired.update(policy, check, state, mine, other, new_segment=False)
-            if paired.culprits(policy, {check.name: state}):
+            state = paired.update(bound, check, state, mine, other, new_segment=False)
+            if paired.culprits(bound, policy.checks, {check.name: state}):
                 refused += 1
                 break
     assert refused <= 8

@@ -16,6 +16,7 @@ the interval's total of events: never leave out an interval because of its event
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add
 
 RHOS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 WEIGHTS = (0.03, 0.14, 0.15, 0.06, 0.10, 0.34, 0.12, 0.06)
@@ -80,6 +81,7 @@ class Tolerance:
 
 
 _LOGS = tuple(math.log(w) for w in WEIGHTS)
+_GRID = tuple((rho, math.log(rho)) for rho in RHOS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Stake:
     def invested(self, share: float) -> "Stake":
         """Return the stake with a share of its cash, in (0, 1), put on the components."""
         fresh = self.log_cash + math.log(share)
-        log_w = tuple(_log_add(w, fresh + log) for w, log in zip(self.log_w, _LOGS, strict=True))
+        log_w = tuple([_log_add(w, fresh + log) for w, log in zip(self.log_w, _LOGS, strict=True)])
         return Stake(log_w, self.log_cash + math.log1p(-share))
 
     def times(self, log_factor: float) -> "Stake":
@@ -111,12 +113,17 @@ class Stake:
 
 def log_factor(rho: float, counts: PairCount, tolerance: Tolerance) -> float:
     """Return the logarithm of one interval's factor for one alternative (formula above)."""
-    exposure = counts.candidate_n * tolerance.ratio
+    return _log_factor(rho, math.log(rho), counts, tolerance)
+
+
+def _log_factor(rho: float, log_rho: float, counts: PairCount, tolerance: Tolerance) -> float:
+    mine, n_c = counts.candidate_events, counts.candidate_n
+    exposure = n_c * tolerance.ratio
     theta0 = exposure / (exposure + counts.stable_n)
     c = 1 + theta0 * (rho - 1)
-    events = counts.candidate_events + counts.stable_events
-    gained = counts.candidate_events * math.log(rho) - events * math.log(c)
-    return gained - counts.candidate_n * tolerance.floor * (rho / c - 1)
+    events = mine + counts.stable_events
+    gained = mine * log_rho - events * math.log(c) if events else 0.0
+    return gained - n_c * tolerance.floor * (rho / c - 1)
 
 
 def bet(
@@ -146,13 +153,13 @@ def bet(
 
 def gains(counts: PairCount, tolerance: Tolerance, *, phi: float, cap: float) -> tuple[float, ...]:
     """Return what one look adds to log W_j of each component; arguments as for `bet`."""
-    return tuple(min(cap, log_factor(rho, counts, tolerance) / phi) for rho in RHOS)
+    return tuple([min(cap, _log_factor(r, log, counts, tolerance) / phi) for r, log in _GRID])
 
 
 def staked(stake: Stake, won: Sequence[float]) -> Stake:
     """Return the stake after a look that added so much to each component."""
     ready = stake.invested(FIRST_INVESTED * math.exp(stake.log_cash) / CASH)
-    return Stake(tuple(w + gain for w, gain in zip(ready.log_w, won, strict=True)), ready.log_cash)
+    return Stake(tuple(map(add, ready.log_w, won)), ready.log_cash)
 
 
 def _log_add(one: float, other: float) -> float:

@@ -14,8 +14,10 @@ several events are left as they are, so that moments of looking chosen from the 
 
 import math
 
-from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, gains, staked
+from rampway.core.evidence.mixture import RHOS, PairCount, Stake, Tolerance, gains, staked
 
+_MOST = math.log(max(RHOS))
+"""More no event wins."""
 _BELOW = 1e-9
 """An event of stable's brings no e-value to its bound."""
 
@@ -39,8 +41,10 @@ def log_boost(
         cap: As for `bet`.
         log_bound: log(1/alpha) of this process; infinite: nothing is ever beyond it.
     """
-    if counts.candidate_events != 0 or counts.stable_events != 1 or log_bound == math.inf:
+    if counts.candidate_events != 0 or counts.stable_events != 1:
         return 0.0
+    if stake.log_total() + min(cap, _MOST / phi) <= log_bound:
+        return 0.0  # as nearly always: no event would carry it so far
     other = PairCount(counts.candidate_n, 1, counts.stable_n, 0)
     harmed, calm = (
         staked(stake, gains(c, tolerance, phi=phi, cap=cap)).log_total() for c in (other, counts)

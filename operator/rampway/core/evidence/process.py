@@ -15,6 +15,7 @@ begins anew whenever it falls below 1 (`lately`, an e-CUSUM: Shin, Ramdas & Rina
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import add
 
 from rampway.core.evidence.dispersion import (
     MOST_PER_LOOK,
@@ -173,21 +174,24 @@ def update(
     boost = log_boost(
         process.stake, counts, tolerance, phi=phi, cap=process.cap, log_bound=log_bound
     )
+    stake = staked(process.stake, won)
     return replace(
-        _counted(process, counts),
-        stake=staked(process.stake, won).times(boost),
-        recent=tuple(old + gain for old, gain in zip(process.recent, won, strict=True)),
-        lately=tuple(max(0.0, old + gain) for old, gain in zip(process.lately, won, strict=True)),
+        process,
+        stake=stake.times(boost) if boost else stake,
+        recent=tuple(map(add, process.recent, won)),
+        lately=tuple([max(0.0, old + gain) for old, gain in zip(process.lately, won, strict=True)]),
+        dispersion=_spread(process, counts),
+        segments=(*process.segments[:-1], process.segments[-1].plus(counts)),
     )
 
 
-def _counted(process: EProcess, counts: PairCount) -> EProcess:
-    """Return the process with a look in its totals and in what is known of bursts."""
-    segments = (*process.segments[:-1], process.segments[-1].plus(counts))
-    after = replace(process, segments=segments)
-    theta = _expected_share(after.total, counts)
-    spread = process.dispersion.seen(counts.candidate_events, counts.stable_events, theta)
-    return replace(after, dispersion=spread)
+def _spread(process: EProcess, counts: PairCount) -> Dispersion:
+    """Return what is known of bursts after a look."""
+    mine, other = counts.candidate_events, counts.stable_events
+    if not mine and not other:
+        return process.dispersion
+    theta = _expected_share(process.total.plus(counts), counts)
+    return process.dispersion.seen(mine, other, theta)
 
 
 def _next_segment(process: EProcess) -> EProcess:

@@ -1,0 +1,55 @@
+"""What a comparison says to a person who does not know e-values."""
+
+import math
+
+from rampway.api.policy import Check
+from rampway.core import evidence
+from rampway.core.bound import Bound
+from rampway.core.paired import PairedState, decisive_of, shares
+
+
+def harm(bound: Bound, check: Check, state: PairedState) -> str:
+    """Return what was seen, for a check that shows harm."""
+    return f"{seen(check, state)}; a false alarm at this point has a chance under {bound}"
+
+
+def why_unforeseen(check: Check, state: PairedState) -> str:
+    """Return why nobody can say how many more requests a check needs."""
+    if any(not process.segments[-1].looks for _, process in decisive_of(check, state)):
+        return "cannot yet tell how many more requests are needed"
+    limits = check.paired
+    detect = limits.detect if limits else ""
+    return (
+        f"no number of requests at this split would tell detect {detect} from what maxIncrease and "
+        "ignoreBelow tolerate; raise detect, or tolerate less"
+    )
+
+
+def seen(check: Check, state: PairedState) -> str:
+    """Return counts of the process that tells most, and how many times as often it happens."""
+    weights = shares(check, state)
+    index = max(
+        range(len(state.processes)),
+        key=lambda i: state.processes[i].log_e() + math.log(weights[i]),
+    )
+    process = state.processes[index]
+    total = process.total
+    compared = f" longer than {_ms(state.bounds[index].stable_bound_s)}" if state.bounds else ""
+    text = (
+        f"{total.candidate_events} of {total.candidate_n} requests {what(state, index)} on the "
+        "candidate, "
+        f"{total.stable_events} of {total.stable_n}{compared} on stable"
+    )
+    times = evidence.ratio(process)
+    return text if times is None else f"{text}: {times:.1f} times as often"
+
+
+def what(state: PairedState, index: int) -> str:
+    """Return what the candidate's events of a process are, as a verb."""
+    if state.bounds:
+        return f"took longer than {_ms(state.bounds[index].candidate_bound_s)}"
+    return "failed" if index == 0 else "were refused as the client's fault"
+
+
+def _ms(duration_s: float) -> str:
+    return f"{1000 * duration_s:.3g} ms" if duration_s < 1 else f"{duration_s:.3g} s"
