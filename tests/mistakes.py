@@ -200,6 +200,18 @@ MISTAKES = (
     Mistake("a field of another kind", ("spec", "image"), "x", ("image",)),
     Mistake("a field misspelt", ("spec", "model", "sha_256"), "9f" * 32, ("spec.model.sha_256",)),
     Mistake(
+        "a field in snake case",
+        (*STEPS, 0, "min_requests"),
+        3,
+        (f"{_POLICY}.steps[0].min_requests",),
+    ),
+    Mistake(
+        "a hook before a step that is not there",
+        (*POLICY, "hooks"),
+        [{"name": "smoke", "when": "BeforeStep", "step": "six", "http": {"url": "http://a/b"}}],
+        (_POLICY, "hooks: expected the name of one of the steps as a hook's step"),
+    ),
+    Mistake(
         "too much lineage",
         ("spec", "info", "lineage"),
         {f"k{n}": "v" for n in range(33)},

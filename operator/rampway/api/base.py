@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -122,6 +123,12 @@ def _integer_as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _quantity(text: str) -> str:
+    if not re.fullmatch(QUANTITY_PATTERN, text):
+        raise ValueError("expected an amount as Kubernetes writes it, for example 2, 500m or 1Gi")
+    return text
+
+
 def _shortened(text: object) -> object:
     if isinstance(text, str) and len(text) > _MESSAGE_LENGTH:
         return text[: _MESSAGE_LENGTH - 1] + "…"
@@ -152,7 +159,8 @@ Decimal = Annotated[
 Quantity = Annotated[
     str,
     BeforeValidator(_integer_as_text),
-    Field(max_length=32, pattern=QUANTITY_PATTERN),
+    Field(max_length=32),
+    AfterValidator(_quantity),
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from rampway.api import labels
 from rampway.api.base import NAME_EXPECTED, NAME_PATTERN
@@ -14,11 +13,8 @@ from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from rampway.api.policy import Policy, PolicyKind
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
 from rampway.api.sources import ClusterMetricSourceSpec, MetricSourceSpec, SourceKind
+from rampway.api.wording import explain
 
-_MAX_MISTAKES = 5
-_MAX_SEEN = 80
-_PLAINER = {"missing": "required, but missing", "extra_forbidden": "unknown field"}
-"""Our words for pydantic's, by the type of the mistake."""
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -196,43 +192,6 @@ def _metadata(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 def _validated(model: type[_M], obj: Mapping[str, Any], key: str) -> _M:
     try:
-        return model.model_validate(obj.get(key) or {})
+        return model.model_validate(obj.get(key) or {}, by_name=False)
     except ValidationError as error:
-        raise Unparseable(explain(error, key)) from error
-
-
-def explain(error: ValidationError, root: str = "") -> str:
-    """Return pydantic's findings as one line: per mistake the field's path, what, what was seen."""
-    lines = [text for _, text in mistakes(error, root)]
-    if len(lines) > _MAX_MISTAKES:
-        lines[_MAX_MISTAKES:] = [f"and {len(lines) - _MAX_MISTAKES} more"]
-    return "; ".join(lines)
-
-
-def mistakes(error: ValidationError, root: str = "") -> list[tuple[tuple[int | str, ...], str]]:
-    """Return pydantic's findings one by one: where, as parts of the path, and `explain`'s words."""
-    found = error.errors(include_url=False, include_context=False)
-    return [(item["loc"], _mistake(item, root)) for item in found if not _follows(item, found)]
-
-
-def _follows(item: ErrorDetails, found: list[ErrorDetails]) -> bool:
-    """Whether a list is only too short because its items were refused."""
-    inside = item["loc"]
-    return item["type"] == "too_short" and any(
-        len(other["loc"]) > len(inside) and other["loc"][: len(inside)] == inside for other in found
-    )
-
-
-def _mistake(item: ErrorDetails, root: str) -> str:
-    path = root
-    for part in item["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = _PLAINER.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-    message = message.replace("Tuple should", "List should")
-    seen = item["input"]
-    if not isinstance(seen, str | int | float):  # an object says nothing that its path does not
-        return f"{path.lstrip('.')}: {message}"
-    shown = repr(seen)
-    if len(shown) > _MAX_SEEN:
-        shown = shown[:_MAX_SEEN] + "…"
-    return f"{path.lstrip('.')}: {message}; seen: {shown}"
+        raise Unparseable(explain(error, model, key)) from error

@@ -24,7 +24,7 @@ from rampway.api.checks import (
 )
 from rampway.api.hooks import Hook
 from rampway.api.rules import Form, Rule, UniqueItems, matches
-from rampway.api.steps import Step, Steps, percent
+from rampway.api.steps import Step, Steps, named, percent
 
 __all__ = [
     "AfterUnknown",
@@ -163,6 +163,16 @@ class Watch(ApiModel):
         return percent(self.holdback)
 
 
+def _astray(policy: "Policy") -> list[str]:
+    """Return the hooks of steps that are not there: they would never run."""
+    names = {step.name for step in policy.steps}
+    return [
+        f"hooks[{i}] {hook.name} before {hook.step}"
+        for i, hook in enumerate(policy.hooks)
+        if hook.step is not None and hook.step not in names
+    ]
+
+
 class Policy(ApiModel):
     """How a rollout proceeds and what it is judged by."""
 
@@ -175,6 +185,14 @@ class Policy(ApiModel):
                 policy.strategy is not Strategy.BLUE_GREEN
                 or all(step.weights_pct is None for step in policy.steps)
             ),
+            seen=lambda policy: named(policy.steps, lambda step: step.weights_pct is not None),
+        ),
+        Rule(
+            cel="!has(self.hooks) || self.hooks.all(hook, !has(hook.step) || "
+            "self.steps.exists(step, step.name == hook.step))",
+            message="hooks: expected the name of one of the steps as a hook's step",
+            holds=lambda policy: not _astray(policy),
+            seen=lambda policy: ", ".join(_astray(policy)),
         ),
     )
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 VALIDATIONS = "x-kubernetes-validations"
 LIST_TYPE = "x-kubernetes-list-type"
 LIST_KEYS = "x-kubernetes-list-map-keys"
+TEXT_EXPECTED = "text_expected"
+"""Type of pydantic's error where a string of a certain form belongs, and something else stands."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Rule:
     """What is wrong and what is expected, in a sentence for the person who wrote it."""
     holds: Callable[[Any], bool]
     """The same in Python, on a value whose fields have been parsed."""
+    seen: Callable[[Any], str] = lambda _: ""
+    """What breaks it, where the path does not say: names and places. CEL has no words for it."""
 
     def schema(self) -> dict[str, str]:
         """Return the rule as an item of x-kubernetes-validations."""
@@ -36,7 +40,8 @@ class Rule:
     def check(self, value: Any) -> Any:
         """Return the value, or raise ValueError with the rule's sentence."""
         if not self.holds(value):
-            raise ValueError(self.message)
+            seen = self.seen(value)
+            raise ValueError(f"{self.message}; seen: {seen}" if seen else self.message)
         return value
 
     def __get_pydantic_core_schema__(
@@ -72,7 +77,14 @@ class Form:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return self.rule.__get_pydantic_core_schema__(source, handler)
+        inner = self.rule.__get_pydantic_core_schema__(source, handler)
+        return core_schema.no_info_before_validator_function(self._text, inner)
+
+    def _text(self, value: Any) -> Any:
+        """Return a string as it is; anything else is told of the form, not only of its type."""
+        if not isinstance(value, str):
+            raise PydanticCustomError(TEXT_EXPECTED, self.rule.message)
+        return value
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from rampway.api.base import API_VERSION, GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
 from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.api.deployment import ModelDeploymentSpec
-from rampway.api.parse import mistakes
 from rampway.api.policy import Policy
+from rampway.api.wording import mistakes
 from rampway.cli import doubts
 from rampway.cli.doubts import Doubt
 from rampway.cli.source import Document, Unreadable, documents
@@ -131,9 +131,9 @@ def _object(
     if not isinstance(spec, Mapping):
         return
     try:
-        parsed = definition.spec.model_validate(spec)
+        parsed = definition.spec.model_validate(spec, by_name=False)
     except ValidationError as error:
-        for where, text in mistakes(error, "spec"):
+        for where, text in mistakes(error, definition.spec, "spec"):
             yield finding(Level.ERROR, ("spec", *where), text)
         return
     for path, doubt in _doubts(parsed, rps):

@@ -8,8 +8,8 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rampway.api.base import ApiModel, Label
-from rampway.api.parse import explain
 from rampway.api.sources import Address
+from rampway.api.wording import explain
 from rampway.core.sources import Allowed
 
 
@@ -62,7 +62,8 @@ class AllowList:
         except yaml.YAMLError as error:
             raise BadList(f"the list of metric sources {self.path} is no YAML: {error}") from error
         except ValidationError as error:
-            raise BadList(f"the list of metric sources {self.path}: {explain(error)}") from error
+            told = explain(error, _Entry)
+            raise BadList(f"the list of metric sources {self.path}: {told}") from error
         return tuple(
             Allowed(e.prefix, frozenset(e.namespaces), frozenset(e.credentials), e.open)
             for e in entries

@@ -78,7 +78,7 @@ async def test_a_spec_that_is_not_understood_is_told_once_and_left_alone() -> No
     status = obj["status"]
     assert (status["phase"], status["reason"]) == ("Refused", "InvalidSpec")
     assert (
-        "spec.replicas: Input should be greater than or equal to 0; seen: -1" in status["message"]
+        "spec.replicas: expected 0 or more; seen: -1" in status["message"]
     )
     assert status["observedGeneration"] == obj["metadata"]["generation"]
     said = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
