@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -84,6 +85,7 @@ class StatusModel(_Model):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
+@lru_cache(maxsize=4096)
 def seconds(duration: str) -> float:
     """Return a duration such as `1h30m`, `90s` or `500ms` in seconds."""
     if not re.fullmatch(DURATION_PATTERN, duration):
@@ -91,6 +93,7 @@ def seconds(duration: str) -> float:
     return sum(int(n) * _UNIT_S[u] for n, u in re.findall(r"([0-9]+)(ms|h|m|s)", duration))
 
 
+@lru_cache(maxsize=4096)
 def fraction(percent: str) -> float:
     """Return a percentage such as `5%` or `0.5%` as a fraction (0.05, 0.005)."""
     if not re.fullmatch(PERCENT_PATTERN, percent):
@@ -98,6 +101,7 @@ def fraction(percent: str) -> float:
     return float(percent[:-1]) / 100
 
 
+@lru_cache(maxsize=4096)
 def factor(text: str) -> float:
     """Return a factor such as `3x` as a number."""
     if not re.fullmatch(FACTOR_PATTERN, text):

@@ -148,7 +148,8 @@ def _kept(before: Scrape | None, now: Scrape) -> Scrape:
 
 
 def _covers(now: Histogram, before: Histogram) -> bool:
-    return set(_bounds(before)) <= set(_bounds(now))
+    theirs, ours = _bounds(before), _bounds(now)
+    return theirs == ours or set(theirs) <= set(ours)
 
 
 def _forgetting(ledger: Ledger, last: Mapping[PodKey, Scrape]) -> Ledger:

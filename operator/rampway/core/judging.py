@@ -156,9 +156,8 @@ def _newest(state: EvidenceState, look: "Look") -> dict[str, float]:
     """
     newest = dict(state.last_scrape_s)
     for scrape in look.scrapes:
-        if scrape.direct:
-            continue
-        newest[scrape.revision] = max(newest.get(scrape.revision, 0.0), scrape.at_s)
+        if not scrape.direct and scrape.at_s > newest.get(scrape.revision, 0.0):
+            newest[scrape.revision] = scrape.at_s
     return newest
 
 
@@ -173,12 +172,12 @@ def _split(
     """
     known_s = ledger.last_scrapes()
     spanning = {pod for pod, at_s in known_s.items() if at_s < cutoff_s}
+    # Most was read before: it says nothing new, and spans nothing.
+    new = [s for s in scrapes if s.at_s > known_s.get((s.namespace, s.pod), 0.0)]
     stale: list[Scrape] = []
     counted: list[Scrape] = []
-    for scrape in sorted(scrapes, key=lambda s: s.at_s):
+    for scrape in sorted(new, key=lambda s: s.at_s):
         pod = (scrape.namespace, scrape.pod)
-        if scrape.at_s <= known_s.get(pod, 0.0):
-            continue  # read again: it says nothing new, and spans nothing
         if scrape.at_s < cutoff_s:
             stale.append(scrape)
             spanning.add(pod)

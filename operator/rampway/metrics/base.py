@@ -1,8 +1,7 @@
 """The Protocol of a metric source; every source passes tests/contract/test_metrics.py."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rampway.core.answers import Answer, AnswerKind
 from rampway.core.counters import Scrape
@@ -15,8 +14,7 @@ class MetricsUnavailable(Exception):  # noqa: N818 - a state of the world, not a
     """No trustworthy answer now: down, slow, an error status, a partial answer. Never a verdict."""
 
 
-@dataclass(frozen=True, slots=True)
-class RevisionKey:
+class RevisionKey(NamedTuple):
     """One revision of one namespace, as the series name it."""
 
     namespace: str

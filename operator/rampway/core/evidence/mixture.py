@@ -173,4 +173,4 @@ def log_sum(logs: Sequence[float]) -> float:
     top = max(logs, default=-math.inf)
     if top == -math.inf:
         return top
-    return top + math.log(sum(math.exp(x - top) for x in logs))
+    return top + math.log(sum([math.exp(x - top) for x in logs]))
