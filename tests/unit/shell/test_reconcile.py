@@ -77,9 +77,7 @@ async def test_a_spec_that_is_not_understood_is_told_once_and_left_alone() -> No
     obj = place.get(MODEL_DEPLOYMENT, NAME)
     status = obj["status"]
     assert (status["phase"], status["reason"]) == ("Refused", "InvalidSpec")
-    assert (
-        "spec.replicas: expected 0 or more; seen: -1" in status["message"]
-    )
+    assert "spec.replicas: expected 0 or more; seen: -1" in status["message"]
     assert status["observedGeneration"] == obj["metadata"]["generation"]
     said = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
     assert said["Accepted"] == ("False", "InvalidSpec")
