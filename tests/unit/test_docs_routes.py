@@ -14,12 +14,18 @@ from rampway.sim.world import SPACE, World
 TEXT = (Path(__file__).resolve().parents[2] / "docs/guides/routes.md").read_text()
 
 
+def blocks() -> list[dict[str, Any]]:
+    """Return the page's YAML."""
+    return [yaml.safe_load(found) for found in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
+
+
 def applied() -> World:
     """Return a world with the guide's objects, and the Service that it takes for granted."""
     world = World()
     world.store.create(SERVICE, {"metadata": {"name": "web", "namespace": SPACE}, "spec": {}})
-    for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL):
-        found: dict[str, Any] = yaml.safe_load(block)
+    for found in blocks():
+        if "kind" not in found:
+            continue  # a part of one
         found["metadata"]["namespace"] = SPACE
         kind = HTTP_ROUTE if found["kind"] == HTTP_ROUTE.kind else MODEL_DEPLOYMENT
         world.store.create(kind, found)
@@ -49,6 +55,19 @@ def test_the_shares_without_a_gateway() -> None:
         most = int(replicas)
         given = [podshare.share_pct(n, most) for n in range(1, most + 1)]
         assert [int(share) for share in shares.split(", ")] == given
+
+
+def test_the_adoption() -> None:
+    """With the page's policy a rule that others have is taken over step by step."""
+    world = applied()
+    old = [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": [{"name": "web"}]}]
+    world.store.patch(HTTP_ROUTE, SPACE, "shop", old)
+    (part,) = [found for found in blocks() if "kind" not in found]
+    world.apply("digits", part)
+    world.run(60)
+    refs = world.store.get(HTTP_ROUTE, SPACE, "shop")["spec"]["rules"][0]["backendRefs"]
+    candidate = f"digits-{world.desired('digits')}"
+    assert {ref["name"]: ref["weight"] for ref in refs} == {"web": 90, candidate: 10}
 
 
 def test_the_hand_over() -> None:

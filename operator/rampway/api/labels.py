@@ -54,6 +54,11 @@ def automation_name(revision: str) -> str:
     return f"{revision}-automation"
 
 
+def adopted(deployment: str) -> str:
+    """Annotation of a user's route: backends of a rule before its first rollout, JSON (B16)."""
+    return f"{GROUP}/adopted-{deployment}"
+
+
 def live_name(deployment: str) -> str:
     """Name of the Service that callers use where no gateway splits requests."""
     return f"{deployment}-live"

@@ -8,6 +8,7 @@ from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
 from rampway.core import (
+    adopting,
     hooks,
     keeping,
     passes,
@@ -49,14 +50,18 @@ def decide(obs: Observation) -> Decision:
     refused = refusing.refuse(obs)
     if refused is not None:
         return refused
-    found = _followed(obs)
+    if adopting.applies(obs):
+        found = _followed(adopting.seen(obs), adopting.stand_in(obs))
+        found = replace(found, actions=adopting.onto_guests(found.actions))
+    else:
+        found = _followed(obs, obs.stable)
     more = preview.keep(obs)
     return replace(found, actions=(*found.actions, *more)) if more else found
 
 
-def _followed(obs: Observation) -> Decision:
+def _followed(obs: Observation, stable: Revision | None) -> Decision:
     """Decide by what is stable, what is under way, and what the spec names."""
-    stable, active = obs.stable, obs.active
+    active = obs.active
     desired = revision.revision_hash(obs.deployment.spec)
     recalled = rolling.recall(obs, active) if active else None
     if recalled is not None:

@@ -52,6 +52,8 @@ def rest(obs: Observation, stable: Revision) -> list[Action]:
 
 def ensure_stable(obs: Observation, stable: Revision, least: int | None = None) -> list[Action]:
     """Keep stable at its size, or at a smaller one, and the Service `<name>` on it."""
+    if not stable.hash:
+        return []  # others, for whom it is a stand-in (B16)
     wanted = sizes.stable_least(obs) if least is None else least
     actions = sizes.size(obs, stable, wanted, sizes.most(obs))
     actions += ensure_parts(obs, stable)

@@ -2,7 +2,7 @@
 
 from rampway.api.conditions import ConditionType, Phase, Reason
 from rampway.api.deployment import ModelDeploymentStatus
-from rampway.core import keeping, passes, revision, sizes
+from rampway.core import adopting, keeping, passes, revision, sizes
 from rampway.core.actions import Action, PointService, SetSplit
 from rampway.core.conditions import conditions
 from rampway.core.conflicts import Claim
@@ -20,9 +20,8 @@ def refuse(obs: Observation) -> Decision | None:
         return _taken(obs)
     if obs.route.problem:
         return _without_rule(obs)
-    if obs.route.strangers and not _is_held(obs):
-        return _in_use(obs)
-    return None
+    theirs = obs.route.strangers and (obs.stable is None or not _is_held(obs))
+    return _in_use(obs) if theirs and not adopting.applies(obs) else None
 
 
 def _taken(obs: Observation) -> Decision:
@@ -56,17 +55,22 @@ def _without_rule(obs: Observation) -> Decision:
 
 def _is_held(obs: Observation) -> bool:
     """Whether the rule has been ours: then others' backends in it are a foreign write (B14)."""
+    if obs.route.guests is not None and obs.route.guests.noted:
+        return True  # it is just being taken over
     return obs.deployment.status.address == Claim.of(obs.deployment).address
 
 
 def _in_use(obs: Observation) -> Decision:
     """Others serve by this rule: bring the model up beside them, and let a person hand over (B16).
 
-    Nobody counts what those backends do, so nothing could be judged against them.
+    Nobody counts what those backends do, so checks that compare could judge nothing.
     """
     name = obs.deployment.name
     others = ", ".join(obs.route.strangers)
     text = f"the rule sends requests to {others}, and is left as it is"
+    checks = ", ".join(adopting.compared(obs))
+    if checks and obs.stable is None:
+        text = f"{text}: {checks} compare with stable, and nobody counts what those others answer"
     if obs.stable is not None:
         actions: list[Action] = passes.ensure_stable(obs, obs.stable)
         ready = obs.stable.ready

@@ -10,6 +10,23 @@ MOST_RULES = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Guests:
+    """Who had the rule before this model, and how the rule reads with them for stable (B16).
+
+    Attributes:
+        names: Names of their Services, each once.
+        split: Who gets which requests.
+        in_shape: The rule has this split in our own form, or is as it was.
+        noted: The route tells how the rule was: a rollout against them is not over.
+    """
+
+    names: tuple[str, ...]
+    split: Split
+    in_shape: bool
+    noted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """The route as it is at the gateway.
 
@@ -23,6 +40,7 @@ class Route:
         problem: Why there is no rule to split, and what to do about it; else empty.
         writer: Field manager, other than ours, that wrote the rules last; empty if we did.
         written_at: When it did, RFC 3339.
+        guests: Others that have the rule, or had it before the rollout that is under way.
         headers: Names, in small letters, of the headers that the rule's own matches ask for.
         full: It has as many rules as a route may have.
         strangers: Backends of the rule that are not of this model, where the rule is the user's.
@@ -36,6 +54,7 @@ class Route:
     message: str = ""
     problem: str = ""
     strangers: tuple[str, ...] = ()
+    guests: Guests | None = None
     headers: frozenset[str] = frozenset()
     full: bool = False
     writer: str = ""

@@ -17,12 +17,14 @@ class Split:
         weight_pct: Its share of all requests, 0 to 100.
         mirror_pct: Share of the requests that it gets a copy of; those answers are thrown away.
         headers: Requests that bear all of these go to it, whatever the weight; none: no such rule.
+        guests: The rest goes to who had the rule before, not to stable's Service (B16).
     """
 
     candidate: str = ""
     weight_pct: int = 0
     mirror_pct: int = 0
     headers: tuple[HeaderMatch, ...] = ()
+    guests: bool = False
 
     @property
     def at_rest(self) -> bool:

@@ -258,6 +258,8 @@ def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
     elif stable is not None:
         text = f"no pod of stable {stable.name} is ready"
         ready = (FALSE, Reason.NO_READY_POD, f"{text}: {stable.trouble}".rstrip(": "))
+    elif obs.route.guests is not None and not standing.conflict:
+        ready = (TRUE, Reason.SERVING, f"{' and '.join(obs.route.guests.names)} serve, as before")
     else:
         lost = standing.phase == Phase.DEGRADED
         why = Reason.NO_READY_POD if lost else Reason.FIRST_REVISION

@@ -73,6 +73,7 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
         accepted=not message,
         message=message,
         strangers=rules.strangers(route, index, stable),
+        guests=rules.beside(route, index, stable),
         headers=rules.headers(route, index),
         full=rules.is_full(route, index, stable),
     )

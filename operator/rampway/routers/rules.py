@@ -6,13 +6,14 @@ prefers the rule with more header matches wherever it stands.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rampway.api.steps import HeaderMatch
-from rampway.core.route import MOST_RULES
+from rampway.core.route import MOST_RULES, Guests
 from rampway.core.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
-from rampway.routers import chosen
+from rampway.routers import chosen, guests
 from rampway.routers.chosen import PORT, Rule, backend, is_revision
 
 MIRROR = "RequestMirror"
@@ -65,9 +66,16 @@ def changes(route: Obj, index: int, stable: str, split: Split) -> Patch:
     rule, path = found[index], f"/spec/rules/{index}"
     patch: Patch = []
     refs = rule.get("backendRefs") or []
-    known = next((ref for ref in refs if ref["name"] == stable), None)
-    wanted = backends(stable, split, known)
-    if not _alike(refs, wanted):
+    before = guests.of(route, refs, stable) if split.guests else []
+    if before:
+        wanted = guests.backends(before, split)
+        same = refs == wanted
+    else:
+        known = next((ref for ref in refs if ref["name"] == stable), None)
+        wanted = backends(stable, split, known)
+        same = _alike(refs, wanted)
+    patch += guests.note(route, stable, before if split.weight_pct else [])
+    if not same:
         write = "replace" if "backendRefs" in rule else "add"
         patch.append({"op": write, "path": f"{path}/backendRefs", "value": wanted})
     others = [f for f in rule.get("filters") or [] if not _is_ours(f, stable)]
@@ -86,7 +94,7 @@ def changes(route: Obj, index: int, stable: str, split: Split) -> Patch:
     return patch
 
 
-def read(route: Obj, index: int, stable: str) -> Split:
+def read(route: Obj, index: int, stable: str, *, against_guests: bool = False) -> Split:
     """Return the split that a route carries, whoever wrote it."""
     found = _rules(route)
     if len(found) <= index:
@@ -94,13 +102,29 @@ def read(route: Obj, index: int, stable: str) -> Split:
     rule = found[index]
     ours = [r for r in found if r is not rule and chosen.is_ours(r, rule, stable)]
     mirror = next((f for f in rule.get("filters") or [] if _is_ours(f, stable)), None)
-    candidate, weight_pct = _weighted(rule.get("backendRefs") or [], stable)
+    weighted = guests.weighted if against_guests else _weighted
+    candidate, weight_pct = weighted(rule.get("backendRefs") or [], stable)
     targets = [mirror[_MIRROR_KEY]["backendRef"]] if mirror else []
     targets += [ref for r in ours for ref in r["backendRefs"]]
     candidate = candidate or next((str(ref["name"]) for ref in targets), "")
     headers: tuple[HeaderMatch, ...] = chosen.headers(ours[0], rule) if ours else ()
     mirror_pct = mirror[_MIRROR_KEY].get("percent", ALL_PCT) if mirror else 0
     return Split(candidate, weight_pct, mirror_pct, headers)
+
+
+def beside(route: Obj, index: int, stable: str) -> Guests | None:
+    """Return who had the rule before, and the split with them for stable; None without any."""
+    refs = _rules(route)[index].get("backendRefs") or []
+    before = guests.of(route, refs, stable)
+    if not before:
+        return None
+    split = read(route, index, stable, against_guests=True).or_rest()
+    return Guests(
+        names=tuple(dict.fromkeys(str(ref["name"]) for ref in before)),
+        split=split,
+        in_shape=not changes(route, index, stable, replace(split, guests=True)),
+        noted=guests.is_noted(route, stable),
+    )
 
 
 def serves(route: Obj, index: int, stable: str) -> bool:

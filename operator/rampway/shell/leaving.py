@@ -7,7 +7,7 @@ is left bears a label, by which it is found on the event or at the next start.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -26,7 +26,7 @@ from rampway.kube.kinds import (
     SERVICE,
     Kind,
 )
-from rampway.routers import managers, naming, replicas, route_ref, rules
+from rampway.routers import guests, managers, naming, replicas, route_ref, rules
 from rampway.shell.fence import Fence
 from rampway.shell.followers import Followers, Key
 
@@ -70,7 +70,8 @@ class Leaver:
         left = await self._left(key)
         services = {_name(obj): obj for kind, obj in left if kind is SERVICE}
         service, live = (services.get(name) for name in (key[1], labels.live_name(key[1])))
-        if service is not None and await self._put_at_rest(service):
+        told = service or next(iter(services.values()), None)  # in an adoption there is no stable
+        if told is not None and await self._put_at_rest(key, told):
             return 1.0
         if service is not None and live is not None and await self._close(live, service):
             return 1.0
@@ -103,11 +104,11 @@ class Leaver:
             if not obj["metadata"].get("ownerReferences")
         ]
 
-    async def _put_at_rest(self, service: Obj) -> bool:
+    async def _put_at_rest(self, key: Key, service: Obj) -> bool:
         """Take the route from a candidate, if there was one; return whether that was a write."""
-        meta = service["metadata"]
-        space, name = meta["namespace"], meta["name"]
-        ref = labels.read_route_ref((meta.get("annotations") or {}).get(labels.ROUTE_REF, ""))
+        space, name = key
+        notes = service["metadata"].get("annotations") or {}
+        ref = labels.read_route_ref(notes.get(labels.ROUTE_REF, ""))
         where = ref[0] if ref else name
         try:
             route = await self.api.get(HTTP_ROUTE, space, where)
@@ -118,9 +119,11 @@ class Leaver:
             index = route_ref.position(route, ref[1], name)
         if index is None:
             return False
-        change = rules.changes(route, index, name, STABLE_ONLY)
+        adopted = guests.is_noted(route, name)
+        change = rules.changes(route, index, name, replace(STABLE_ONLY, guests=adopted))
         given_back = not ref or not managers.is_ours(route)
-        if (not change and given_back) or not rules.is_of(route, index, name):
+        theirs = not adopted and not rules.is_of(route, index, name)
+        if (not change and given_back) or theirs:
             return False
         self.fence.check(route)
         version = route["metadata"]["resourceVersion"]

@@ -7,7 +7,7 @@ import structlog
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, Unparseable, parse_deployment
-from rampway.core import history, paired
+from rampway.core import adopting, history, paired
 from rampway.core.actions import Emit, SetSplit, WriteRollout, WriteStatus
 from rampway.core.decide import decide
 from rampway.core.history import Past
@@ -222,7 +222,8 @@ class Reconciler:
 def _users_route(obs: Observation) -> str:
     """Return the name of the user's route that we may write, empty if there is none."""
     ref = obs.deployment.spec.traffic.route_ref
-    usable = obs.route.exists and not (obs.route.problem or obs.route.strangers or obs.conflict)
+    theirs = obs.route.strangers and not adopting.applies(obs)
+    usable = obs.route.exists and not (obs.route.problem or theirs or obs.conflict)
     return ref.name if ref and usable else ""
 
 

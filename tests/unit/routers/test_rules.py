@@ -149,7 +149,10 @@ def test_what_others_added_is_not_taken_for_ours(name: str) -> None:
     mirror = deepcopy(SHADOW)
     mirror["requestMirror"]["backendRef"]["name"] = name  # type: ignore[index]
     first: Obj = {"backendRefs": [{"name": "digits", "port": 80}], "filters": [mirror]}
-    found: Obj = {"spec": {"rules": [first, by_header | {"backendRefs": [{"name": name}]}]}}
+    found: Obj = {
+        "metadata": {},
+        "spec": {"rules": [first, by_header | {"backendRefs": [{"name": name}]}]},
+    }
     assert rules.read(found, 0, "digits") == STABLE_ONLY
     assert rules.changes(found, 0, "digits", STABLE_ONLY) == []
 
@@ -171,7 +174,7 @@ def test_a_named_rule_to_a_revision_is_the_users() -> None:
 def test_a_share_is_rounded_but_never_to_none_or_all(weights: tuple[int, int], seen: int) -> None:
     """B14: one request in a thousand is not at rest, and all but one is not everything."""
     refs = [{"name": "digits", "weight": weights[0]}, {"name": SECOND, "weight": weights[1]}]
-    found: Obj = {"spec": {"rules": [{"backendRefs": refs}]}}
+    found: Obj = {"metadata": {}, "spec": {"rules": [{"backendRefs": refs}]}}
     assert rules.read(found, 0, "digits").weight_pct == seen
 
 
