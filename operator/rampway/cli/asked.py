@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.api.rollout import Contender
 from rampway.cli.facts import asks_about, ended
 
 
@@ -96,15 +97,15 @@ def typed(deployment: ModelDeployment, verb: str, *words: str) -> str:
 
 def candidate(rollout: ModelRollout) -> str:
     """Return the candidate as a person knows it."""
-    known = rollout.spec.candidate
-    return (
-        f"{known.revision} (version {known.info.version})" if known.info.version else known.revision
-    )
+    return _known(rollout.spec.candidate)
 
 
 def stable(rollout: ModelRollout) -> str:
     """Return the revision that was stable when it began, as a person knows it."""
-    known = rollout.spec.stable
-    return (
-        f"{known.revision} (version {known.info.version})" if known.info.version else known.revision
-    )
+    return _known(rollout.spec.stable)
+
+
+def _known(one: Contender) -> str:
+    if not one.revision:
+        return one.info.version or "others"  # who had the rule before (B16)
+    return f"{one.revision} (version {one.info.version})" if one.info.version else one.revision

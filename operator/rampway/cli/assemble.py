@@ -164,9 +164,10 @@ def _roles(
         roles.setdefault(running.spec.candidate.revision, Role.CANDIDATE)
         if running.status.phase == RolloutPhase.WATCHING:
             roles.setdefault(running.spec.stable.revision, Role.PREVIOUS)
-    elif deployment.status.candidate is not None and stable:
+    elif deployment.status.candidate is not None:
         refused = deployment.status.phase == Phase.ROLLED_BACK
-        role = Role.ROLLED_BACK if refused else Role.CANDIDATE
+        waits = Role.CANDIDATE if stable else Role.FIRST
+        role = Role.ROLLED_BACK if refused else waits  # refused also beside others (B16)
         roles.setdefault(deployment.status.candidate.revision, role)
     return roles
 

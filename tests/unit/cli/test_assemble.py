@@ -40,6 +40,16 @@ async def test_at_the_promotion_the_candidate_is_stable_while_its_own_backend_ca
     }
 
 
+async def test_b16_refused_beside_others_who_serve_it_has_nothing() -> None:
+    """B16: nothing of the model is stable, and the revision that was refused is no first one."""
+    scene = scenes.rolled_back_by_check
+    alone = scene.but(workloads=(scenes.workload("2", 1),), status=scene.status | {"stable": None})
+    found = weights(await alone.facts())
+    assert {revision: one[:2] for revision, one in found.items()} == {
+        scenes.V2: (Role.ROLLED_BACK, 0)
+    }
+
+
 async def test_without_a_route_nothing_is_observed() -> None:
     """A share that nobody carries is not 0 %: it is not known."""
     facts = await scenes.healthy.but(route=None).facts()
