@@ -1,4 +1,5 @@
-# Two images: `--target operator` and `--target model-server`. Builds with buildah, podman or docker.
+# Three images: `--target operator`, `--target model-server`, and `--target model-server-full`, which
+# has ONNX and pandas too. Builds with buildah, podman or docker.
 # From the checkout alone it installs from the package index; where a folder wheels/ lies in the
 # context (`python3 -m tools.localcluster images` puts it there) it needs no network at all.
 # The base needs Python 3.11 as python3, and pip only where there is no wheels/ folder.
@@ -18,6 +19,13 @@ RUN --mount=type=bind,source=.,target=/context \
     python3 /context/tools/localcluster/image_install.py --to /app --context /context \
     --requirements server.txt --package model_server/rampway_server
 
+FROM ${BASE_IMAGE} AS model-server-full-files
+ARG PIP_INDEX_URL
+ARG PIP_CERT
+RUN --mount=type=bind,source=.,target=/context \
+    python3 /context/tools/localcluster/image_install.py --to /app --context /context \
+    --requirements server-full.txt --package model_server/rampway_server
+
 FROM ${BASE_IMAGE} AS operator
 COPY --from=operator-files /app /app
 ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -27,6 +35,13 @@ ENTRYPOINT ["python3", "-m", "rampway"]
 
 FROM ${BASE_IMAGE} AS model-server
 COPY --from=model-server-files /app /app
+ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /
+USER 65532:65532
+ENTRYPOINT ["python3", "-m", "rampway_server"]
+
+FROM ${BASE_IMAGE} AS model-server-full
+COPY --from=model-server-full-files /app /app
 ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /
 USER 65532:65532

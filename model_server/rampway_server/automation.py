@@ -24,7 +24,6 @@ Use = Literal["use", "suggest", "defer"]
 USES: tuple[Use, ...] = get_args(Use)
 LEVELS: tuple[Level, ...] = get_args(Level)
 POLL_S = 1.0
-_PROBABILITIES = "predict_proba"
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,13 @@ def confidences(
         outputs: What was answered.
         arrays: The answers, in the order of `outputs`.
     """
-    for spec, array in zip(outputs, arrays, strict=True):
-        if spec.name == _PROBABILITIES:
-            return _largest(array)
-    offered = next((spec for spec in model.offers if spec.name == _PROBABILITIES), None)
-    if offered is None:
+    if model.probabilities is None:
         return None
+    for spec, array in zip(outputs, arrays, strict=True):
+        if spec == model.probabilities:
+            return _largest(array)
     try:
-        (found,) = model.predict(inputs, (offered,))
+        (found,) = model.predict(inputs, (model.probabilities,))
     except ModelError:
         return None  # the answer itself stands
     return _largest(found)

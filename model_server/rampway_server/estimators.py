@@ -68,12 +68,14 @@ def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Mo
         (-1, len(known) or -1),
         missing=all(spec.missing for spec in known) and bool(known),
     )
+    offers = tuple(_outputs(estimator))
     return Model(
         predictor=Estimator(estimator, frame),
         platform=platform,
         sha256=sha256,
         takes=known if mixed else (matrix,),
-        offers=tuple(_outputs(estimator)),
+        offers=offers,
+        probabilities=next((spec for spec in offers if spec.name == "predict_proba"), None),
         columns=known if named and not mixed else (),
         classes=_classes(estimator),
     )

@@ -7,25 +7,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import joblib
 import skops.io
 
-from rampway_server import estimators, reference
+from rampway_server import estimators, onnxmodel, reference
 from rampway_server.errors import StartError
 from rampway_server.model import Model
 from rampway_server.reference import Profile
 
+_ONNX = b"\x08"  # the field of a ModelProto that comes first, its IR version
+_PICKLES = (b"\x80", b"\x78", b"\x1f\x8b", b"BZ", b"\xfd7zXZ")  # plain, and as joblib packs them
 
-def load(data: bytes, sha256: str, trusted: Sequence[str]) -> tuple[Model, list[str]]:
-    """Return the model in a skops file's bytes, and the warnings that loading it gave.
+
+def load(
+    data: bytes, sha256: str, trusted: Sequence[str], *, allow_pickle: bool = False
+) -> tuple[Model, list[str]]:
+    """Return the model in a file's bytes, and the warnings that loading it gave.
 
     Raises:
-        StartError: not a skops file, types not trusted, or no model that predicts.
+        StartError: no model file, a pickle without consent, types not trusted, or no model that
+            predicts.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        estimator = _estimator(data, trusted)
+        model = _model(data, sha256, trusted, allow_pickle=allow_pickle)
     told = {str(one.message) for one in caught}
-    model = estimators.describe(estimator, sha256)
     try:
         model = replace(model, profile=_profile(data))
     except (ValueError, TypeError, LookupError) as error:
@@ -33,19 +39,25 @@ def load(data: bytes, sha256: str, trusted: Sequence[str]) -> tuple[Model, list[
     return model, sorted(told)
 
 
-def _profile(data: bytes) -> Profile | None:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if reference.MEMBER not in archive.namelist():
-            return None
-        return reference.from_json(archive.read(reference.MEMBER))
-
-
-def _estimator(data: bytes, trusted: Sequence[str]) -> Any:
-    if not zipfile.is_zipfile(io.BytesIO(data)):
+def _model(data: bytes, sha256: str, trusted: Sequence[str], *, allow_pickle: bool) -> Model:
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        return estimators.describe(_skops(data, trusted), sha256)
+    if data.startswith(_ONNX):
+        return onnxmodel.load(data, sha256)
+    if not data.startswith(_PICKLES):
         raise StartError(
-            f"the model file of {len(data)} bytes is not a skops file (nor any zip archive); "
-            "write it with skops.io.dump"
+            f"the model file of {len(data)} bytes is not a skops file (nor any zip archive, ONNX "
+            "or pickle); write it with skops.io.dump"
         )
+    if not allow_pickle:
+        raise StartError(
+            "the model file is not a skops file but looks like a pickle, which runs code of its "
+            "own when it is loaded; write it with skops.io.dump, or consent with --allow-pickle yes"
+        )
+    return estimators.describe(_unpickled(data), sha256, "sklearn_pickle")
+
+
+def _skops(data: bytes, trusted: Sequence[str]) -> Any:
     try:
         untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
         estimator = None if untrusted else skops.io.loads(data, trusted=list(trusted))
@@ -59,3 +71,19 @@ def _estimator(data: bytes, trusted: Sequence[str]) -> Any:
             "name those you trust with --trust or RAMPWAY_TRUST"
         )
     return estimator
+
+
+def _unpickled(data: bytes) -> Any:
+    try:
+        return joblib.load(io.BytesIO(data))
+    except Exception as error:
+        raise StartError(f"the pickle cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _profile(data: bytes) -> Profile | None:
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return None
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if reference.MEMBER not in archive.namelist():
+            return None
+        return reference.from_json(archive.read(reference.MEMBER))

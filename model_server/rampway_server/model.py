@@ -33,7 +33,8 @@ class Model:
         columns: The names of its features, if it takes one matrix and knows them: they may be sent
             as a tensor each instead.
         batches: Whether rows of several requests may be put together.
-        classes: What `predict` can answer, if that is known.
+        classes: What the first output can answer, if that is known.
+        probabilities: The output that has a probability for each class, if there is one.
         profile: What its training data looked like, if the file says so.
     """
 
@@ -45,6 +46,7 @@ class Model:
     columns: tuple[TensorSpec, ...] = ()
     batches: bool = True
     classes: tuple[Any, ...] = ()
+    probabilities: TensorSpec | None = None
     profile: Profile | None = None
 
     def input(self, name: str) -> TensorSpec:

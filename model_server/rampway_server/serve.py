@@ -111,7 +111,9 @@ async def _load(settings: Settings, repository: Repository) -> None:
     started_s = time.perf_counter()
     data, digest = await store.fetch(settings)
     fetched_s = time.perf_counter()
-    model, told = await asyncio.to_thread(loading.load, data, digest, settings.trust)
+    model, told = await asyncio.to_thread(
+        loading.load, data, digest, settings.trust, allow_pickle=settings.allow_pickle
+    )
     for warning in told:
         logger().warning("loading the model gave a warning", warning=warning)
     del data

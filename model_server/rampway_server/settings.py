@@ -22,6 +22,14 @@ def _option(default: Any, env: str, help_text: str) -> Any:
     return dataclasses.field(default=default, metadata={"env": env, "help": help_text})
 
 
+def _truth(text: str) -> bool:
+    truths = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    try:
+        return truths[text.strip().lower()]
+    except KeyError:
+        raise ValueError("expected yes or no") from None
+
+
 def _types(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -50,6 +58,11 @@ class Settings:
     version: str = _option("", "RAMPWAY_MODEL_VERSION", "version shown to clients (else 1)")
     trust: tuple[str, ...] = _option(
         (), "RAMPWAY_TRUST", "types, comma separated, that the skops file may hold beyond the safe"
+    )
+    allow_pickle: bool = _option(
+        default=False,
+        env="RAMPWAY_ALLOW_PICKLE",
+        help_text="yes: load pickles and joblib files, which may run any code",
     )
     host: str = _option("", "RAMPWAY_HOST", "address to listen on (else all)")
     port: int = _option(8080, "RAMPWAY_PORT", "port to listen on")
@@ -157,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _read(option: dataclasses.Field[Any], source: str, text: str) -> object:
     readers: dict[Any, Callable[[str], object]] = {tuple[str, ...]: _types, float: float, int: int}
-    readers |= {Path: Path, str: str}
+    readers |= {Path: Path, str: str, bool: _truth}
     reader = _digest if option.name == "sha256" else readers[option.type]
     try:
         value = reader(text)

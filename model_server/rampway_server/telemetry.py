@@ -70,8 +70,9 @@ class Telemetry:
             sure = self._sureness(inputs, found)
             with self._lock:
                 self._inputs.count(inputs)
-                if "predict" in found and found["predict"].ndim == 1:
-                    self._count_predictions(found["predict"])
+                answers = found.get(self._model.offers[0].name)
+                if answers is not None and answers.ndim == 1:
+                    self._count_predictions(answers)
                 if sure is not None:
                     at = np.searchsorted(CONFIDENCES, sure)
                     self._confidences += np.bincount(at, minlength=len(self._confidences))
@@ -85,10 +86,10 @@ class Telemetry:
         self, inputs: Sequence[NDArray[Any]], found: dict[str, NDArray[Any]]
     ) -> NDArray[Any] | None:
         """Return the probability of each row's predicted class, if it costs nothing or little."""
-        offered = next((spec for spec in self._model.offers if spec.name == "predict_proba"), None)
+        offered = self._model.probabilities
         if offered is None:
             return None
-        given = found.get("predict_proba")
+        given = found.get(offered.name)
         begun_s = time.perf_counter()
         if given is None:
             if begun_s < self._sure_again_s:

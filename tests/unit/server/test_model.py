@@ -49,7 +49,7 @@ class _Bomb:
 
 @pytest.mark.parametrize("data", [b"", b"no zip", pickle.dumps(_Bomb())])
 def test_other_files_are_refused(data: bytes) -> None:
-    """Anything but a skops file, a pickle above all, is refused in one sentence."""
+    """Anything but a model file is refused in one sentence, and so are pickles by default."""
     with pytest.raises(StartError, match="is not a skops file"):
         loading.load(data, "", [])
 

@@ -15,9 +15,12 @@ URI = ["--uri", "file:///m"]
 def test_every_option_is_also_an_environment_variable() -> None:
     """The operator sets the environment; an option on the command line goes before it."""
     for option in dataclasses.fields(Settings):
-        text = {"trust": "a.B, c.D", "sha256": "ab" * 32, "log_level": "debug"}.get(
-            option.name, "7"
-        )
+        text = {
+            "trust": "a.B, c.D",
+            "sha256": "ab" * 32,
+            "log_level": "debug",
+            "allow_pickle": "yes",
+        }.get(option.name, "7")
         expected = {"trust": ("a.B", "c.D")}.get(option.name) or getattr(
             load([*URI, "--" + option.name.replace("_", "-"), text], {}), option.name
         )
@@ -35,6 +38,7 @@ def test_every_option_is_also_an_environment_variable() -> None:
         ([*URI, "--sha256", "abc"], {}, "--sha256 is 'abc': expected 64 hexadecimal digits"),
         ([*URI, "--drain-delay-s", "-1"], {}, "expected a number of 0 or more"),
         ([*URI, "--drain-delay-s", "nan"], {}, "expected a number of 0 or more"),
+        ([*URI, "--allow-pickle", "maybe"], {}, "--allow-pickle is 'maybe': expected yes or no"),
         ([*URI, "--log-level", "loud"], {}, "expected debug, info, warning or error"),
     ],
 )
