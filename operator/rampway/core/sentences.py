@@ -10,7 +10,17 @@ from rampway.core.paired import PairedState, decisive_of, shares
 
 def harm(bound: Bound, check: Check, state: PairedState) -> str:
     """Return what was seen, for a check that shows harm."""
-    return f"{seen(check, state)}; a false alarm at this point has a chance under {bound}"
+    index = _foremost(check, state)
+    process = state.processes[index]
+    times, least = evidence.ratio(process), evidence.interval(process).low
+    often = ""
+    if times is not None:
+        surely = f" (at least {least:.3g})" if least > 1 else ""
+        often = f": {times:.1f} times as often{surely}"
+    elif least > 1:
+        often = f": at least {least:.3g} times as often"
+    told = _counted(state, index) + often
+    return f"{told}; a false alarm at this point has a chance under {bound}"
 
 
 def why_unforeseen(check: Check, state: PairedState) -> str:
@@ -27,21 +37,29 @@ def why_unforeseen(check: Check, state: PairedState) -> str:
 
 def seen(check: Check, state: PairedState) -> str:
     """Return counts of the process that tells most, and how many times as often it happens."""
+    index = _foremost(check, state)
+    times = evidence.ratio(state.processes[index])
+    text = _counted(state, index)
+    return text if times is None else f"{text}: {times:.1f} times as often"
+
+
+def _foremost(check: Check, state: PairedState) -> int:
+    """Return which process of a check tells most."""
     weights = shares(check, state)
-    index = max(
+    return max(
         range(len(state.processes)),
         key=lambda i: state.processes[i].log_e() + math.log(weights[i]),
     )
-    process = state.processes[index]
-    total = process.total
+
+
+def _counted(state: PairedState, index: int) -> str:
+    total = state.processes[index].total
     compared = f" longer than {_ms(state.bounds[index].stable_bound_s)}" if state.bounds else ""
-    text = (
+    return (
         f"{total.candidate_events} of {total.candidate_n} requests {what(state, index)} on the "
         "candidate, "
         f"{total.stable_events} of {total.stable_n}{compared} on stable"
     )
-    times = evidence.ratio(process)
-    return text if times is None else f"{text}: {times:.1f} times as often"
 
 
 def what(state: PairedState, index: int) -> str:

@@ -3,6 +3,7 @@
 from rampway.core.evidence.average import log_average
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
+from rampway.core.evidence.interval import Ratio, interval
 from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_factor
 from rampway.core.evidence.power import TARGET, at_least, harm_rate, power, requests_missing
 from rampway.core.evidence.process import (
@@ -23,6 +24,7 @@ __all__ = [
     "Dispersion",
     "EProcess",
     "PairCount",
+    "Ratio",
     "Segment",
     "Stake",
     "Tolerance",
@@ -31,6 +33,7 @@ __all__ = [
     "choose_bounds",
     "from_json",
     "harm_rate",
+    "interval",
     "log_average",
     "log_e",
     "log_factor",

@@ -1,0 +1,84 @@
+"""How many times as often: an interval for the ratio of the rates that holds at every look.
+
+The mixture's test is turned round. A ratio r of the rates is out of the question as soon as the
+test of "at most r", or that of "at least r", has reached 2/alpha; what was never out is the
+interval (Howard, Ramdas, McAuliffe & Sekhon, arXiv 1810.08240). For each r the alternatives are
+rho * r, or r / rho, with the same rho, so the e-values are monotone in r. They are computed from
+each segment's totals, which for a split that is constant within a segment are those of its looks
+together, and divided by phi in the exponent as bets are.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rampway.core.evidence.mixture import RHOS, WEIGHTS, log_sum
+from rampway.core.evidence.process import EProcess
+
+MISSED = 0.05
+"""Chance that the interval ever leaves the truth out, half of it on each side."""
+_LOG_FARTHEST = math.log(1e4)
+_HALVINGS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Candidate's rate of events over stable's, both as they were in the mean of the looks.
+
+    Attributes:
+        low: At least so many times as often; 0: nothing is known.
+        high: At most; infinite: nothing is known.
+    """
+
+    low: float
+    high: float
+
+
+def interval(process: EProcess, missed: float = MISSED) -> Ratio:
+    """Return the ratios that the looks so far leave possible.
+
+    Args:
+        process: What was seen.
+        missed: Chance that the truth is ever left out, in (0, 1).
+    """
+    bound = math.log(2 / missed)
+    low = _last(lambda log_r: log_e_beyond(process, math.exp(log_r)) >= bound)
+    high = _last(lambda log_r: log_e_below(process, math.exp(-log_r)) >= bound)
+    return Ratio(math.exp(low), math.exp(-high))
+
+
+def log_e_beyond(process: EProcess, ratio: float) -> float:
+    """Return log E of the test that the candidate's rate is at most so many times stable's."""
+    return _log_e(process, ratio, 1)
+
+
+def log_e_below(process: EProcess, ratio: float) -> float:
+    """Return log E of the test that the candidate's rate is at least so many times stable's."""
+    return _log_e(process, ratio, -1)
+
+
+def _log_e(process: EProcess, ratio: float, side: int) -> float:
+    logs = []
+    for rho, weight in zip(RHOS, WEIGHTS, strict=True):
+        won = 0.0
+        for seen in process.segments:
+            exposure = seen.candidate_n * ratio
+            if not exposure:
+                continue
+            theta = exposure / (exposure + seen.stable_n)
+            events = seen.candidate_events + seen.stable_events
+            won += side * seen.candidate_events * math.log(rho)
+            won -= events * math.log1p(theta * (rho**side - 1))
+        logs.append(math.log(weight) + won / process.phi)
+    return log_sum(logs)
+
+
+def _last(holds: Callable[[float], bool]) -> float:
+    """Return up to where on the scale of logarithms it holds; minus infinity: nowhere."""
+    low, high = -_LOG_FARTHEST, _LOG_FARTHEST
+    if not holds(low):
+        return -math.inf
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
