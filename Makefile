@@ -47,7 +47,7 @@ breaks: venv ## Break the source on purpose, each time in a copy: every break mu
 cluster-test: venv cluster-up images ## The tests on the real cluster
 	@$(call step,tests on the cluster,eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m "not faults" tests/cluster,see the failures above; the cluster is still up: $(CLUSTER_TOOL) status)
 
-bench-rollback: venv cluster-up images ## How fast a bad candidate is off, 60 runs (45 min; goes on where it was interrupted)
+bench-rollback: venv cluster-up images ## How fast a bad candidate is off, 110 runs (about 2 h; goes on where it was interrupted)
 	@eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tests:. $(BIN)/python -m bench.rollback $(BENCH)
 
 bench-scale: venv cluster-up images ## The control plane with up to 1 000 rollouts, and 5 000 models (hours; goes on where it was interrupted)
