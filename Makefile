@@ -35,7 +35,7 @@ simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (5 min)
 	@$(call step,simulated rollouts,PYTHONPATH=tests nice $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
 
-simulate-all: venv ## The same with every pair of events: about 90 000 rollouts
+simulate-all: venv ## The same with every pair of events: some 600 000 rollouts, hours
 	@$(call step,all simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic --all,replay one as make simulate says)
 
 test-faults: venv cluster-up images ## All faults on the real cluster, with requests running (30 min); log in build/test-faults.log
