@@ -116,12 +116,9 @@ def _starting(course: Course) -> Outcome:
         return say(outcome, Reason.CANDIDATE_STARTING, steps.starting_sentence(course, need))
     if course.paused:
         return say(outcome, Reason.PAUSED, "paused before the first step (spec.paused)")
-    if not course.obs.route.split.at_rest:
-        text = "waiting until the route sends everything to stable's Service"
-        return say(outcome, Reason.ROUTE_PENDING, text)
-    if course.by_pods and course.strays:
-        text = f"waiting until the pods of {course.strays} are gone: one Service has them all"
-        return say(outcome, Reason.ROUTE_PENDING, text)
+    busy = steps.busy_route(course)
+    if busy:
+        return say(outcome, Reason.ROUTE_PENDING, busy)
     if course.policy.checks and (course.obs.look is None or course.obs.look.problem):
         problem = course.obs.look.problem if course.obs.look else "no look at the metrics yet"
         return say(outcome, Reason.EVIDENCE_UNKNOWN, f"no traffic without evidence: {problem}")

@@ -60,6 +60,15 @@ def _carried(course: Course, stage: Stage) -> Split:
     return found.or_rest()
 
 
+def busy_route(course: Course) -> str:
+    """Return what has to leave the route before a first step, empty if nothing has."""
+    if not course.obs.route.split.at_rest:
+        return "waiting until the route sends everything to stable's Service"
+    if course.by_pods and course.strays:
+        return f"waiting until the pods of {course.strays} are gone: one Service has them all"
+    return ""
+
+
 def hold_clock(course: Course, *, in_force: bool) -> StepStatus:
     """Start or stop the clock of the hold: it runs while the split is in force (B18)."""
     step = course.status.step
