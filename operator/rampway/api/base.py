@@ -1,7 +1,6 @@
 """What all API models share: camelCase on the wire, and the few scalar types, parsed here once."""
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
@@ -49,15 +48,9 @@ class _Model(BaseModel):
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:
         """A null is a field left out: the API server prunes it, so must we."""
-        if isinstance(data, Mapping):
+        if isinstance(data, dict) and None in data.values():
             return {key: value for key, value in data.items() if value is not None}
         return data
-
-    @model_validator(mode="after")
-    def _keep_rules(self) -> Self:
-        for rule in self.rules:
-            rule.check(self)
-        return self
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -74,6 +67,12 @@ class ApiModel(_Model):
     """Base of everything a user writes: unknown fields are mistakes."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        for rule in self.rules:
+            rule.check(self)
+        return self
 
 
 class StatusModel(_Model):
