@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -29,12 +30,30 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="As the verb `version`.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    pass
+
+
 app.command()(status)
 app.command("list")(list_)
 for verb in (
-    explain,
     history,
-    lint,
+    explain,
     approve,
     promote,
     abort,
@@ -42,6 +61,7 @@ for verb in (
     pause,
     resume,
     undo,
+    lint,
     completion,
     version,
 ):

@@ -37,7 +37,7 @@ case ${{1-}} in lint) echo :0 ;; *) echo :4 ;; esac
 def completion(
     shell: Annotated[Shell, typer.Argument(help="kubectl: for `kubectl rampway` itself.")],
 ) -> None:
-    """Print what completes words: for `kubectl rampway`, or for the program kubectl-rampway.
+    """Print a completion script: for `kubectl rampway`, or for the program kubectl-rampway.
 
     kubectl rampway completion kubectl > ~/bin/kubectl_complete-rampway; chmod +x that file.
     """

@@ -6,24 +6,17 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 
-from rampway.api.checks import Check
-from rampway.api.policy import Policy, Strategy
-from rampway.core import evidence, paired, podshare, stages
-from rampway.core.bound import bound_of
-from rampway.core.evidence import BoundPair, EProcess, PairCount
-from rampway.core.instants import brief
-from rampway.core.paired import PairedState
-from rampway.core.stages import FULL_PCT, Stage
+from rampway.api.hooks import HookMoment
+from rampway.api.policy import Policy, Rollout, Strategy
+from rampway.core import podshare, stages
+from rampway.core.stages import Stage
 
 PLACES = frozenset({"candidate", "stable", "name", "namespace"})
 """What a query may have filled in."""
 _PLACE = re.compile(r"\{\{(.*?)\}\}")
-_LOOKS = 20
-"""Looks that imagined evidence is spread over."""
-_FIRST, _MOST = 32, 100_000_000
-"""Requests that are tried first, and after which nobody would wait."""
-_TAIL, _TAIL_SHARE = 0.1, 1 / 3
-"""Of a check of all latencies: the tail with the most interest in it, and its share (histogram)."""
+_BEFORE = {HookMoment.BEFORE_ROLLOUT, HookMoment.BEFORE_STEP, HookMoment.BEFORE_PROMOTION}
+_FASTEST_START_S = 5.0
+"""No pod of a model server is ready sooner."""
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -33,7 +26,7 @@ class Doubt:
 
     Attributes:
         path: Where in the policy.
-        note: Only something that was not looked at.
+        note: Only something to know, or that was not looked at.
     """
 
     path: tuple[int | str, ...]
@@ -41,8 +34,8 @@ class Doubt:
     note: bool = False
 
 
-def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
-    """Yield what is doubtful about a policy; `rps`: requests a second, None if not told."""
+def about(policy: Policy) -> Iterator[Doubt]:
+    """Yield what is doubtful about a policy, whatever the traffic."""
     found = stages.of(policy)
     yield from _leap(policy, found)
     yield from _unjudged(policy, found)
@@ -50,8 +43,29 @@ def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
         if check.threshold is not None:
             path = ("checks", index, "threshold", "query")
             yield from _query(path, check.threshold.query)
-        if check.paired is not None:
-            yield from _traffic(("checks", index), policy, check, found, rps)
+
+
+def unconfined(policy: Policy) -> Iterator[Doubt]:
+    """Yield what a source that confines nothing does to queries of a user's own."""
+    asked = [check.name for check in policy.checks if check.threshold]
+    if asked:
+        yield Doubt(
+            ("checks",),
+            f"{', '.join(asked)}: a query of your own is asked of a MetricSource, of a "
+            "ClusterMetricSource with namespaceEnforcement, or of a Prometheus listed with "
+            "open: true; without any of these nothing is rolled out (MetricSourceRefused)",
+            note=True,
+        )
+
+
+def too_soon(rollout: Rollout) -> Iterator[Doubt]:
+    """Yield whether every candidate would be given up before it can be ready."""
+    if rollout.progress_deadline_s < _FASTEST_START_S:
+        yield Doubt(
+            ("progressDeadline",),
+            f"progressDeadline {rollout.progress_deadline}: no pod starts as fast, so every "
+            "candidate is given up",
+        )
 
 
 def without_gateway(policy: Policy, replicas: int) -> Iterator[Doubt]:
@@ -88,9 +102,7 @@ def _leap(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:
 
 def _unjudged(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:
     if not policy.checks:
-        yield Doubt(
-            ("checks",), "no checks: every candidate that does not crash is promoted, however bad"
-        )
+        yield _unchecked(policy)
     compared = [check.name for check in policy.checks if check.paired]
     if compared and not any(stage.exposes for stage in found):
         yield Doubt(
@@ -98,12 +110,37 @@ def _unjudged(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:
             f"no step sends the candidate a request, so {', '.join(compared)} cannot judge it "
             "before it has all of them; add a mirror, match or weight",
         )
-    watch = policy.watch
-    if watch is not None and compared and not watch.holdback_pct:
+    if policy.watch is not None:
+        yield from _held_back(policy.watch.holdback_pct, compared)
+
+
+def _unchecked(policy: Policy) -> Doubt:
+    """Return who judges a candidate without checks."""
+    judges = [f"the approval of step {step.name}" for step in policy.steps if step.approval]
+    judges += [f"hook {hook.name}" for hook in policy.hooks if hook.when in _BEFORE]
+    if judges:
+        text = (
+            f"no checks: a candidate that does not crash is judged by {' and '.join(judges)} alone"
+        )
+        return Doubt(("checks",), text, note=True)
+    return Doubt(
+        ("checks",), "no checks: every candidate that does not crash is promoted, however bad"
+    )
+
+
+def _held_back(share_pct: int, compared: list[str]) -> Iterator[Doubt]:
+    """Yield what the old revision's share in the watch is not good for."""
+    if compared and not share_pct:
         yield Doubt(
             ("watch",),
             f"holdback 0%: {', '.join(compared)} compare nothing after promotion; only pods and "
             "thresholds are watched",
+        )
+    if share_pct and not compared:
+        yield Doubt(
+            ("watch", "holdback"),
+            f"holdback {share_pct}%: no check compares anything with the old revision, which "
+            "answers these requests for nothing; add errorRate or latency, or leave holdback out",
         )
 
 
@@ -164,82 +201,3 @@ def parsed(query: str) -> str:
     except ValueError as err:
         return str(err).strip()
     return ""
-
-
-def _traffic(
-    path: tuple[int | str, ...],
-    policy: Policy,
-    check: Check,
-    found: tuple[Stage, ...],
-    rps: float | None,
-) -> Iterator[Doubt]:
-    """Yield how long a comparison would wait for its requests, if that is longer than its step."""
-    stage = next((one for one in found if one.weight_pct or one.mirror_pct), None)
-    if stage is None:
-        return
-    share_pct = stage.weight_pct or stage.mirror_pct
-    needed = requests_needed(policy, check, share_pct, mirrored=not stage.weight_pct)
-    limits = check.paired
-    detect = limits.detect if limits else ""
-    if needed is None:
-        yield Doubt(
-            path,
-            f"check {check.name} would never pass: no number of requests tells detect {detect} "
-            "from what maxIncrease and ignoreBelow tolerate; raise detect, or tolerate less",
-        )
-    elif rps is not None:
-        per_s = rps * share_pct / FULL_PCT
-        wait_s = needed / per_s if per_s else float("inf")
-        if wait_s > max(stage.hold_s, 1.0):
-            how_long = "for ever" if wait_s == float("inf") else f"about {brief(wait_s)}"
-            yield Doubt(
-                path,
-                f"check {check.name} passes after about {needed} requests on the candidate: at "
-                f"{rps:g} requests/s and {share_pct} % step {stage.name} lasts {how_long}, not "
-                f"{brief(stage.hold_s)}; traffic, weight or detect would shorten it",
-            )
-
-
-def requests_needed(policy: Policy, check: Check, share_pct: int, *, mirrored: bool) -> int | None:
-    """Return about how many requests on a harmless candidate let a comparison pass.
-
-    Beside a stable without errors, or with a tenth of its requests beyond the bound of latency;
-    None where no number up to a hundred million does.
-    """
-    low, high = 0, _FIRST
-    while not _passes(policy, check, high, share_pct, mirrored=mirrored):
-        low, high = high, 2 * high
-        if high > _MOST:
-            return None
-    for _ in range(5):
-        middle = (low + high) // 2
-        enough = _passes(policy, check, middle, share_pct, mirrored=mirrored)
-        low, high = (low, middle) if enough else (middle, high)
-    return high
-
-
-def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirrored: bool) -> bool:
-    """Whether a comparison had its power after so many requests on a harmless candidate."""
-    others = number * FULL_PCT / share_pct if mirrored else number * (FULL_PCT / share_pct - 1)
-    states, rate = 2, 0.0
-    bounds: tuple[BoundPair, ...] = ()
-    if check.latency is not None:
-        quantile = check.latency.quantile
-        rate = _TAIL if quantile is None else 1 - quantile
-        bounds = (BoundPair(_TAIL_SHARE if quantile is None else 1.0, 0.1, 0.12),)
-        states = 1
-    process = EProcess()
-    for look in range(_LOOKS):
-        counts = [round(total * part) for total in (number, others) for part in (1.0, rate)]
-        mine, mine_events, other, other_events = (_part(total, look) for total in counts)
-        other = max(1, other)
-        process = evidence.update(
-            process, PairCount(mine, mine_events, other, other_events), paired.tolerance_of(check)
-        )
-    state = PairedState((process,) * states, bounds)
-    return paired.missing(bound_of(policy), check, state) == 0
-
-
-def _part(total: int, look: int) -> int:
-    """Return what one of the looks has of a total, all together giving all of it."""
-    return total * (look + 1) // _LOOKS - total * look // _LOOKS

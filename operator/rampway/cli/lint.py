@@ -36,7 +36,7 @@ def lint(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """Check files offline by the rules of the API, and warn of what may not do as it seems.
+    """Find mistakes in files offline, by the rules of the API, and what may surprise in a rollout.
 
     Exit codes: 0 no mistake; 1 a mistake, or with --strict a warning; 4 a file cannot be read.
     """
@@ -56,6 +56,9 @@ def lint(
         code = terminal.guarded(run, needed="create Rampway's kinds")
     findings.sort(key=lambda one: (files.index(one.file), one.line))
     _print(findings, output)
+    if output in {Format.TABLE, Format.WIDE}:
+        strangers = sum(one.strangers for _, one in found)
+        typer.echo(_summary(findings, strangers, asked=code is ExitCode.OK))
     raise typer.Exit(code or _code(findings, strict=strict))
 
 
@@ -107,10 +110,17 @@ def _print(findings: "list[Finding]", output: Format) -> None:
     for one in findings:
         about = f"{one.about}: " if one.about and output is Format.WIDE else ""
         typer.echo(f"{one.file}:{one.line}: {one.level}: {about}{clean(one.text)}")
-    errors, warnings = (
-        sum(one.level == level for one in findings) for level in ("error", "warning")
-    )
-    typer.echo(f"{_many(errors, 'mistake')}, {_many(warnings, 'warning')}")
+
+
+def _summary(findings: "list[Finding]", strangers: int, *, asked: bool) -> str:
+    """Return the last line; `asked`: whoever was to be asked, was."""
+    parts = [
+        _many(sum(one.level == level for one in findings), what)
+        for level, what in (("error", "mistake"), ("warning", "warning"))
+    ]
+    parts += [f"{_many(strangers, 'object')} not checked"] if strangers else []
+    text = ", ".join(parts)
+    return text if asked else f"{text} in the files; the API server was not asked"
 
 
 def _many(number: int, what: str) -> str:

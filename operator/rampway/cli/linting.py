@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from rampway.api.base import API_VERSION, GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
 from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.api.deployment import ModelDeploymentSpec
-from rampway.api.policy import Policy
-from rampway.api.wording import mistakes
-from rampway.cli import doubts
+from rampway.api.policy import Policy, PolicyRef
+from rampway.api.sources import SourceKind
+from rampway.api.wording import meant, mistakes
+from rampway.cli import doubts, reckoning
 from rampway.cli.doubts import Doubt
 from rampway.cli.source import Document, Unreadable, documents
 from rampway.core import podshare
@@ -48,10 +49,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A file, what was found in it, and the objects that may be asked the API server about."""
+    """What was found in a file.
+
+    Attributes:
+        objects: Those of ours, which the API server may be asked about.
+        strangers: Number of those of other APIs, which were not checked.
+    """
 
     findings: tuple[Finding, ...]
     objects: tuple[tuple[Document, Mapping[str, Any]], ...] = ()
+    strangers: int = 0
 
 
 def lint(file: str, text: str, rps: float | None) -> Checked:
@@ -67,23 +74,54 @@ def lint(file: str, text: str, rps: float | None) -> Checked:
     except Unreadable as err:
         return Checked((Finding(file, err.line, Level.ERROR, str(err)),))
     findings: list[Finding] = []
-    ours = []
+    ours: dict[tuple[str, ...], tuple[Document, Mapping[str, Any]]] = {}
+    strangers = 0
     for document in found:
-        content = document.content
-        if not isinstance(content, Mapping):
-            text = f"expected an object with apiVersion and kind; seen: {str(content)[:60]!r}"
-            findings.append(Finding(file, document.line(), Level.ERROR, text))
+        foreign = _foreign(document.content)
+        if foreign:
+            level, path, words = foreign
+            strangers += level is Level.NOTE
+            findings.append(Finding(file, document.line(path), level, words))
             continue
-        if str(content.get("apiVersion", "")).split("/")[0] != GROUP:
-            about = f"{content.get('kind', 'an object')} of {content.get('apiVersion', 'no API')}"
-            text = f"{about} is not Rampway's: not checked"
-            findings.append(Finding(file, document.line(), Level.NOTE, text))
-            continue
-        ours.append((document, content))
-        findings += _object(file, document, content, rps)
+        key = _key(document.content)
+        if key in ours:
+            before = ours[key][0].line()
+            words = (
+                f"{named(document.content)} is there twice (line {before}): the last would count"
+            )
+            findings.append(Finding(file, document.line(), Level.ERROR, words))
+        ours[key] = document, document.content
+        findings += _object(file, document, document.content, rps)
     if not found:
         findings.append(Finding(file, 1, Level.WARNING, "the file has no object"))
-    return Checked(tuple(findings), tuple(ours))
+    return Checked(tuple(findings), tuple(ours.values()), strangers)
+
+
+def _foreign(content: Any) -> tuple[Level, tuple[str, ...], str] | None:
+    """Return what is said of a document that is no object of ours, None if it is one."""
+    if not isinstance(content, Mapping):
+        seen = str(content)[:60]
+        return Level.ERROR, (), f"expected an object with apiVersion and kind; seen: {seen!r}"
+    version, kind = (str(content.get(key) or "") for key in ("apiVersion", "kind"))
+    ours = kind in {one.kind for one in DEFINITIONS}
+    expected = f"; a {kind} has {API_VERSION}" if ours else ""
+    if not version:
+        return Level.ERROR, (), f"apiVersion: required, but missing{expected}"
+    if not kind:
+        return Level.ERROR, (), "kind: required, but missing"
+    if version.split("/")[0] == GROUP:
+        return None
+    if ours:
+        text = f"apiVersion: expected {API_VERSION} of a {kind}; seen: {version!r}"
+        return Level.ERROR, ("apiVersion",), text
+    return Level.NOTE, (), f"{kind} of {version} is not Rampway's: not checked"
+
+
+def _key(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what makes two objects the same one."""
+    meta = content.get("metadata")
+    meta = meta if isinstance(meta, Mapping) else {}
+    return (str(content["kind"]), *(str(meta.get(part) or "") for part in ("namespace", "name")))
 
 
 def served(content: Mapping[str, Any]) -> Kind | None:
@@ -135,6 +173,9 @@ def _object(
     except ValidationError as error:
         for where, text in mistakes(error, definition.spec, "spec"):
             yield finding(Level.ERROR, ("spec", *where), text)
+        reckoned = "" if rps is None else " and --rps is reckoned with"
+        text = f"warnings are looked for{reckoned} once the mistakes in the spec are gone"
+        yield finding(Level.NOTE, ("spec", *where), text)
         return
     for path, doubt in _doubts(parsed, rps):
         level = Level.NOTE if doubt.note else Level.WARNING
@@ -142,19 +183,45 @@ def _object(
 
 
 def _doubts(parsed: BaseModel, rps: float | None) -> Iterator[tuple[tuple[str, ...], Doubt]]:
-    """Yield what is doubtful about the policies in a spec, and where each of them is."""
-    for path, policy in policies(parsed):
-        for doubt in doubts.about(policy, rps):
+    """Yield what is doubtful about a spec, and in which part of it."""
+    found = [*policies(parsed)]
+    if isinstance(parsed, ModelDeploymentSpec):
+        for doubt in doubts.too_soon(parsed.rollout):
+            yield ("rollout",), doubt
+        if not found:
+            ref = parsed.rollout.policy_ref
+            yield ("rollout",), Doubt((), _elsewhere(ref), note=True)
+            found = [] if ref else [(("rollout",), Policy())]
+    for path, policy in found:
+        for doubt in _of_policy(parsed, policy, rps):
             yield path, doubt
-        if isinstance(parsed, ModelDeploymentSpec) and podshare.applies(parsed.traffic):
-            for doubt in doubts.without_gateway(policy, parsed.replicas):
-                yield path, doubt
+
+
+def _elsewhere(ref: PolicyRef | None) -> str:
+    """Return which policy goes for a ModelDeployment that holds none."""
+    if ref is not None:
+        return f"policyRef {ref.name}: its steps and checks are looked at where they are written"
+    return (
+        "no policy: looked at with the built-in one; a ClusterRolloutPolicy that is marked as the "
+        "cluster's default takes its place"
+    )
+
+
+def _of_policy(parsed: BaseModel, policy: Policy, rps: float | None) -> Iterator[Doubt]:
+    yield from doubts.about(policy)
+    yield from reckoning.about(policy, rps)
+    ours = parsed if isinstance(parsed, ModelDeploymentSpec) else None
+    source = ours.metrics.source_ref if ours else None
+    if source is None or source.kind is not SourceKind.NAMESPACED:
+        yield from doubts.unconfined(policy)
+    if ours and podshare.applies(ours.traffic):
+        yield from doubts.without_gateway(policy, ours.replicas)
 
 
 def _envelope(content: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """Yield what is wrong around the spec."""
     for key in content.keys() - _PARTS:
-        yield (key,), f"{key}: unknown field"
+        yield (key,), f"{key}: unknown field. {meant(str(key), _PARTS)}"
     meta = content.get("metadata")
     if not isinstance(meta, Mapping) or not meta.get("name"):
         yield ("metadata",), "metadata.name: required, but missing"

@@ -9,10 +9,10 @@ from rampway.cli import terminal
 from rampway.cli.exits import ExitCode
 from rampway.cli.options import (
     AllNamespaces,
+    Among,
     Context,
     Format,
     Kubeconfig,
-    Namespace,
     NoColor,
     Output,
 )
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def list_(
     *,
-    namespace: Namespace = None,
+    namespace: Among = None,
     all_namespaces: AllNamespaces = False,
     output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,

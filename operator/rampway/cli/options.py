@@ -37,11 +37,11 @@ def _namespace(namespace: str | None) -> str | None:
     return namespace
 
 
-def _duration(text: str) -> str:
+def _duration(text: str | None) -> str | None:
     from rampway.api.base import seconds
 
     try:
-        seconds(text)
+        seconds(text or "0s")
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
     return text
@@ -63,12 +63,19 @@ Namespace = Annotated[
         "--namespace", "-n", help="Its namespace; left out, the context's.", callback=_namespace
     ),
 ]
+Among = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace", "-n", help="Those of this one; left out, the context's.", callback=_namespace
+    ),
+]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again each second until Ctrl-C.")]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait until the spec's revision is promoted or refused.")
 ]
 Timeout = Annotated[
-    str, typer.Option(help="How long --wait waits: 90s, 15m, 1h30m.", callback=_duration)
+    str | None,
+    typer.Option(help="How long --wait waits: 90s, 1h30m; left out, 15m.", callback=_duration),
 ]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print what is found.")]
 Kubeconfig = Annotated[
@@ -94,13 +101,13 @@ To = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would happen; change nothing.")]
 AllNamespaces = Annotated[
-    bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")
+    bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces, whatever -n says.")
 ]
 Number = Annotated[
     int | None, typer.Argument(min=1, help="An attempt, to see everything about it.")
 ]
 Files = Annotated[
-    list[str], typer.Argument(help="YAML or JSON files; - for the standard input.", metavar="FILE…")
+    list[str], typer.Argument(help="YAML or JSON files; - for the standard input.", metavar="FILE")
 ]
 Rate = Annotated[
     float | None,

@@ -10,7 +10,7 @@ Path = Sequence[int | str]
 
 
 class Unreadable(ValueError):  # noqa: N818 - what a file is
-    """No YAML; `line` is where it stops to be."""
+    """Not YAML; `line` is where it stops to be."""
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
@@ -72,16 +72,16 @@ def documents(text: str) -> list[Document]:
     """Return the objects of a file; empty documents are left out.
 
     Raises:
-        Unreadable: it is no YAML.
+        Unreadable: it is not YAML.
     """
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
         contents = list(yaml.safe_load_all(text))
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark or err.context_mark
-        raise Unreadable(f"no YAML: {err.problem}", mark.line + 1 if mark else 1) from err
+        raise Unreadable(f"not YAML: {err.problem}", mark.line + 1 if mark else 1) from err
     except yaml.YAMLError as err:
-        raise Unreadable(f"no YAML: {err}", 1) from err
+        raise Unreadable(f"not YAML: {err}", 1) from err
     return [
         Document(content, node)
         for content, node in zip(contents, nodes, strict=True)

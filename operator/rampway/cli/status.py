@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from rampway.cli.follow import Subject
     from rampway.kube.base import KubeApi
 
+PATIENCE = "15m"
+"""How long --wait waits, unless told otherwise."""
+
 
 def status(
     name: Name,
@@ -33,7 +36,7 @@ def status(
     namespace: Namespace = None,
     watch: Watch = False,
     wait: Wait = False,
-    timeout: Timeout = "15m",
+    timeout: Timeout = None,
     output: Output = Format.TABLE,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -45,15 +48,19 @@ def status(
 
     0  fine; with --wait: promoted
 
-    1  with --wait: rolled back, aborted, superseded or stalled
+    1  with --wait: rolled back, aborted, refused, superseded or stalled
 
     2  wrong usage
 
     3  with --wait: --timeout is over
 
     4  cannot be read: none of that name, no right to, no cluster
+
+    130  ended by Ctrl-C, unless --watch
     """
     _refuse_contradictions(output, watch=watch, wait=wait)
+    if timeout and not wait:
+        raise typer.BadParameter("--timeout is how long --wait waits: add --wait")
     console = terminal.console(no_color=no_color, wide=output is Format.WIDE)
 
     async def work(api: "KubeApi", space: str) -> ExitCode:
@@ -61,7 +68,7 @@ def status(
 
         subject = Subject(api, space, name)
         if wait:
-            return await _wait(subject, timeout)
+            return await _wait(subject, timeout or PATIENCE)
         return await (_watch(subject, console) if watch else _once(subject, console, output))
 
     run = terminal.logged_in(work, kubeconfig=kubeconfig, context=context, namespace=namespace)

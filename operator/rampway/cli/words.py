@@ -49,8 +49,7 @@ def ago(at_s: float | None, now_s: float) -> str:
     """Return how long ago that was, such as `4 s`; `?` if it is not known."""
     if at_s is None:
         return "?"
-    age_s = max(0.0, now_s - at_s)
-    return brief(age_s) if age_s < 2 * DAY_S else f"{age_s / DAY_S:.0f} days"
+    return brief(now_s - at_s)
 
 
 def clock(at_s: float) -> str:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+_DAY_S = 24 * 3600.0
+
 
 def to_wire(at_s: float) -> str:
     """Return the instant as Kubernetes writes it: `2026-01-02T03:04:05.000000Z`."""
@@ -17,9 +19,11 @@ def from_wire(text: str) -> float | None:
 
 
 def brief(duration_s: float) -> str:
-    """Return a duration as people say it: `45 s`, `3 min`, `2.5 h`."""
+    """Return a duration as people say it: `45 s`, `3 min`, `2.5 h`, `12 days`."""
     if duration_s < 90:  # noqa: PLR2004 - as people read it
         return f"{max(0, round(duration_s))} s"
     if duration_s < 90 * 60:
         return f"{round(duration_s / 60)} min"
-    return f"{duration_s / 3600:.1f} h"
+    if duration_s < 2 * _DAY_S:
+        return f"{duration_s / 3600:.1f} h"
+    return f"{duration_s / _DAY_S:.0f} days"

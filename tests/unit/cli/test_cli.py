@@ -190,6 +190,7 @@ def test_waiting_has_an_exit_code_and_a_last_line(
         (["status", "digits", "--wait", "--watch"], "choose one of --watch and --wait"),
         (["status", "digits", "-o", "json", "--watch"], "shows one moment"),
         (["status", "digits", "-o", "xml"], "xml"),
+        (["status", "digits", "--timeout", "15m"], "--timeout is how long --wait waits: add"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(run: Run, words: list[str], complaint: str) -> None:
@@ -254,9 +255,20 @@ def test_no_color_is_honoured_both_ways(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_version() -> None:
-    """Program and API."""
+    """Program and API; the option does as the verb."""
     result = CliRunner().invoke(app, ["version"])
+    assert CliRunner().invoke(app, ["--version"]).output == result.output
     assert result.output == "kubectl-rampway 0.1.0 (API rampway.dev/v1alpha1)\n"
+
+
+def test_the_help_says_what_is_so() -> None:
+    """Every exit code, whose namespace, and names that are typed as they stand there."""
+    commands = getattr(get_command(app), "commands", {})
+    told = [int(code) for code in re.findall(r"^ *(\d+)  ", commands["status"].help, re.MULTILINE)]
+    assert told == list(ExitCode)
+    helps = {verb: CliRunner().invoke(app, [verb, "--help"]).output for verb in ("list", "lint")}
+    assert "Those of this one" in helps["list"]
+    assert "FILE}..." in helps["lint"]
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -292,7 +304,8 @@ def test_the_reference_shows_what_the_program_prints() -> None:
         snapshot = Path(__file__).parent / f"snapshots/{name}.txt"
         assert f"```\n{snapshot.read_text()}```" in page
     commands = getattr(get_command(app), "commands", {})
-    assert [name for name in commands if f"`{name}" not in page.split("## status", 1)[0]] == []
+    listed = re.findall(r"^\| (`.*?`) \|", page.split("## status", 1)[0], re.MULTILINE)
+    assert [name for row in listed for name in re.findall(r"`(\w+)", row)] == list(commands)
     table = page.split("## Exit codes", 1)[1]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(
         ExitCode

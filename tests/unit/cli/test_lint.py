@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from mistakes import MISTAKES, Mistake, full
+from mistakes import MISTAKES, Mistake, full, minimal
 from typer.testing import CliRunner, Result
 from unit.cli import scenes
 from unit.cli.conftest import Connect
@@ -77,9 +77,10 @@ def test_each_mistake_has_its_line(typed: Callable[..., Result]) -> None:
         "a.yaml:6: error: spec.model.uri: expected file:///path",
         "a.yaml:8: error: key replicas is there twice",
         "a.yaml:14: error: spec.rollout.policy.steps: expected weights that never fall",
+        "a.yaml:14: note: warnings are looked for once the mistakes in the spec are gone",
         "a.yaml:20: error: kind: expected one of ModelDeployment, ModelRollout",
         "a.yaml:23: note: Service of v1 is not Rampway's: not checked",
-        "5 mistakes, no warnings",
+        "5 mistakes, no warnings, 1 object not checked",
     ]
     assert len(lines) == len(starts), result.stdout
     for line, start in zip(lines, starts, strict=True):
@@ -99,12 +100,21 @@ def test_what_the_crds_refuse_is_refused_offline(mistake: Mistake) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a: [1\nb: 2\n", "a.yaml:2: error: no YAML"),
+        ("a: [1\nb: 2\n", "a.yaml:2: error: not YAML"),
+        ("apiVersion: v1\n", "a.yaml:1: error: kind: required, but missing"),
+        (
+            "kind: RolloutPolicy\n",
+            "a.yaml:1: error: apiVersion: required, but missing; a RolloutPolicy has rampway.dev/",
+        ),
+        (
+            "kind: RolloutPolicy\napiVersion: rampway.io/v1alpha1\n",
+            "a.yaml:2: error: apiVersion: expected rampway.dev/v1alpha1 of a RolloutPolicy; seen",
+        ),
         ("just words\n", "a.yaml:1: error: expected an object with apiVersion and kind"),
         ("", "a.yaml:1: warning: the file has no object"),
         (
             "apiVersion: rampway.dev/v1alpha1\nkind: ModelDeployment\nspce: {}\n",
-            "a.yaml:3: error: spce: unknown field",
+            "a.yaml:3: error: spce: unknown field. Did you mean spec?",
         ),
         (
             "apiVersion: rampway.dev/v1alpha1\nkind: ModelDeployment\n",
@@ -129,9 +139,9 @@ def policy(**changes: Any) -> Policy:
     return Policy.model_validate(sound | changes)
 
 
-def said(given: Policy, rps: float | None = None) -> list[str]:
-    """Return the doubts about a policy, notes left out."""
-    return [doubt.text for doubt in doubts.about(given, rps) if not doubt.note]
+def said(given: Policy, *, notes: bool = False) -> list[str]:
+    """Return the doubts about a policy, or the notes."""
+    return [doubt.text for doubt in doubts.about(given) if doubt.note is notes]
 
 
 def threshold(query: str) -> list[dict[str, Any]]:
@@ -167,9 +177,9 @@ DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
         {"checks": threshold('a{r="{{ candidate }}}')},
         'a string that begins with " does not end',
     ),
-    "not to be told apart": (
-        {"checks": [{"name": "e", "latency": {"detect": "1.001x"}}]},
-        "check e would never pass: no number of requests tells detect 1.001x",
+    "compared with nothing": (
+        {"checks": threshold("up{{ candidate }}"), "watch": {"hold": "1h", "holdback": "5%"}},
+        "holdback 5%: no check compares anything with the old revision",
     ),
 }
 
@@ -221,28 +231,57 @@ def test_a_sound_policy_raises_no_doubt() -> None:
     assert said(policy(checks=threshold(query))) == []
 
 
-def test_b18_the_requests_that_a_check_needs_are_those_of_the_evidence() -> None:
-    """B18: by the same forecast; a small share of little traffic takes long, of none for ever."""
-    given = policy(steps=[{"name": "five", "weight": "5%", "hold": "2m"}])
-    (check,) = given.checks
-    needed = doubts.requests_needed(given, check, 5, mirrored=False)
-    assert needed is not None
-    assert 300 < needed < 1000  # the guide says about 500
-    (slow,) = said(given, rps=10)
-    assert f"after about {needed} requests on the candidate: at 10 requests/s and 5 %" in slow
-    assert "lasts for ever" in said(given, rps=0)[0]
-    assert said(given, rps=1000) == []
-    copied = doubts.requests_needed(given, check, 50, mirrored=True)
-    assert copied is not None
-    latency = policy(checks=[{"name": "slow", "latency": {"percentile": "99"}}])
-    assert doubts.requests_needed(latency, latency.checks[0], 50, mirrored=False)
+def test_who_judges_without_checks_is_named() -> None:
+    """A person who has to approve, and hooks before something, judge as well."""
+    hook = {"name": "smoke", "when": "BeforePromotion", "http": {"url": "http://a/b"}}
+    given = policy(checks=[], steps=[{"name": "ten", "weight": "10%"}, *LOOK], hooks=[hook])
+    assert said(given) == []
+    (note,) = said(given, notes=True)
+    assert note.endswith("is judged by the approval of step look and hook smoke alone")
+    after = hook | {"when": "AfterPromotion"}
+    assert "promoted, however bad" in said(policy(checks=[], hooks=[after]))[0]
+
+
+def found(manifest: Any, rps: float | None = None) -> list[str]:
+    """Return what is found in a file that holds this, with the level of each."""
+    findings = lint("f", yaml.safe_dump_all([manifest]), rps).findings
+    return [f"{one.level}: {one.text}" for one in findings]
+
+
+def test_a_query_that_a_source_may_refuse_is_told() -> None:
+    """A threshold is not asked of a Prometheus that confines nothing, unless it is open."""
+    given = full()
+    note = "note: revenue: a query of your own is asked of a MetricSource, of a Cluster"
+    for kind, told in (("ClusterMetricSource", 1), ("MetricSource", 0)):
+        given["spec"]["metrics"] = {"sourceRef": {"kind": kind, "name": "ours"}}
+        assert sum(text.startswith(note) for text in found(given)) == told
+    del given["spec"]["metrics"]
+    assert sum(text.startswith(note) for text in found(given)) == 1
+
+
+def test_a_deadline_that_nothing_meets_is_told() -> None:
+    """`0s` gives up every candidate."""
+    given = full()
+    given["spec"]["rollout"]["progressDeadline"] = "0s"
+    assert any("progressDeadline 0s: no pod starts as fast" in text for text in found(given))
+
+
+def test_the_same_object_twice_is_a_mistake() -> None:
+    """The last one would win, as with a key; another namespace is another object."""
+    one, other = minimal(), minimal()
+    text = yaml.safe_dump_all([one, other])
+    (finding,) = (f for f in lint("f", text, None).findings if f.level is Level.ERROR)
+    assert finding.text == "ModelDeployment digits is there twice (line 1): the last would count"
+    other["metadata"]["namespace"] = "elsewhere"
+    text = yaml.safe_dump_all([one, other])
+    assert not [f for f in lint("f", text, None).findings if f.level is Level.ERROR]
 
 
 def test_what_was_not_checked_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a parser of PromQL a note says so; with one its words are shown."""
     odd = policy(checks=threshold('sum(a{r="{{ candidate }}"} b)'))
     monkeypatch.setattr(doubts, "find_spec", lambda _: None)
-    (note,) = [doubt.text for doubt in doubts.about(odd, None) if doubt.note]
+    (note,) = [doubt.text for doubt in doubts.about(odd) if doubt.note]
     assert "only the brackets of the query were looked at" in note
     assert said(odd) == []
 
@@ -256,7 +295,7 @@ def test_what_was_not_checked_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "promql_parser", parser)
     monkeypatch.setattr(doubts, "find_spec", lambda _: object())
     assert said(odd) == ["the query does not parse: unexpected identifier b"]
-    assert [doubt for doubt in doubts.about(odd, None) if doubt.note] == []
+    assert [doubt for doubt in doubts.about(odd) if doubt.note] == []
 
 
 def test_exit_codes_and_programs(typed: Callable[..., Result]) -> None:
@@ -275,6 +314,19 @@ def test_exit_codes_and_programs(typed: Callable[..., Result]) -> None:
     assert CliRunner().invoke(app, ["lint", "no-such-file"]).exit_code == 4
     assert CliRunner().invoke(app, ["lint"]).exit_code == 2
     assert CliRunner().invoke(app, ["lint", "-"], input=text).exit_code == 0
+
+
+def test_the_reference_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of examples/digits.yaml, with a mistake and without."""
+    page = (ROOT / "docs/reference/cli.md").read_text()
+    text = (ROOT / "examples/digits.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    for given in (text, text.replace("http://model-store/v1.skops", "ftp://model-store/v1.skops")):
+        Path("digits.yaml").write_text(given)
+        shown = CliRunner().invoke(app, ["lint", "digits.yaml", "--rps", "5"]).stdout
+        assert f"--rps 5\n{shown}" in page, shown
 
 
 def test_the_projects_own_examples_are_sound() -> None:
@@ -296,6 +348,7 @@ def test_the_api_servers_word(
     assert result.exit_code == 0, result.output
     assert "note: the API server accepts it (dry run)" in result.stdout
     assert "accepts it as a new object; it exists (dry run)" in result.stdout
+    assert result.stdout.splitlines()[-1] == "no mistakes, no warnings"
     assert len(store.list(kinds.MODEL_DEPLOYMENT)) == 1
 
     async def refuse(*_: Any, dry_run: bool, **__: Any) -> Obj:
@@ -312,3 +365,10 @@ def test_the_api_servers_word(
 
     monkeypatch.setattr(MemoryApi, "create", forbidden)
     assert typed(text, "--cluster").exit_code == 1
+
+
+def test_a_cluster_that_is_away_was_not_asked(typed: Callable[..., Result]) -> None:
+    """What was found offline is told, and that this is not the API server's word."""
+    result = typed(yaml.safe_dump(full()), "--cluster", "--kubeconfig", "no-such-file")
+    assert result.exit_code == 4
+    assert result.stdout.splitlines()[-1].endswith("in the files; the API server was not asked")

@@ -67,10 +67,20 @@ def test_instants_round_trip(at_s: float) -> None:
 
 @pytest.mark.parametrize(
     ("duration_s", "text"),
-    [(-5, "0 s"), (0, "0 s"), (89.4, "89 s"), (90, "2 min"), (180, "3 min"), (5400, "1.5 h")],
+    [
+        (-5, "0 s"),
+        (0, "0 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (180, "3 min"),
+        (5400, "1.5 h"),
+        (172_700, "48.0 h"),
+        (172_800, "2 days"),
+        (20_000_000, "231 days"),
+    ],
 )
 def test_durations_are_said_briefly(duration_s: float, text: str) -> None:
-    """Seconds up to a minute and a half, minutes up to an hour and a half, then hours."""
+    """Seconds up to a minute and a half, minutes up to an hour and a half, hours up to two days."""
     assert brief(duration_s) == text
 
 

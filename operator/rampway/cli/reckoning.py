@@ -1,0 +1,158 @@
+"""How long a policy's steps last at so many requests a second: warnings of `lint --rps`. Pure."""
+
+import math
+from collections.abc import Iterator
+from itertools import groupby
+
+from rampway.api.checks import Check
+from rampway.api.policy import Policy
+from rampway.cli.doubts import Doubt
+from rampway.core import evidence, paired, stages
+from rampway.core.bound import bound_of
+from rampway.core.evidence import BoundPair, EProcess, PairCount
+from rampway.core.instants import brief
+from rampway.core.paired import PairedState
+from rampway.core.stages import FULL_PCT, Stage
+
+_LOOKS = 20
+"""Looks that imagined evidence is spread over."""
+_FIRST, _MOST = 32, 100_000_000
+"""Requests that are tried first, and after which nobody would wait."""
+_TAIL, _TAIL_SHARE = 0.1, 1 / 3
+"""Of a check of all latencies: the tail with the most interest in it, and its share (histogram)."""
+
+
+def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
+    """Yield what waits longer than its author thinks; `rps`: requests a second, None if not told.
+
+    A check that no number of requests lets pass is told of without it.
+    """
+    steps = [list(found) for _, found in groupby(stages.of(policy), lambda stage: stage.name)]
+    if rps is not None:
+        for index, step in enumerate(steps):
+            yield from _step(index, step, rps)
+    first = next((step for step in steps if _share_pct(step[0])), None)
+    for index, check in enumerate(policy.checks):
+        if first is not None and check.paired is not None:
+            yield from _comparison(("checks", index), policy, check, first, rps)
+
+
+def _share_pct(stage: Stage) -> int:
+    """Return the share of all requests that a candidate is judged by; of those chosen, none."""
+    return 0 if stage.approval is not None else stage.weight_pct or stage.mirror_pct
+
+
+def _wait_s(requests: int, stage: Stage, rps: float) -> float:
+    """Return how long a candidate takes to answer so many requests."""
+    per_s = rps * _share_pct(stage) / FULL_PCT
+    return requests / per_s if per_s else math.inf if requests else 0.0
+
+
+def _lasts_s(stage: Stage, rps: float) -> float:
+    """Return how long a stage lasts, checks left out."""
+    return max(stage.hold_s, _wait_s(stage.min_requests, stage, rps))
+
+
+def _long(duration_s: float) -> str:
+    return "for ever" if math.isinf(duration_s) else f"about {brief(duration_s)}"
+
+
+def _step(index: int, step: list[Stage], rps: float) -> Iterator[Doubt]:
+    """Yield how long a step waits for its `minRequests`, and what cannot be reckoned."""
+    first = step[0]
+    if first.headers and first.approval is None:
+        text = f"step {first.name}: how many requests match is not known from --rps: not reckoned"
+        yield Doubt(("steps", index, "match"), text, note=True)
+        return
+    planned_s = sum(stage.hold_s for stage in step)
+    lasts_s = sum(_lasts_s(stage, rps) for stage in step)
+    if lasts_s > planned_s:
+        each, since = (" in each of its stages", "from ") if len(step) > 1 else ("", "")
+        text = f"step {first.name} lasts {_long(lasts_s)}, not {brief(planned_s)}: minRequests "
+        text += f"{first.min_requests}{each} at {rps:g} requests/s and {since}{_share_pct(first)} %"
+        yield Doubt(("steps", index, "minRequests"), text)
+
+
+def _comparison(
+    path: tuple[int | str, ...], policy: Policy, check: Check, step: list[Stage], rps: float | None
+) -> Iterator[Doubt]:
+    """Yield how long a comparison waits for its requests, if that is longer than its step."""
+    stage = step[0]
+    share_pct = _share_pct(stage)
+    needed = requests_needed(policy, check, share_pct, mirrored=not stage.weight_pct)
+    limits = check.paired
+    detect = limits.detect if limits else ""
+    if needed is None:
+        yield Doubt(
+            path,
+            f"check {check.name} would never pass: no number of requests tells detect {detect} "
+            "from what maxIncrease and ignoreBelow tolerate; raise detect, or tolerate less",
+        )
+        return
+    if rps is None:
+        return
+    wait_s = _wait_s(needed, stage, rps)
+    if wait_s > max(_lasts_s(stage, rps), 1.0):
+        yield Doubt(
+            path,
+            f"check {check.name} passes after about {needed} requests on the candidate: at "
+            f"{rps:g} requests/s and {share_pct} % {_stretched(step, wait_s, rps)}; "
+            "traffic, weight or detect would shorten it",
+        )
+
+
+def _stretched(step: list[Stage], wait_s: float, rps: float) -> str:
+    """Return how long a step lasts whose first stage, mostly its only one, waits so long."""
+    stage, *others = step
+    planned_s = _lasts_s(stage, rps)
+    text = f"lasts {_long(wait_s)}, not {brief(planned_s)}"
+    if not others:
+        return f"step {stage.name} {text}"
+    rest_s = sum(_lasts_s(one, rps) for one in others)
+    whole = f"{_long(wait_s + rest_s)}, not {brief(planned_s + rest_s)}"
+    return f"the first of the {len(step)} stages of ramp {stage.name} {text}, and all of it {whole}"
+
+
+def requests_needed(policy: Policy, check: Check, share_pct: int, *, mirrored: bool) -> int | None:
+    """Return about how many requests on a harmless candidate let a comparison pass.
+
+    Beside a stable without errors, or with a tenth of its requests beyond the bound of latency;
+    None where no number up to a hundred million does.
+    """
+    low, high = 0, _FIRST
+    while not _passes(policy, check, high, share_pct, mirrored=mirrored):
+        low, high = high, 2 * high
+        if high > _MOST:
+            return None
+    for _ in range(5):
+        middle = (low + high) // 2
+        enough = _passes(policy, check, middle, share_pct, mirrored=mirrored)
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirrored: bool) -> bool:
+    """Whether a comparison had its power after so many requests on a harmless candidate."""
+    others = number * FULL_PCT / share_pct if mirrored else number * (FULL_PCT / share_pct - 1)
+    states, rate = 2, 0.0
+    bounds: tuple[BoundPair, ...] = ()
+    if check.latency is not None:
+        quantile = check.latency.quantile
+        rate = _TAIL if quantile is None else 1 - quantile
+        bounds = (BoundPair(_TAIL_SHARE if quantile is None else 1.0, 0.1, 0.12),)
+        states = 1
+    process = EProcess()
+    for look in range(_LOOKS):
+        counts = [round(total * part) for total in (number, others) for part in (1.0, rate)]
+        mine, mine_events, other, other_events = (_part(total, look) for total in counts)
+        other = max(1, other)
+        process = evidence.update(
+            process, PairCount(mine, mine_events, other, other_events), paired.tolerance_of(check)
+        )
+    state = PairedState((process,) * states, bounds)
+    return paired.missing(bound_of(policy), check, state) == 0
+
+
+def _part(total: int, look: int) -> int:
+    """Return what one of the looks has of a total, all together giving all of it."""
+    return total * (look + 1) // _LOOKS - total * look // _LOOKS

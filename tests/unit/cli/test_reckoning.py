@@ -1,0 +1,105 @@
+"""lint --rps: how long steps last at so much traffic."""
+
+from typing import Any
+
+import yaml
+from mistakes import full, minimal
+from unit.cli.test_lint import MIRROR, policy
+
+from rampway.api.policy import Policy
+from rampway.cli import reckoning
+from rampway.cli.linting import lint
+
+
+def said(given: Policy, rps: float | None) -> list[str]:
+    """Return what waits longer than it seems, notes included."""
+    return [doubt.text for doubt in reckoning.about(given, rps)]
+
+
+def five(**more: Any) -> Policy:
+    """Return a policy with a step of five per cent for two minutes."""
+    return policy(steps=[{"name": "five", "weight": "5%", "hold": "2m"} | more])
+
+
+def test_b18_the_requests_that_a_check_needs_are_those_of_the_evidence() -> None:
+    """B18: by the same forecast; a small share of little traffic takes long, of none for ever."""
+    given = five()
+    (check,) = given.checks
+    needed = reckoning.requests_needed(given, check, 5, mirrored=False)
+    assert needed is not None
+    assert 300 < needed < 1000  # the guide says about 500
+    (slow,) = said(given, 10)
+    assert f"after about {needed} requests on the candidate: at 10 requests/s and 5 %" in slow
+    assert "lasts for ever" in said(given, 0)[0]
+    assert said(given, 1000) == []
+    copied = reckoning.requests_needed(given, check, 50, mirrored=True)
+    assert copied is not None
+    latency = policy(checks=[{"name": "slow", "latency": {"percentile": "99"}}])
+    assert reckoning.requests_needed(latency, latency.checks[0], 50, mirrored=False)
+
+
+def test_a_harm_that_nothing_tells_from_what_is_tolerated() -> None:
+    """No traffic would let such a check pass, so no rate has to be told."""
+    (text,) = said(policy(checks=[{"name": "e", "latency": {"detect": "1.001x"}}]), None)
+    assert text.startswith("check e would never pass: no number of requests tells detect 1.001x")
+
+
+def test_the_requests_asked_for_are_reckoned_with() -> None:
+    """A million requests at one in twenty seconds: not what the check alone would take."""
+    (text,) = said(five(minRequests=600), 10)
+    assert text.startswith("step five lasts about 20 min, not 2 min: minRequests 600 at 10 req")
+    (text,) = said(five(minRequests=1_000_000), 1)
+    assert text.startswith("step five lasts about 231 days, not 2 min: minRequests 1000000")
+    assert "lasts for ever" in said(five(minRequests=1), 0)[0]
+    assert said(five(minRequests=600), 1000) == []
+    rise = [{"name": "rise", "ramp": {"over": "10m"}, "minRequests": 100}]
+    (text,) = said(policy(steps=rise, checks=[]), 10)
+    assert text.startswith(
+        "step rise lasts about 41 min, not 10 min: minRequests 100 in each of its"
+    )
+    assert text.endswith("at 10 requests/s and from 1 %")
+
+
+def test_a_ramps_stages_and_the_whole_of_it_are_told_apart() -> None:
+    """Only its first, smallest stage waits for the check's requests."""
+    rise = [{"name": "rise", "ramp": {"over": "2h"}}]
+    (text,) = said(policy(steps=rise), 20)
+    assert "the first of the 9 stages of ramp rise lasts about" in text
+    assert "not 13 min, and all of it about" in text
+    assert ", not 2.0 h; traffic" in text
+
+
+def test_what_matches_is_not_reckoned_and_that_is_said() -> None:
+    """Nobody knows from a rate how many requests bear a header; a mirror is reckoned."""
+    beta = {"name": "beta", "match": {"headers": [{"name": "x", "value": "y"}]}}
+    (text,) = said(policy(steps=[beta], checks=[]), 10)
+    assert text == "step beta: how many requests match is not known from --rps: not reckoned"
+    assert said(policy(steps=[beta]), None) == []
+    assert "step shadow lasts" in said(policy(steps=MIRROR), 1)[0]
+
+
+def found(manifest: Any, rps: float | None) -> list[str]:
+    """Return what is found in a file that holds this."""
+    return [one.text for one in lint("f", yaml.safe_dump(manifest), rps).findings]
+
+
+def test_without_a_policy_the_built_in_one_is_reckoned_with() -> None:
+    """Also without `policyRef`: then nobody knows from this file."""
+    note, *slow = found(minimal(), 1)
+    assert note.startswith("no policy: looked at with the built-in one; a ClusterRolloutPolicy")
+    assert [text.split()[1] for text in slow] == ["errors", "latency"]
+    given = minimal()
+    given["spec"]["rollout"] = {"policyRef": {"name": "careful"}}
+    assert found(given, 1) == [
+        "policyRef careful: its steps and checks are looked at where they are written"
+    ]
+
+
+def test_nothing_is_reckoned_before_the_mistakes_are_gone() -> None:
+    """And that is said, lest silence be taken for enough traffic."""
+    given = full()
+    given["spec"]["rollout"]["policy"]["steps"][0]["hold"] = 90
+    _, note = found(given, 1)
+    assert note == (
+        "warnings are looked for and --rps is reckoned with once the mistakes in the spec are gone"
+    )
