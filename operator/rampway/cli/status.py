@@ -58,15 +58,11 @@ def status(
 
     130  ended by Ctrl-C, unless --watch
     """
-    _refuse_contradictions(output, watch=watch, wait=wait)
-    if timeout and not wait:
-        raise typer.BadParameter("--timeout is how long --wait waits: add --wait")
+    _refuse_contradictions(output, timeout, watch=watch, wait=wait)
     console = terminal.console(no_color=no_color, wide=output is Format.WIDE)
 
     async def work(api: "KubeApi", space: str) -> ExitCode:
-        from rampway.cli.follow import Subject
-
-        subject = Subject(api, space, name)
+        subject = _subject(api, space, name)
         if wait:
             return await _wait(subject, timeout or PATIENCE)
         return await (_watch(subject, console) if watch else _once(subject, console, output))
@@ -76,9 +72,17 @@ def status(
     raise typer.Exit(terminal.guarded(run, interrupted=interrupted))
 
 
-def _refuse_contradictions(output: Format, *, watch: bool, wait: bool) -> None:
+def _subject(api: "KubeApi", namespace: str, name: str) -> "Subject":
+    from rampway.cli.follow import Subject
+
+    return Subject(api, namespace, name)
+
+
+def _refuse_contradictions(output: Format, timeout: str | None, *, watch: bool, wait: bool) -> None:
     if watch and wait:
         raise typer.BadParameter("choose one of --watch and --wait")
+    if timeout and not wait:
+        raise typer.BadParameter("--timeout is how long --wait waits: add --wait")
     if output in {Format.JSON, Format.YAML} and (watch or wait):
         raise typer.BadParameter(f"-o {output} shows one moment: leave out --watch and --wait")
 
