@@ -55,7 +55,7 @@ def before_api(bench: Bench, folder: Path) -> Iterator[Between]:
     env = {"KUBERNETES_SERVICE_HOST": API_NAME, "KUBERNETES_SERVICE_PORT": "443"}
     aliases = [{"ip": node, "hostnames": [API_NAME]}]
     with _started(bench, folder, node, options) as between, \
-            _pointed(bench, env, {"hostAliases": aliases}):  # fmt: skip
+            pointed(bench, env, {"hostAliases": aliases}):  # fmt: skip
         yield between
 
 
@@ -66,7 +66,7 @@ def before_prometheus(bench: Bench, folder: Path) -> Iterator[Between]:
     service = bench.kube.json("get", "service", "prometheus", "-n", SYSTEM)["spec"]["clusterIP"]
     options = ["--to", f"http://{service}:9090", "--port", str(PROMETHEUS_PORT)]
     env = {"RAMPWAY_PROMETHEUS_URL": f"http://{node}:{PROMETHEUS_PORT}"}
-    with _started(bench, folder, node, options) as between, _pointed(bench, env, {}):
+    with _started(bench, folder, node, options) as between, pointed(bench, env, {}):
         yield between
 
 
@@ -103,7 +103,7 @@ def _started(bench: Bench, folder: Path, address: str, options: list[str]) -> It
 
 
 @contextmanager
-def _pointed(bench: Bench, env: Mapping[str, str], pod: Mapping[str, Any]) -> Iterator[None]:
+def pointed(bench: Bench, env: Mapping[str, str], pod: Mapping[str, Any]) -> Iterator[None]:
     """Change the operator's pods while the block runs."""
     variables = [{"name": name, "value": value} for name, value in env.items()]
     container = {"name": "operator", "env": variables}
