@@ -200,7 +200,8 @@ async def _set_operator(
     env = {"RAMPWAY_PROMETHEUS_URL": url, "RAMPWAY_LOOK_INTERVAL_S": str(plan.look_s), **LEAN}
     # It confines no query to its namespace, and holds nothing but what the bench makes up.
     opened = {"sources.yaml": json.dumps([{"prefix": url, "open": True}])}
-    listed = {"metadata": {"name": SOURCES, "namespace": SYSTEM}, "data": opened}
+    meta = {"name": SOURCES, "namespace": SYSTEM}
+    listed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": opened}
     await controller.api.delete(CONFIG_MAP, SYSTEM, SOURCES)  # an interrupted run's
     await controller.api.create(CONFIG_MAP, listed)
     stack.push_async_callback(controller.api.delete, CONFIG_MAP, SYSTEM, SOURCES)
