@@ -82,7 +82,10 @@ def policy() -> dict[str, Any]:
             {"name": "all", "weight": "100%", "hold": "500ms"},
         ],
         "checks": [
-            {"name": "errors", "errorRate": {"against": "Stable", "detect": "5x"}},
+            {
+                "name": "errors",
+                "errorRate": {"against": "Stable", "detect": "5x", "require": "HarmRuledOut"},
+            },
             {"name": "slow", "latency": {"percentile": "99.9", "maxIncrease": "30%"}},
             {
                 "name": "revenue",
@@ -403,6 +406,12 @@ MISTAKES = (
         (*ERRORS, "maxIncrease"),
         "400%",
         (f"{_POLICY}.checks[0].errorRate", "detect: expected more than what maxIncrease tolerates"),
+    ),
+    Mistake(
+        "a proof of no difference at all",
+        ERRORS,
+        {"require": "HarmRuledOut", "maxIncrease": "0%", "ignoreBelow": "0.0%"},
+        (f"{_POLICY}.checks[0].errorRate", "require: HarmRuledOut proves no more than a tolerance"),
     ),
     Mistake(
         "a percentile above all",

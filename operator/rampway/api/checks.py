@@ -34,6 +34,13 @@ class Against(StrEnum):
     STABLE = "Stable"
 
 
+class Require(StrEnum):
+    """What a comparison needs to pass."""
+
+    NO_HARM_SEEN = "NoHarmSeen"
+    HARM_RULED_OUT = "HarmRuledOut"
+
+
 class PairedCheck(ApiModel):
     """What all comparisons with stable share."""
 
@@ -51,6 +58,14 @@ class PairedCheck(ApiModel):
         default="3x",
         description="The harm that must not be missed: the check passes only once it had an 80 % "
         "chance to see events this many times as frequent.",
+    )
+
+    require: Require = Field(
+        default=Require.NO_HARM_SEEN,
+        description="NoHarmSeen: pass when harm of the size of detect would have been seen and was "
+        "not. HarmRuledOut: pass when it is proved, with a chance under 5 % to be wrong, that the "
+        "candidate is not worse than what maxIncrease and ignoreBelow tolerate; detect is not "
+        "asked then. That needs many times as many requests.",
     )
 
     @property
@@ -71,6 +86,18 @@ class ErrorRateCheck(PairedCheck):
             message="detect: expected more than what maxIncrease tolerates, for example 3x with "
             "10%: what is tolerated cannot be a harm that must not be missed",
             holds=lambda check: check.detect_ratio > check.ratio,
+        ),
+        Rule(
+            cel="!has(self.require) || self.require != 'HarmRuledOut' || "
+            f"!{matches('self.maxIncrease', PERCENT_PATTERN)} || "
+            f"!{matches('self.ignoreBelow', PERCENT_PATTERN)} || "
+            "double(self.maxIncrease.replace('%', '')) > 0.0 || "
+            "double(self.ignoreBelow.replace('%', '')) > 0.0",
+            message="require: HarmRuledOut proves no more than a tolerance; expected maxIncrease "
+            "or ignoreBelow above 0%",
+            holds=lambda check: (
+                check.require is not Require.HARM_RULED_OUT or check.ratio > 1 or check.floor > 0
+            ),
         ),
     )
 

@@ -147,7 +147,10 @@ def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirror
         mine, mine_events, other, other_events = (_part(total, look) for total in counts)
         other = max(1, other)
         process = evidence.update(
-            process, PairCount(mine, mine_events, other, other_events), paired.tolerance_of(check)
+            process,
+            PairCount(mine, mine_events, other, other_events),
+            paired.tolerance_of(check),
+            to_rule_out=paired.wants_proof(check),
         )
     state = PairedState((process,) * states, bounds)
     return paired.missing(bound_of(policy), check, state) == 0

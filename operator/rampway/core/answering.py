@@ -67,11 +67,13 @@ def _compared(bound: Bound, check: Check, state: EvidenceState) -> CheckResult:
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
         return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
     if missing == 0:
+        text += f"; {sentences.beyond(check)} is ruled out" if paired.wants_proof(check) else ""
         return CheckResult(check.name, CheckState.PASS, text)
     if missing is None:
         more = sentences.why_unforeseen(check, mine)
     else:
-        more = f"about {missing} more requests on the candidate"
+        what_for = f" to rule out {sentences.beyond(check)}" if paired.wants_proof(check) else ""
+        more = f"about {missing} more requests on the candidate{what_for}"
         if state.rate_per_s >= LEAST_RATE_PER_S:
             more += f", {brief(missing / state.rate_per_s)} at the present rate"
     return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")

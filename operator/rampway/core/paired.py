@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rampway.api.checks import Require
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
 from rampway.core.bound import Bound
@@ -76,7 +77,12 @@ def update(
     asked = zip(state.processes, new, shares(check, state), strict=True)
     processes = tuple(
         evidence.update(
-            process, count, tolerance, new_segment=new_segment, log_bound=bound.log_of(share)
+            process,
+            count,
+            tolerance,
+            new_segment=new_segment,
+            log_bound=bound.log_of(share),
+            to_rule_out=wants_proof(check),
         )
         for process, count, share in asked
     )
@@ -198,20 +204,27 @@ def culprits(
 
 
 def missing(bound: Bound, check: Check, state: PairedState) -> int | None:
-    """Return how many more requests the check needs to have had power; None if unknown (B18)."""
+    """Return how many more requests the check needs to pass; None if unknown (B18).
+
+    To have had power, or to have ruled harm out where that is required.
+    """
     limits = check.paired
     if limits is None or not state.processes:
         return None
-    needs: list[int | None] = []
-    judged = decisive_of(check, state)
-    for share, process in judged:
-        needs.append(
-            evidence.requests_missing(
-                process, tolerance_of(check), limits.detect_ratio, bound.log_of(share)
-            )
-        )
+    tolerance = tolerance_of(check)
+    needs = [
+        evidence.requests_to_rule_out(process, tolerance)
+        if wants_proof(check)
+        else evidence.requests_missing(process, tolerance, limits.detect_ratio, bound.log_of(share))
+        for share, process in decisive_of(check, state)
+    ]
     known = [n for n in needs if n is not None]
     return max(known) if len(known) == len(needs) else None
+
+
+def wants_proof(check: Check) -> bool:
+    """Whether the check passes only when harm beyond its tolerance is ruled out."""
+    return check.paired is not None and check.paired.require is Require.HARM_RULED_OUT
 
 
 def decisive_of(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:

@@ -5,7 +5,7 @@ import math
 from rampway.api.policy import Check
 from rampway.core import evidence
 from rampway.core.bound import Bound
-from rampway.core.paired import PairedState, decisive_of, shares
+from rampway.core.paired import PairedState, decisive_of, shares, wants_proof
 
 
 def harm(bound: Bound, check: Check, state: PairedState) -> str:
@@ -28,11 +28,22 @@ def why_unforeseen(check: Check, state: PairedState) -> str:
     if any(not process.segments[-1].looks for _, process in decisive_of(check, state)):
         return "cannot yet tell how many more requests are needed"
     limits = check.paired
+    if wants_proof(check):
+        return f"at the rates so far no number of requests rules {beyond(check)} out"
     detect = limits.detect if limits else ""
     return (
         f"no number of requests at this split would tell detect {detect} from what maxIncrease and "
         "ignoreBelow tolerate; raise detect, or tolerate less"
     )
+
+
+def beyond(check: Check) -> str:
+    """Return which harm a check is to rule out."""
+    limits = check.error_rate or check.latency
+    tolerated = f"maxIncrease {limits.max_increase} and ignoreBelow {limits.ignore_below}" if (
+        limits
+    ) else "what is tolerated"  # fmt: skip
+    return f"harm beyond {tolerated}"
 
 
 def seen(check: Check, state: PairedState) -> str:

@@ -38,6 +38,20 @@ def test_b18_the_requests_that_a_check_needs_are_those_of_the_evidence() -> None
     assert reckoning.requests_needed(latency, latency.checks[0], 50, mirrored=False)
 
 
+def test_b18_proof_of_harmlessness_is_reckoned_with() -> None:
+    """B18: what rules harm out beside a stable without errors, by the floor that is tolerated."""
+    steps = [{"name": "five", "weight": "5%", "hold": "2m"}]
+    needs = []
+    for floor in ("1%", "0.1%"):
+        asked = {"maxIncrease": "10%", "ignoreBelow": floor, "require": "HarmRuledOut"}
+        proof = policy(steps=steps, checks=[{"name": "e", "errorRate": asked}])
+        needed = reckoning.requests_needed(proof, proof.checks[0], 5, mirrored=False)
+        assert needed is not None
+        needs.append(needed)
+    assert 200 < needs[0] < 2000  # log(20) / 1 % where the mixture and phi cost nothing
+    assert needs[1] > 5 * needs[0]
+
+
 def test_a_harm_that_nothing_tells_from_what_is_tolerated() -> None:
     """No traffic would let such a check pass, so no rate has to be told."""
     (text,) = said(policy(checks=[{"name": "e", "latency": {"detect": "1.001x"}}]), None)

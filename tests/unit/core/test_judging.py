@@ -112,6 +112,21 @@ def test_harm_is_found_and_harmlessness_too() -> None:
     assert calm.requests > 25_000
 
 
+def test_b18_where_proof_is_required_lack_of_harm_does_not_pass() -> None:
+    """B18: a candidate as bad as is tolerated shows no harm, and none is ruled out either."""
+    proof = {"name": "errors", "errorRate": ERRORS["errorRate"] | {"require": "HarmRuledOut"}}
+    bad = grown(0.005, looks=60)
+    assert [r.state for r in looked(bad).results] == [CheckState.PASS]
+    judged = looked(bad, policy(proof))
+    assert [r.state for r in judged.results] == [CheckState.WAITING]
+    assert "harm beyond maxIncrease 10% and ignoreBelow 0.5%" in judged.waiting
+    early = looked(grown(0.0, looks=3), policy(proof))
+    assert "more requests on the candidate to rule out harm beyond maxIncrease" in early.waiting
+    good = looked(grown(0.0, looks=60), policy(proof))
+    assert [r.state for r in good.results] == [CheckState.PASS]
+    assert good.results[0].message.endswith("and ignoreBelow 0.5% is ruled out")
+
+
 def test_b18_harm_that_begins_after_a_long_calm_lets_nothing_pass() -> None:
     """B18: where the stakes are burnt, unproven harm shows in no e-value, and does not pass."""
     calm = grown(0.0, looks=200)

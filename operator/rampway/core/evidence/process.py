@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import add
 
+from rampway.core.evidence import harmless
 from rampway.core.evidence.dispersion import (
     MOST_PER_LOOK,
     MOST_PHI,
@@ -74,6 +75,7 @@ class EProcess:
         dispersion: The guard's state.
         past: What stable's own pods showed before; None: not known.
         cap: The most that a component may gain in one look, in nats.
+        ruled: By alternative, what was won towards harm being ruled out, where that is asked for.
         segments: Totals, one for each split of traffic, the present one last.
     """
 
@@ -83,6 +85,7 @@ class EProcess:
     dispersion: Dispersion = field(default_factory=Dispersion)
     past: Dispersion | None = None
     cap: float = MOST_PER_LOOK
+    ruled: tuple[float, ...] = harmless.NOTHING
     segments: tuple[Segment, ...] = (Segment(),)
 
     @property
@@ -135,6 +138,23 @@ def with_past(process: EProcess, past: Dispersion, log_bound: float) -> EProcess
     return replace(process, past=measured, cap=cap)
 
 
+def requests_to_rule_out(process: EProcess, tolerance: Tolerance) -> int | None:
+    """Return about how many more candidate requests rule harm beyond the tolerance out.
+
+    At the rates seen so far and the present split; 0: it is ruled out; None: no number is known
+    to do, as the present split had no traffic on both sides or the candidate does too much harm.
+    """
+    if harmless.log_ruled_out(process.ruled) >= harmless.LOG_BAR:
+        return 0
+    total, now = process.total, process.segments[-1]
+    if not now.looks:
+        return None
+    mine = (total.candidate_events + 0.5) / (total.candidate_n + 1)
+    theirs = (total.stable_events + 0.5) / (total.stable_n + 1)
+    others = now.stable_n / now.candidate_n
+    return harmless.requests_left(process.ruled, (mine, theirs), others, tolerance, process.phi)
+
+
 def start() -> EProcess:
     """Return a process that has seen nothing: its e-value is 1."""
     return EProcess()
@@ -152,6 +172,7 @@ def update(
     *,
     new_segment: bool = False,
     log_bound: float = math.inf,
+    to_rule_out: bool = False,
 ) -> EProcess:
     """Return the process after one look.
 
@@ -162,8 +183,9 @@ def update(
         tolerance: What is not called harm; the same at every look.
         new_segment: The traffic's split has changed since the last look: what was kept for later
             harm is staked, and `power` is told by segments. The evidence so far goes on.
-        log_bound: log(1/alpha) where harm is called by this process alone at the latest; the
-            same at every look. Unknown (infinite) it costs a little evidence, no validity.
+        log_bound: log(1/alpha) where this process alone calls harm, the same at every look;
+            infinite: unknown, which costs a little evidence and no validity.
+        to_rule_out: Whether proof of harmlessness is gathered too.
     """
     if new_segment and process.segments[-1].looks:
         process = _next_segment(process)
@@ -174,11 +196,12 @@ def update(
     boost = log_boost(
         process.stake, counts, tolerance, phi=phi, cap=process.cap, log_bound=log_bound
     )
-    stake = staked(process.stake, won)
+    proof = harmless.ruling_out(counts, tolerance, phi) if to_rule_out else harmless.NOTHING
     return replace(
         process,
-        stake=stake.times(boost) if boost else stake,
+        stake=staked(process.stake, won).times(boost),
         recent=tuple(map(add, process.recent, won)),
+        ruled=tuple(map(add, process.ruled, proof)),
         lately=tuple([max(0.0, old + gain) for old, gain in zip(process.lately, won, strict=True)]),
         dispersion=_spread(process, counts),
         segments=(*process.segments[:-1], process.segments[-1].plus(counts)),

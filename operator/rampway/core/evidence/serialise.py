@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rampway.core.evidence import harmless
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.mixture import RHOS, Stake
 from rampway.core.evidence.process import NOTHING, EProcess, Segment
@@ -29,7 +30,7 @@ def to_json(process: EProcess) -> dict[str, Any]:
     # What an earlier version did not write may be missing, and is not known to one that reads it.
     if process.past is not None:
         data |= {"p": _dispersed(process.past), "c": round(process.cap, _NANO)}
-    for key, won in (("r", process.recent), ("l", process.lately)):
+    for key, won in (("r", process.recent), ("l", process.lately), ("h", process.ruled)):
         if any(won):
             data[key] = [round(gain, _MILLI) for gain in won]
     return data
@@ -48,11 +49,11 @@ def _stake(stake: Stake) -> list[float]:
     return [round(x, _NANO) for x in (*stake.log_w, stake.log_cash)]
 
 
-def _won(numbers: list[Any] | None) -> tuple[float, ...]:
-    won = tuple(map(float, numbers or NOTHING))
-    if len(won) != len(RHOS):
+def _won(numbers: list[Any] | None, nothing: tuple[float, ...] = NOTHING) -> tuple[float, ...]:
+    won = tuple(map(float, numbers or nothing))
+    if len(won) != len(nothing):
         found = f"evidence with {len(won)} late components"
-        raise ValueError(f"{found}; expected {len(RHOS)}: begin anew")
+        raise ValueError(f"{found}; expected {len(nothing)}: begin anew")
     return won
 
 
@@ -80,6 +81,7 @@ def from_json(data: Any) -> EProcess:
         stake=_staked(data["w"]),
         recent=_won(data.get("r")),
         lately=_won(data.get("l")),
+        ruled=_won(data.get("h"), harmless.NOTHING),
         dispersion=_dispersion(data["d"]),
         past=_dispersion(past) if past else None,
         cap=float(data["c"]) if past else MOST_PER_LOOK,
