@@ -114,7 +114,7 @@ def test_harm_is_found_and_harmlessness_too() -> None:
 
 def test_b18_where_proof_is_required_lack_of_harm_does_not_pass() -> None:
     """B18: a candidate as bad as is tolerated shows no harm, and none is ruled out either."""
-    proof = {"name": "errors", "errorRate": ERRORS["errorRate"] | {"require": "HarmRuledOut"}}
+    proof = {"name": "errors", "errorRate": {"detect": "5x", "require": "HarmRuledOut"}}
     bad = grown(0.005, looks=60)
     assert [r.state for r in looked(bad).results] == [CheckState.PASS]
     judged = looked(bad, policy(proof))
