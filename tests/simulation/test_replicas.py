@@ -352,6 +352,22 @@ def test_a_service_of_somebody_else_is_left_alone() -> None:
     assert stage.service()["spec"] == {"selector": {"a": "b"}}
 
 
+def test_b15_a_namesake_of_the_service_does_not_take_it_over() -> None:
+    """B15: a ModelDeployment whose own Service would have that name leaves it as it is."""
+    stage = without()
+    first = stage.selector
+    stage.world.kill(0.0)
+    stage.world.start()
+    stage.apply(replicas=2)
+    stage.run(10)  # by now it bears the stamp of who leads
+    owned = {"ownedRoute": {"parentRefs": [{"name": "eg"}]}}
+    stage.world.apply(LIVE, {"model": model(7), "replicas": 1, "traffic": owned})
+    stage.run(60)
+    assert stage.selector == first
+    assert stage.phase == "Healthy"
+    assert stage.world.status(LIVE).phase != "Healthy"
+
+
 def test_b15_two_without_a_gateway_do_not_collide() -> None:
     """B15: each has a Service of its own."""
     stage = without()

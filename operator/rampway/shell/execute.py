@@ -190,7 +190,10 @@ class Executor:
     async def _point_service(self, deployment: ModelDeployment, digest: str) -> None:
         wanted = revision.service(deployment, deployment.name, digest)
         change = {"op": "replace", "path": "/spec/selector", "value": wanted["spec"]["selector"]}
-        patch = self.fence.bind([change])
+        # Another's Service may have this name: digits-live is of digits too, without a gateway.
+        owner = f"/metadata/labels/{labels.DEPLOYMENT.replace('/', '~1')}"
+        ours = {"op": "test", "path": owner, "value": deployment.name}
+        patch = self.fence.bind([ours, change])
         try:
             await self.api.patch(SERVICE, deployment.namespace, deployment.name, patch)
         except NotFound:
