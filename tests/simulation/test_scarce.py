@@ -222,7 +222,7 @@ def test_b27_harm_in_the_watch_goes_back_pod_by_pod() -> None:
     stage.harmed = True
     stage.world.behave(second, BROKEN)
     stage.until_phase("RollingBack", 200)
-    shares = []
+    shares: list[int] = []
     while stage.phase == "RollingBack" and len(shares) < 200:
         shares.append(stage.weight_pct)
         stage.run(1)
