@@ -185,6 +185,33 @@ def test_b25_a_candidate_without_a_ready_pod_loses_everything_at_once() -> None:
     stage.until(lambda: stage.ready(stage.stable) == FULL, 90)
 
 
+def test_b06_after_a_return_at_once_stable_has_its_pods_again_at_once() -> None:
+    """The new one crashes in the watch: the warm pod has everything, the others' place is freed."""
+    rollout = quick(step("half", 50)) | {"watch": {"hold": "10m", "holdback": "0%"}}
+    stage = tight(rollout)
+    first, second = stage.stable, stage.release(2)
+    stage.until_phase("Watching", 400)
+    stage.run(60)
+    stage.harmed = True
+    stage.world.behave(second, Behaviour(fails_to_load="corrupt"))
+    for pod in stage.world.cluster.pods(SPACE, second):
+        stage.world.cluster.crash(SPACE, pod.name, "Error")
+    stage.until_phase("RolledBack", 20)
+    stage.until(lambda: stage.ready(first) == FULL, 25)
+
+
+def test_b25_no_deadline_while_there_is_no_room() -> None:
+    """The pods of the one before are still leaving: the next candidate is not late for that."""
+    stage = tight(quick(step("half", 50, 600)))
+    stage.apply(rollout={"progressDeadline": "15s"})
+    stage.release(2)
+    stage.until_step("half")
+    third = stage.release(3)
+    stage.until(lambda: len(stage.world.rollouts(NAME)) == 2, 60)
+    stage.until_step("half", 200)
+    assert stage.rollout.spec.candidate.revision == third
+
+
 @pytest.mark.parametrize("fallback", ["Proportional", "None"])
 @pytest.mark.parametrize("how", ["undo", "abort"])
 def test_b06_the_watch_gives_back_pod_by_pod(fallback: str, how: str) -> None:

@@ -58,6 +58,7 @@ def tidy(
         left_s = _keep_until_s(obs, stable, old) - obs.now_s
         if left_s > 0 and obs.deployment.spec.replicas:
             waits_s.append(left_s)
+            actions += sizes.spare(obs, old)
         elif old.replicas:
             actions += sizes.size(obs, old, 0, 0)
         elif not old.pods:

@@ -46,12 +46,19 @@ def is_scarce(obs: Observation) -> bool:
 
 
 def room(obs: Observation, mine: str = "") -> float:
-    """Return how many pods a revision may have beside what the others hold, leaving ones too."""
+    """Return how many pods a revision may have beside what the others hold.
+
+    Pods that leave, its own too, hold what they have until they are gone.
+    """
     spec = obs.deployment.spec
     if spec.capacity.surge is None:
         return math.inf
-    others = (r for r in obs.revisions if r.hash != mine)
-    return spec.replicas + spec.capacity.surge - sum(max(r.replicas, len(r.pods)) for r in others)
+    held = 0
+    for known in obs.revisions:
+        leaving = sum(pod.leaving for pod in known.pods)
+        stay = max(known.replicas, len(known.pods) - leaving)
+        held += leaving + (0 if known.hash == mine else stay)
+    return spec.replicas + spec.capacity.surge - held
 
 
 def after(obs: Observation, actions: Iterable[Action]) -> Observation:
@@ -142,6 +149,12 @@ def size(obs: Observation, mine: Revision, least: int, most: int) -> list[Action
     if mine.replicas != wanted:
         actions.append(Scale(mine.name, wanted))
     return actions
+
+
+def spare(obs: Observation, old: Revision) -> list[Action]:
+    """Return what takes from a revision that is only kept the pods that others need (scarce)."""
+    surge = obs.deployment.spec.capacity.surge
+    return [Scale(old.name, surge)] if surge is not None and old.replicas > surge else []
 
 
 def without_autoscaler(mine: Revision) -> list[Action]:

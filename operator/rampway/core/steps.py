@@ -188,7 +188,8 @@ def deadline_clock(course: Course) -> dict[str, object]:
     has no place for them (B25): a full cluster is not the model's fault.
     """
     status = course.status
-    if course.candidate.ready >= max(1, course.candidate.replicas):
+    asked = course.candidate.replicas  # none where there is no room for it yet
+    if not asked or course.candidate.ready >= asked:
         return {"unready_since": "", "unschedulable_since": "", "unschedulable_s": 0.0}
     update: dict[str, object] = {"unready_since": status.unready_since or to_wire(course.now_s)}
     stuck = any(pod.unschedulable for pod in course.candidate.pods)
