@@ -19,6 +19,7 @@ from rampway.cli.view import view
 from rampway.sim.world import SPACE, World
 
 PAGE = Path(__file__).parents[2] / "docs/reference/cli.md"
+README = Path(__file__).parents[2] / "README.md"
 EXAMPLE = Path(__file__).parents[2] / "examples/digits.yaml"
 FENCE = "```\n"
 RATE_PER_S = 20.0
@@ -64,3 +65,6 @@ def test_the_reference_shows_a_run_of_the_example(capsys: pytest.CaptureFixture[
         if os.environ.get("RAMPWAY_WRITE_SNAPSHOTS"):
             PAGE.write_text(written(PAGE.read_text(), printed))
         assert f"{FENCE}{printed}{FENCE}" in PAGE.read_text(), printed
+    shown = README.read_text().partition(f"```text\n{NAME}  namespace")[2].partition(FENCE)[0]
+    assert shown in PAGE.read_text()
+    assert "CHECKS" in shown

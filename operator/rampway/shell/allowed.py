@@ -60,7 +60,7 @@ class AllowList:
         try:
             entries = _ENTRIES.validate_python(yaml.safe_load(text) or ())
         except yaml.YAMLError as error:
-            raise BadList(f"the list of metric sources {self.path} is no YAML: {error}") from error
+            raise BadList(f"the list of metric sources {self.path} is not YAML: {error}") from error
         except ValidationError as error:
             told = explain(error, _Entry)
             raise BadList(f"the list of metric sources {self.path}: {told}") from error

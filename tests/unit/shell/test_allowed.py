@@ -42,7 +42,7 @@ async def test_a_list_that_cannot_be_understood_holds_up_nobody_without_sources(
     meta = {"metadata": {"name": "main"}, "spec": {"address": "http://a"}}
     place.store.create(CLUSTER_METRIC_SOURCE, meta)
     found = await shared.sources(place.api, place.deployment, place.memory)
-    assert "is no YAML" in found.unreadable
+    assert "is not YAML" in found.unreadable
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_a_list_that_cannot_be_understood_holds_up_nobody_without_sources(
         ("- {prefix: 'http://a b'}", "expected http://host:port/path"),
         ("- {prefix: 'http://a', namespace: [ml]}", "unknown field"),
         ("- {prefix: 'http://a', open: 'yes'}", "open"),
-        ("{", "is no YAML"),
+        ("{", "is not YAML"),
     ],
 )
 def test_b36_a_list_that_cannot_be_understood_allows_nothing(
