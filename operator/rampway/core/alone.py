@@ -97,6 +97,9 @@ def answer(check: Check, state: EvidenceState, contest: Contest, now_s: float) -
         f"no pod of {contest.stable} has stayed ready for {brief(for_s)}, so the candidate is "
         "judged by itself"
     )
+    if paired.wants_proof(check):
+        text = f"{why}, which cannot rule out {sentences.beyond(check)}: promote it, or mend stable"
+        return CheckResult(check.name, CheckState.WAITING, text)
     reference = _reference(check, state, mine, contest.stable)
     if check.latency is not None and not reference:
         # Nobody is slower than a stable that does not answer, and of before there is no record.

@@ -418,3 +418,11 @@ def test_b18_durations_beside_a_stable_that_is_down_keep_to_what_it_showed() -> 
         (found,) = looked([(65, (scrape("2", 64, n),))], wanted, DOWN, bare).results
         assert found.state is state
         assert "how fast stable was is not known" in found.message
+
+
+def test_b18_beside_a_stable_that_is_down_no_harm_can_be_ruled_out() -> None:
+    """B18: a check that wants proof waits for a person, however well the candidate does."""
+    strict = {"name": "errors", "errorRate": {"detect": "5x", "require": "HarmRuledOut"}}
+    (errors,) = alone(100_000, 0, policy(strict)).results
+    assert errors.state is CheckState.WAITING
+    assert "cannot rule out harm beyond" in errors.message
