@@ -75,7 +75,7 @@ def quicken(cases: Iterable[Case]) -> None:
     functions are pure: what they return is the same with a cache and without.
     """
     parse._validated = _specs_once(parse._validated)
-    evidence.requests_missing = _told_to_all(evidence.requests_missing)  # type: ignore[assignment]
+    evidence.requests_missing = _told_to_all(evidence.requests_missing)
     revision.content = _contents_once(revision.content)
     for case in cases:
         Run(case).go()

@@ -1,11 +1,11 @@
 """How surely harm would have been seen by now: what a pass for lack of harm rests on (B18)."""
 
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import lru_cache
 
 from rampway.core.evidence.dispersion import Prior
-from rampway.core.evidence.forecast import Forecast, Plan, exposures, forecast, normal_cdf
+from rampway.core.evidence.forecast import Exposure, Forecast, Plan, exposures, forecast, normal_cdf
 from rampway.core.evidence.mixture import Tolerance
 from rampway.core.evidence.process import EProcess
 
@@ -14,6 +14,7 @@ _NODES = ((-math.sqrt(3), 1 / 6), (0.0, 2 / 3), (math.sqrt(3), 1 / 6))
 """Gauss-Hermite: three values of a normal variable, with their weights."""
 _FARTHEST_SD = 5.0
 _HALVINGS = 9
+_GRID, _ROUNDING = 0.025, 1e-9
 _MOST_TIMES = 2.0**20
 """Traffic this many times as long as the present segment's is called out of reach."""
 
@@ -49,7 +50,6 @@ def power(process: EProcess, tolerance: Tolerance, detect: float, log_bound: flo
     return _power(plan, log_bound) if plan.exposures else 0.0
 
 
-@lru_cache(maxsize=4096)  # asked at every pass, also where nothing was seen since
 def requests_missing(
     process: EProcess,
     tolerance: Tolerance,
@@ -63,10 +63,16 @@ def requests_missing(
     tolerated. None when no number of requests is known to do: the present segment has no traffic
     on one side yet, or the harm to detect is (nearly) within the tolerance.
     """
-    plan = _plan(process, tolerance, detect)
+    plan = _coarse(_plan(process, tolerance, detect), detect)
+    return _missing(plan, log_bound, target, going_on=bool(process.segments[-1].looks))
+
+
+@lru_cache(maxsize=16384)  # a plan changes when its traffic has grown by a fortieth
+def _missing(plan: Plan, log_bound: float, target: float, *, going_on: bool) -> int | None:
+    tolerance = plan.tolerance
     if plan.exposures and tolerance.ratio * plan.stable_rate + tolerance.floor >= 1:
         return 0
-    if not process.segments[-1].looks:
+    if not going_on:
         done = plan.exposures and _power(plan, log_bound) >= target
         return 0 if done else None
     *older, newest = plan.exposures
@@ -96,6 +102,23 @@ def _plan(process: EProcess, tolerance: Tolerance, detect: float) -> Plan:
     phi = known.phi_from(Prior(phi=1.0))
     seen = exposures(process.segments)
     return Plan(seen, tolerance, harm, stable, phi, process.cap, process.past)
+
+
+def _coarse(plan: Plan, detect: float) -> Plan:
+    """Return the plan on a grid of 2.5 %, on the careful side: it is asked for at every look."""
+    harm, floor = plan.candidate_rate, detect * plan.tolerance.floor
+    return replace(
+        plan,
+        exposures=tuple(Exposure(*map(_down, astuple(e))) for e in plan.exposures),
+        candidate_rate=harm if harm in {floor, 1.0} else _down(harm),
+        stable_rate=_down(plan.stable_rate),
+        phi=1 / _down(1 / plan.phi),
+    )
+
+
+def _down(x: float) -> float:
+    """Return the largest number of the grid that is not above x, 0 or more."""
+    return math.exp(_GRID * math.floor(math.log(x) / _GRID + _ROUNDING)) if x else 0.0
 
 
 def _power(plan: Plan, log_bound: float) -> float:

@@ -12,6 +12,7 @@ from bench.evidence.runs import simulate
 from bench.evidence.traffic import binomial
 
 from rampway.core.evidence import (
+    TARGET,
     Dispersion,
     EProcess,
     PairCount,
@@ -196,6 +197,20 @@ def test_b18_reached_target_misses_nothing() -> None:
     assert missing > 0
     stepped = update(early, idle, tolerance, new_segment=True)
     assert requests_missing(stepped, tolerance, 3, 5.0) is None
+
+
+def test_b18_what_is_missing_is_reckoned_anew_when_traffic_has_grown() -> None:
+    """B18: a look more of many changes little; nothing passes that has no power."""
+    tolerance, looks = Tolerance(1.1, 0.01), range(200, 300)
+    found = []
+    for number in looks:
+        process = seen((number, 5, 95), stable_rate=0.02)
+        missing = requests_missing(process, tolerance, 3, 4.6)
+        assert missing is not None
+        assert missing or power(process, tolerance, 3, 4.6) >= TARGET
+        found.append(missing)
+    assert len(set(found)) < 70, "reckoned anew at each look"
+    assert found[0] > 2 * found[-1]
 
 
 def test_b18_higher_target_needs_more() -> None:
