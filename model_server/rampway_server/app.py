@@ -9,7 +9,9 @@ import orjson
 
 from rampway_server import __version__, http, protocol
 from rampway_server.batching import Batcher
+from rampway_server.control import EXTENSION, Control
 from rampway_server.errors import ClientFaultError, LateError, ModelError, UnavailableError
+from rampway_server.folder import Folder
 from rampway_server.http import Answer, DisconnectError, Headers, HttpCall, Receive
 from rampway_server.logs import logger
 from rampway_server.metrics import CONTENT_TYPE, Metrics
@@ -17,7 +19,11 @@ from rampway_server.repository import Ready, Repository
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _METRICS = (b"content-type", CONTENT_TYPE.encode())
-SERVER_METADATA = {"name": "rampway", "version": __version__, "extensions": protocol.EXTENSIONS}
+SERVER_METADATA = {
+    "name": "rampway",
+    "version": __version__,
+    "extensions": [*protocol.EXTENSIONS, EXTENSION],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,7 @@ class App:
 
     Args:
         revision: Told in a header of each answer, if there is one.
+        folder: Whose models may be loaded and unloaded, if there is one.
     """
 
     def __init__(
@@ -48,12 +55,15 @@ class App:
         metrics: Metrics,
         batcher: Batcher,
         limits: Limits,
+        *,
         revision: str = "",
+        folder: Folder | None = None,
     ) -> None:
         self._repository = repository
         self._metrics = metrics
         self._batcher = batcher
         self._limits = limits
+        self._control = Control(repository, folder)
         self._draining = False
         self._marks = ((b"rampway-revision", revision.encode()),) if revision else ()
 
@@ -74,7 +84,16 @@ class App:
             await self._infer(parts[:-1], scope, receive, send, started_s)
             return
         try:
-            answer = self._get(scope["method"], parts)
+            if parts[:2] == ("v2", "repository"):
+                headers, limits = dict(scope["headers"]), self._limits
+                body = await http.read_body(
+                    headers, receive, limits.body_bytes, limits.body_timeout_s
+                )
+                answer = await self._control.answer(scope["method"], parts[2:], body)
+            else:
+                answer = self._get(scope["method"], parts)
+        except DisconnectError:
+            return
         except ClientFaultError as fault:
             answer = http.error(fault.status, fault.message)
         except UnavailableError as error:

@@ -154,7 +154,7 @@ class Servicer:
     ) -> pb.ModelInferResponse:
         """Predict."""
         started_s = time.perf_counter()
-        meters = self._repository.meters(("v2", "models", asked.model_name))
+        meters = self._repository.meters(_path(asked))
         meters.in_flight.inc()
         headers = {name.encode(): str(value).encode() for name, value in _metadata(context)}
         outcome: Outcome = "server_error"
@@ -175,6 +175,10 @@ class Servicer:
             meters.answered(outcome, http.attempt(headers), time.perf_counter() - started_s)
             meters.in_flight.dec()
         return answer
+
+
+def _path(asked: pb.ModelInferRequest) -> tuple[str, ...]:
+    return ("v2", "models", asked.model_name, "versions", asked.model_version)
 
 
 def _metadata(context: Any) -> Any:

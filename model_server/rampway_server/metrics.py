@@ -101,6 +101,11 @@ class Metrics:
         self._collector.add(found)
         return found
 
+    def forget(self, meters: "Meters") -> None:
+        """Show what was said of a loaded model no longer; what was counted of requests stays."""
+        meters.unloaded()
+        self._collector.remove(list(meters.labels.values()))
+
     def batch(self, requests: int, waited_s: float) -> None:
         """Count requests that are now predicted together."""
         self._batch_requests.observe(requests)
@@ -138,10 +143,15 @@ class Meters:
 
     def loaded(self, version: str, sha256: str) -> None:
         """Say which bytes are served, and no other any more."""
-        if self._loaded:
-            self._info.remove_by_labels(self.labels | self._loaded)
+        self.unloaded()
         self._loaded = {"version": version, "sha256": sha256}
         self._info.labels(**self.labels, **self._loaded).set(1)
+
+    def unloaded(self) -> None:
+        """Say that nothing is served."""
+        if self._loaded:
+            self._info.remove_by_labels(self.labels | self._loaded)
+        self._loaded = {}
 
     def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float) -> None:
         """Count one answered inference request, in the counter and the histogram together."""

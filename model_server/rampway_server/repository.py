@@ -1,7 +1,7 @@
 """The models that this process serves, by name and version."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,30 @@ class Repository:
             name, version, expected.revision, meters, model, inferrer
         )
 
+    def keep(self, name: str, versions: Collection[str]) -> None:
+        """Serve no other versions of a model than these; requests under way are answered.
+
+        Raises:
+            ClientFaultError: 404, there is no such model.
+        """
+        known = self._models.get(name)
+        if known is None:
+            raise ClientFaultError(f"unknown model {name[:100]!r}; it is not loaded", 404)
+        for version in [version for version in known if version not in versions]:
+            gone = known.pop(version)
+            self._metrics.forget(gone.meters)
+        if not known:
+            del self._models[name]
+
+    def served(self) -> set[tuple[str, str]]:
+        """Return the names and versions that are served."""
+        return {
+            (one.name, one.version)
+            for versions in self._models.values()
+            for one in versions.values()
+            if isinstance(one, Ready)
+        }
+
     @property
     def ready(self) -> bool:
         """Whether everything that is expected is loaded."""
@@ -82,7 +106,7 @@ class Repository:
         """
         known = self._models.get(name)
         if not known:
-            names = ", ".join(repr(one) for one in list(self._models)[:8])
+            names = ", ".join(repr(one) for one in list(self._models)[:8]) or "none now"
             raise ClientFaultError(f"unknown model {name[:100]!r}; this server serves {names}", 404)
         loaded = [one for one in known if isinstance(known[one], Ready)]
         if not version:
@@ -122,10 +146,13 @@ class Repository:
         }
 
     def meters(self, parts: Sequence[str]) -> Meters:
-        """Return whose request a path is; what a client makes up counts for the first model."""
-        name = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004  # v2/models/NAME
-        known = self._models.get(name) or next(iter(self._models.values()))
-        return next(iter(known.values())).meters
+        """Return who a request to this path counts for; what is made up counts for the first."""
+        name, version = parts[2:3], parts[4:5]  # v2/models/NAME[/versions/VERSION]
+        try:
+            return self.find("".join(name), "".join(version)).meters
+        except ClientFaultError:
+            known = next(iter(self._models.values()), None)
+            return next(iter(known.values())).meters if known else self._metrics.meters("", "")
 
 
 def _age(version: str) -> tuple[tuple[int, str], ...]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import signal
 import socket
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -18,12 +20,16 @@ from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
 from rampway_server.connection import Connection
 from rampway_server.errors import StartError
+from rampway_server.folder import Folder
 from rampway_server.logs import logger, tell_end
 from rampway_server.metrics import Metrics
 from rampway_server.repository import Repository
 from rampway_server.settings import Settings, worker_count
 
 _BACKLOG = 2048
+
+
+Load = Callable[[], Coroutine[Any, Any, None]]
 
 
 class _Server(uvicorn.Server):
@@ -65,19 +71,25 @@ async def _serve(
     """Answer requests, before the model is loaded with `not ready`, until `stop` and the drain."""
     dial = Dial(settings.automation_file)
     repository = Repository(metrics, dial)
-    repository.expect(settings.name, settings.version or "1", settings.revision)
+    folder = None
+    if settings.path:
+        folder = _folder(settings, repository)
+        load: Load = folder.load_all
+    else:
+        repository.expect(settings.name, settings.version or "1", settings.revision)
+        load = functools.partial(_load, settings, repository)
     limits = Limits(
         body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
         timeout_s=settings.timeout_s,
     )
-    app = App(repository, metrics, batcher, limits, settings.revision)
+    app = App(repository, metrics, batcher, limits, revision=settings.revision, folder=folder)
     grpc_server = await _start_grpc(settings, (app, repository, batcher, limits))
     server = _server(settings, app)
     serving = asyncio.create_task(server.serve(sockets=[_listen(settings)]))
     following = asyncio.create_task(dial.follow())
     try:
-        await _load_and_wait(_load(settings, repository), app, settings, stop, serving)
+        await _load_and_wait(load, app, settings, stop, serving)
     finally:
         following.cancel()
         server.should_exit = True
@@ -87,14 +99,14 @@ async def _serve(
 
 
 async def _load_and_wait(
-    loads: Coroutine[Any, Any, None],
+    load: Load,
     app: App,
     settings: Settings,
     stop: asyncio.Event,
     serving: asyncio.Task[None],
 ) -> None:
     stopping = asyncio.create_task(stop.wait())
-    loaded = asyncio.create_task(loads)
+    loaded = asyncio.create_task(load())
     await asyncio.wait({loaded, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
     if not loaded.done():
         loaded.cancel()
@@ -132,6 +144,11 @@ async def _load(settings: Settings, repository: Repository) -> None:
         fetch_s=round(fetched_s - started_s, 3),
         load_s=round(time.perf_counter() - fetched_s, 3),
     )
+
+
+def _folder(settings: Settings, repository: Repository) -> Folder:
+    path = Path(settings.path).absolute()
+    return Folder(path, repository, settings.trust, allow_pickle=settings.allow_pickle)
 
 
 async def _start_grpc(settings: Settings, parts: Sequence[Any]) -> Any:

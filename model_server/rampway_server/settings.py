@@ -45,6 +45,7 @@ def _digest(text: str) -> str:
 class Settings:
     """What the server was told; bytes and seconds; an empty string means "not given"."""
 
+    path: str = _option("", "RAMPWAY_MODEL_PATH", "a model's file or a folder of models, as PATH")
     uri: str = _option("", "RAMPWAY_MODEL_URI", "file:///p, pvc://claim/p, http(s)://host/p")
     name: str = _option("model", "RAMPWAY_MODEL_NAME", "the model's name in paths and metrics")
     sha256: str = _option("", "RAMPWAY_MODEL_SHA256", "digest that the model's bytes must have")
@@ -110,6 +111,8 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         StartError: a value cannot be read, or no URI was given.
     """
     given = vars(_parser().parse_args(argv))
+    positional = given.pop("positional")
+    given["path"] = positional if given["path"] is None else given["path"]
     values: dict[str, Any] = {}
     for option in dataclasses.fields(Settings):
         env = option.metadata["env"]
@@ -123,10 +126,13 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
 
 
 def _checked(settings: Settings) -> Settings:
-    if not settings.uri:
+    if not settings.uri and not settings.path:
         raise StartError(
-            "no model given: set --uri or RAMPWAY_MODEL_URI to file://, pvc:// or http(s)://"
+            "no model given: set --uri or RAMPWAY_MODEL_URI to file://, pvc:// or http(s)://, "
+            "or name a file or folder"
         )
+    if settings.uri and settings.path:
+        raise StartError(f"two models given: --uri {settings.uri} and the path {settings.path}")
     if settings.log_level.lower() not in {"debug", "info", "warning", "error"}:
         raise StartError(
             f"--log-level is {settings.log_level!r}: expected debug, info, warning or error"
@@ -157,8 +163,9 @@ def _flag(name: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rampway_server",
-        description="Serve one scikit-learn model (a skops file) over the Open Inference Protocol.",
+        description="Serve scikit-learn and ONNX models over the Open Inference Protocol.",
     )
+    parser.add_argument("positional", metavar="PATH", nargs="?", help="the same as --path")
     for option in dataclasses.fields(Settings):
         parser.add_argument(
             _flag(option.name),

@@ -156,6 +156,10 @@ class Collector:
         """Show these counts from now on, instead of those of the same name."""
         self._found[tuple(telemetry.labels)] = telemetry
 
+    def remove(self, labels: Sequence[str]) -> None:
+        """Show the counts of these labels no longer."""
+        self._found.pop(tuple(labels), None)
+
     def collect(self) -> Iterator[Metric]:
         """Return the families of metrics."""
         families = {

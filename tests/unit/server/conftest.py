@@ -81,7 +81,7 @@ def make_app() -> Iterator[MakeApp]:
         repository.expect("digits", "2", "digits-abc")
         if estimator is not None:
             repository.load("digits", "2", describe(estimator, "f" * 64))
-        return App(repository, metrics, batchers[-1], limits, "digits-abc"), metrics
+        return App(repository, metrics, batchers[-1], limits, revision="digits-abc"), metrics
 
     yield make
     for batcher in batchers:

@@ -15,6 +15,8 @@ URI = ["--uri", "file:///m"]
 def test_every_option_is_also_an_environment_variable() -> None:
     """The operator sets the environment; an option on the command line goes before it."""
     for option in dataclasses.fields(Settings):
+        if option.name == "path":
+            continue  # it stands for the URI
         text = {
             "trust": "a.B, c.D",
             "sha256": "ab" * 32,
@@ -31,9 +33,19 @@ def test_every_option_is_also_an_environment_variable() -> None:
 
 
 @pytest.mark.parametrize(
+    ("argv", "environ"),
+    [(["m/"], {}), (["--path", "m/"], {}), ([], {"RAMPWAY_MODEL_PATH": "m/"})],
+)
+def test_a_path_is_enough(argv: list[str], environ: dict[str, str]) -> None:
+    """On a laptop: python -m rampway_server model/."""
+    assert load(argv, environ).path == "m/"
+
+
+@pytest.mark.parametrize(
     ("argv", "environ", "sentence"),
     [
         ([], {}, "no model given: set --uri or RAMPWAY_MODEL_URI"),
+        ([*URI, "m/"], {}, "two models given: --uri file:///m and the path m/"),
         (URI, {"RAMPWAY_PORT": "tcp://10.0.0.1:80"}, "RAMPWAY_PORT is 'tcp://10.0.0.1:80': "),
         ([*URI, "--sha256", "abc"], {}, "--sha256 is 'abc': expected 64 hexadecimal digits"),
         ([*URI, "--drain-delay-s", "-1"], {}, "expected a number of 0 or more"),
