@@ -56,6 +56,10 @@ bench-scale: venv cluster-up images ## The control plane with up to 1 000 rollou
 bench-evidence: venv ## How soon harm is called and how rarely wrongly, by simulation (8 min, no cluster)
 	@PYTHONPATH=tests $(BIN)/python -m bench.evidence $(BENCH)
 
+bench-server: venv ## The model server beside MLServer, KServe and BentoML, one core each (20 min; goes on where it was interrupted)
+	@command -v wrk > /dev/null || apt-get install -qy wrk
+	@PYTHONPATH=tests:. $(BIN)/python -m bench.server $(BENCH)
+
 cluster-up: ## Bring the local cluster up (first time: about 15 min of building)
 	@$(CLUSTER_TOOL) up
 

@@ -1,0 +1,159 @@
+"""The model servers that are compared: how each is installed, set up and asked.
+
+Each gets one core, one process that predicts, and one thread of linear algebra. Where a server
+batches, but not unless told to, it is run both ways, and its better figure counts in each case.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sklearn
+
+SKLEARN = f"scikit-learn=={sklearn.__version__}"
+PORT = 18080
+NAME = "m"
+INFER = f"/v2/models/{NAME}/infer"
+_KSERVE = '''"""What KServe's sklearnserver does, on KServe's SDK: it is in no package registry."""
+import sys
+import joblib
+import kserve
+from kserve.utils.utils import get_predict_input, get_predict_response
+
+
+class Served(kserve.Model):
+    def __init__(self, name, path):
+        super().__init__(name)
+        self.model = joblib.load(path)
+        self.ready = True
+
+    def predict(self, payload, headers=None, response_headers=None):
+        rows = get_predict_input(payload)
+        return get_predict_response(payload, self.model.predict(rows), self.name)
+
+
+if __name__ == "__main__":
+    path = sys.argv.pop(1)
+    kserve.ModelServer(
+        http_port=int(sys.argv.pop(1)), enable_grpc=False, workers=1, access_log_format=None
+    ).start([Served("m", path)])
+'''
+_BENTO = """import bentoml
+import joblib
+import numpy as np
+
+
+@bentoml.service(workers=1, traffic={"timeout": 60}, logging={"access": {"enabled": False}})
+class Served:
+    def __init__(self):
+        self.model = joblib.load('{model}')
+
+    @bentoml.api(route="/predict"{batching})
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return self.model.predict(rows)
+"""
+
+
+@dataclass(frozen=True)
+class System:
+    """One server in one setting.
+
+    Attributes:
+        peer: Whose it is; empty for this project's.
+        pins: What pip installs; empty: it runs in this Python.
+        settings: Files to be written, by name; `{model}` is the model's path.
+        command: After the Python's path; `{folder}` is where the files are.
+        environment: Beyond what all get.
+        forms: What it understands: `json`, `binary`, or `rows` (BentoML's own).
+    """
+
+    name: str
+    peer: str
+    pins: Sequence[str]
+    command: Sequence[str]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    forms: Sequence[str] = ("json", "binary")
+    path: str = INFER
+    ready: str = f"/v2/models/{NAME}/ready"
+
+
+def _ours() -> System:
+    options = ["--uri", "file://{model}", "--name", NAME, "--port", str(PORT)]
+    options += ["--host", "127.0.0.1", "--workers", "1", "--trust", "sklearn.tree._tree.Tree"]
+    return System("rampway", "", (), ["-m", "rampway_server", *options])
+
+
+def _mlserver(name: str, **batching: float) -> System:
+    server = {"parallel_workers": 0, "http_port": PORT, "host": "127.0.0.1", "debug": False}
+    server |= {"grpc_port": PORT + 1, "metrics_port": PORT + 2}
+    model = {"name": NAME, "implementation": "mlserver_sklearn.SKLearnModel", **batching}
+    model["parameters"] = {"uri": "{model}", "version": "v1"}
+    return System(
+        name,
+        "mlserver",
+        ("mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop==0.21.0", SKLEARN),
+        ["-m", "mlserver.cli.main", "start", "{folder}"],
+        {
+            "settings.json": json.dumps(server),
+            "model-settings.json": json.dumps(model),
+        },
+        forms=("json",),  # it answers Triton's binary tensors with 422
+    )
+
+
+def _bentoml(name: str, batching: str) -> System:
+    return System(
+        name,
+        "bentoml",
+        ("bentoml==1.4.39", SKLEARN),
+        ["-m", "bentoml", "serve", "service:Served", "--port", str(PORT), "--host", "127.0.0.1"],
+        {"service.py": _BENTO.replace("{batching}", batching)},
+        forms=("rows",),
+        path="/predict",
+        ready="/readyz",
+    )
+
+
+SYSTEMS = (
+    _ours(),
+    _mlserver("mlserver"),
+    _mlserver("mlserver-batching", max_batch_size=64, max_batch_time=0.002),
+    System(
+        "kserve",
+        "kserve",
+        ("kserve==0.21.0", SKLEARN),
+        ["{folder}/served.py", "{model}", str(PORT)],
+        {"served.py": _KSERVE},
+    ),
+    _bentoml("bentoml", ""),
+    _bentoml("bentoml-batching", ", batchable=True, max_batch_size=65536, max_latency_ms=1000"),
+)
+
+
+def prepared(system: System, folder: Path, model: Path) -> list[str]:
+    """Write a system's files into a folder; return its command after the Python's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {"{folder}": str(folder), "{model}": str(_file(system, model))}
+    for name, text in system.settings.items():
+        for place, path in places.items():
+            text = text.replace(place, path)  # noqa: PLW2901  # each place in turn
+        (folder / name).write_text(text, encoding="utf-8")
+    command = []
+    for part in system.command:
+        for place, path in places.items():
+            part = part.replace(place, path)  # noqa: PLW2901  # as above
+        command.append(part)
+    return command
+
+
+def _file(system: System, model: Path) -> Path:
+    """Return the model in the form the system loads: skops here, joblib there."""
+    return model.with_suffix(".joblib" if system.peer else ".skops")
+
+
+def python(system: System, environments: Path) -> Path:
+    """Return the Python that runs a system."""
+    return environments / system.peer / "bin/python" if system.peer else Path(sys.executable)
