@@ -191,11 +191,9 @@ def update(
         process = _next_segment(process)
     if not counts.comparable:
         return process
-    phi = process.phi
-    won = gains(counts, tolerance, phi=phi, cap=process.cap)
-    boost = log_boost(
-        process.stake, counts, tolerance, phi=phi, cap=process.cap, log_bound=log_bound
-    )
+    phi, cap = process.phi, process.cap
+    won = gains(counts, tolerance, phi=phi, cap=cap)
+    boost = log_boost(process.stake, counts, tolerance, phi=phi, cap=cap, log_bound=log_bound)
     proof = harmless.ruling_out(counts, tolerance, phi) if to_rule_out else harmless.NOTHING
     return replace(
         process,
