@@ -164,6 +164,15 @@ async def test_bytes_that_nobody_claims_are_refused(
     assert (reply.status, "4 bytes after the JSON" in reply.error) == (400, True)
 
 
+async def test_more_bytes_than_there_are_cannot_be_claimed(make_app: MakeApp) -> None:
+    """Not even where what is there would do."""
+    app, _ = make_app(COLOURS)
+    body, headers = binary_body(b"\x03\0\0\0red", "BYTES", [1, 1])
+    body = body.replace(b'"binary_data_size": 7', b'"binary_data_size": 9')
+    reply = await call(app, INFER, body, headers)
+    assert (reply.status, "is 9, but 7 bytes are left" in reply.error) == (400, True)
+
+
 PAIR = describe(LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1]), "")
 
 
