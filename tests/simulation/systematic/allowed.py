@@ -95,7 +95,7 @@ def chances(run: Run) -> tuple[bool, bool]:
 def gives_way(run: Run) -> bool:
     """Whether a new stable was struck before the Service pointed to it: its predecessor serves."""
     return any(
-        run.late[event.name] == "committed"
+        run.after_v1[event.name]
         and (event.effect in {Effect.HARMS, Effect.STOPS} or event.name in UNREADY)
         for _, event in run.history
     )

@@ -18,7 +18,6 @@ from typing import Any
 import orjson
 from simulation.systematic.allowed import check_end
 from simulation.systematic.events import EVENTS, Event
-from simulation.systematic.open_defects import known
 from simulation.systematic.run import Case, Point, Run
 from simulation.systematic.strategies import STEPS
 
@@ -155,7 +154,6 @@ def outcome(run: Run) -> dict[str, Any]:
         "strategy": run.case.strategy,
         "end": end,
         "problem": problem,
-        "known": known(run, problem) if problem else "",
         "states": sorted({hash(state) for state in run.watch.states}),
         "writes": run.watch.writes,
         "simulated_s": run.now_s,

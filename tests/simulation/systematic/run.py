@@ -96,6 +96,7 @@ class Run:
         history: What happened and where, in order.
         late: By event's name how far v2's rollout was.
         happened_s: By event's name when it happened first.
+        after_v1: By event's name whether another revision than v1 was stable by then.
         point: Called at each point where something may happen.
         hashes: Of v1, v2, v3.
     """
@@ -105,6 +106,7 @@ class Run:
     history: list[tuple[Point, "Event"]] = field(default_factory=list)
     late: dict[str, str] = field(default_factory=dict)
     happened_s: dict[str, float] = field(default_factory=dict)
+    after_v1: dict[str, bool] = field(default_factory=dict)
     hashes: list[str] = field(default_factory=list)
     boundaries: list[str] = field(default_factory=list)
     world: World = field(init=False)
@@ -235,6 +237,7 @@ class Run:
         self.history.append((point, event))
         self.late.setdefault(event.name, self.stage())
         self.happened_s.setdefault(event.name, self.world.clock())
+        self.after_v1.setdefault(event.name, self.watch.stable not in {"", self.hashes[0]})
         self._calm_s = self.now_s
         event.apply(self)
 
