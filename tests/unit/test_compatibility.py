@@ -21,6 +21,7 @@ SCHEMA: dict[str, Any] = {
         "tags": {"type": "array", "maxItems": 8, "items": {"type": "string"}},
         "notes": {"type": "object", "additionalProperties": {"type": "string"}},
         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "checks": {"type": "array", "default": [{"name": "a", "on": {"x": 1}}]},
     },
     "x-kubernetes-validations": [{"rule": "self.size > 0", "message": "expected a size"}],
 }
@@ -62,6 +63,16 @@ BROKEN: dict[str, tuple[str, Any, str]] = {
     "type changed": ("properties/size/type", "string", ".size: type was integer, is string"),
     "default changed": ("properties/kind/default", "B", ".kind: default was A, is B"),
     "default gone": ("properties/kind/default", None, ".kind: default was A, is not given"),
+    "default less": (
+        "properties/checks/default",
+        [{"name": "a"}],
+        ".checks: default was [{'name': 'a', 'on': {'x': 1}}], is [{'name': 'a'}]",
+    ),
+    "default of another type": (
+        "properties/kind/default",
+        ["A"],
+        ".kind: default was A, is ['A']",
+    ),
     "longest shorter": ("properties/name/maxLength", 9, ".name: maxLength was 63, is 9"),
     "shortest longer": ("properties/name/minLength", 2, ".name: minLength was 1, is 2"),
     "most fewer": ("properties/tags/maxItems", 7, ".tags: maxItems was 8, is 7"),
@@ -109,6 +120,10 @@ HARMLESS: dict[str, tuple[str, Any]] = {
         "x-kubernetes-validations",
         [{"rule": "!(self.size <= 0)", "message": "expected a size"}],
     ),
+    "a default of a later field": (
+        "properties/checks/default",
+        [{"name": "a", "on": {"x": 1, "y": 2}}],
+    ),
     "no rule": ("x-kubernetes-validations", None),
 }
 
@@ -117,6 +132,15 @@ HARMLESS: dict[str, tuple[str, Any]] = {
 def test_what_only_widens_passes(path: str, value: Any) -> None:
     """What takes all that was taken before is compatible."""
     assert not list(of_crds({"things": crd(SCHEMA)}, {"things": crd(put(path, value))}))
+
+
+def test_a_rule_about_a_new_field_passes_and_one_about_an_old_one_does_not() -> None:
+    """Who does not use the new field cannot meet a rule that speaks of it."""
+    rule = {"rule": "!has(self.mode) || self.mode != 'x'", "message": "expected no x"}
+    changed = put("x-kubernetes-validations", [rule])
+    assert list(of_crds({"things": crd(SCHEMA)}, {"things": crd(changed)}))
+    changed["properties"]["mode"] = {"type": "string"}
+    assert not list(of_crds({"things": crd(SCHEMA)}, {"things": crd(changed)}))
 
 
 def test_kinds_versions_and_subresources_stay() -> None:
