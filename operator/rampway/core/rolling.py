@@ -215,7 +215,10 @@ def _moves(course: Course, outcome: Outcome) -> list[Action]:
 def write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     """Write the rollout's status if it says something new."""
     judged = course.judged
-    status = outcome.status.model_copy(update=_given(outcome.split) | _checks(judged, course.now_s))
+    told = _given(outcome.split)
+    if course.phase is not RolloutPhase.ROLLING_BACK:  # what led to it stays
+        told |= _checks(judged, course.now_s)
+    status = outcome.status.model_copy(update=told)
     interval_s = course.obs.defaults.checkpoint_interval_s
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
         return []

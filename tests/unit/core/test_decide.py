@@ -280,6 +280,16 @@ def test_a_verdict_is_written_before_the_rollout_ends() -> None:
     assert (found.active, found.evidence, found.requeue_after_s) == ("", None, 0)
 
 
+def test_b23_the_answers_that_led_to_a_rollback_stay() -> None:
+    """B23: a check that failed still says so once later looks would no longer prove it."""
+    failed = [{"name": "errors", "state": "Fail", "message": "18 of 179 failed"}]
+    leaving = stepping(phase="RollingBack", reason="CheckFailed", message="bad", checks=failed)
+    found = decide(rolling(leaving, route=route(0)))
+    (wrote,) = [a for a in found.actions if isinstance(a, WriteRollout)]
+    assert wrote.status.phase == "RolledBack"
+    assert [c.model_dump(by_alias=True) for c in wrote.status.checks] == failed
+
+
 def test_b01_a_rollout_that_lost_its_status_is_recalled() -> None:
     """B1: its verdict on the Deployment has it rolled back as it had been."""
     both = (stable(), revision(V2, 1, verdict=REFUSED))
