@@ -32,7 +32,7 @@ unit: venv cluster-up ## Unit and contract tests with branch coverage (contract:
 simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
-simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (5 min)
+simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (6 min)
 	@$(call step,simulated rollouts,PYTHONPATH=tests nice $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
 
 simulate-all: venv ## The same with every pair of events: some 600 000 rollouts, hours
@@ -41,7 +41,7 @@ simulate-all: venv ## The same with every pair of events: some 600 000 rollouts,
 test-faults: venv cluster-up images ## All faults on the real cluster, with requests running (30 min); log in build/test-faults.log
 	@$(call step,faults on the cluster,eval "$$($(CLUSTER_TOOL) env)" && set -o pipefail && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -v -rA --durations=0 -m faults tests/cluster 2>&1 | tee build/test-faults.log,see build/test-faults.log)
 
-breaks: venv ## Break the source on purpose, each time in a copy: every break must be noticed (6 min)
+breaks: venv ## Break the source on purpose, each time in a copy: every break must be noticed (about 20 min)
 	@$(call step,deliberate breaks,$(BIN)/python -m tools.breaks --jobs 2,see the lines above; one alone: '$(BIN)/python -m tools.breaks --only B20')
 
 cluster-test: venv cluster-up images ## The tests on the real cluster
@@ -53,7 +53,7 @@ bench-rollback: venv cluster-up images ## How fast a bad candidate is off, 110 r
 bench-scale: venv cluster-up images ## The control plane with up to 1 000 rollouts, and 5 000 models (hours; goes on where it was interrupted)
 	@$(CLUSTER_TOOL) build kwok && eval "$$($(CLUSTER_TOOL) env)" && $(CLUSTER_TOOL) enter env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tests:. $(BIN)/python -m bench.scale $(BENCH)
 
-bench-evidence: venv ## How soon harm is called and how rarely wrongly, by simulation (8 min, no cluster)
+bench-evidence: venv ## How soon harm is called and how rarely wrongly, by simulation (10 to 20 min, no cluster)
 	@PYTHONPATH=tests $(BIN)/python -m bench.evidence $(BENCH)
 
 bench-server: venv ## The model server beside MLServer, KServe and BentoML, one core each (20 min; goes on where it was interrupted)

@@ -29,13 +29,12 @@ def answers(
         (CheckState.UNKNOWN, blind) if blind else (CheckState.WAITING, _unrecorded(state, contest))
     )
     bound = bound_of(policy, watching=contest.watching)
-    culprits = paired.culprits(bound, policy.checks, state.paired)
     found: list[CheckResult] = []
     for check in policy.checks:
         if check.threshold is not None:
             breach_s = state.breaches.get(check.name)
             found.append(_threshold(check, look, breach_s, now_s))
-        elif check.name in culprits:  # harm once seen stays seen, also when the metrics go away
+        elif check.name in state.harmed:  # also when the metrics go away
             text = sentences.harm(bound, check, state.paired[check.name])
             at_once = check.error_rate is not None
             found.append(CheckResult(check.name, CheckState.FAIL, text, at_once=at_once))

@@ -18,6 +18,7 @@ def to_text(state: EvidenceState) -> str:
         "seen": state.seen_s,
         "ledger": deltas.to_json(state.ledger),
         "paired": {name: _paired(mine) for name, mine in state.paired.items()},
+        "harmed": sorted(state.harmed),
         "breaches": dict(state.breaches),
         "step": [state.step_index, state.step_requests, state.rate_per_s],
         "shares": list(state.shares),
@@ -72,6 +73,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
             )
             for name, mine in data["paired"].items()
         },
+        harmed=frozenset(data.get("harmed", ())),
         breaches=data["breaches"],
         step_index=index,
         step_requests=requests,

@@ -68,6 +68,8 @@ class EvidenceState:
         seen_s: Until when the metrics were read.
         ledger: Last accepted counters of each pod.
         paired: State of each comparison with stable, by check.
+        harmed: Checks whose comparison has shown harm: it stays shown, as a test that has rejected
+            is over, and what its evidence does afterwards means nothing.
         breaches: Since when a threshold's value is outside its limits, by check.
         step_index: Step that `step_requests` belongs to.
         step_requests: First attempts that the candidate answered in this step.
@@ -84,6 +86,7 @@ class EvidenceState:
     seen_s: float
     ledger: Ledger
     paired: Mapping[str, PairedState] = field(default_factory=dict)
+    harmed: frozenset[str] = frozenset()
     breaches: Mapping[str, float] = field(default_factory=dict)
     step_index: int = 0
     step_requests: int = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rampway.api.policy import Check, Policy
 from rampway.core import alone, history, paired, share, thresholds
 from rampway.core.answering import answers
-from rampway.core.bound import bound_of
+from rampway.core.bound import Bound, bound_of
 from rampway.core.deltas import Delta, Ledger, advance, start_ledger
 from rampway.core.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 
@@ -106,7 +106,8 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     changed = cutoff_s != state.cutoff_s
     new_step = contest.step_index != state.step_index
     shares = (0, 0) if changed or new_step else state.shares
-    updated = _updated(policy, state, contest, (mine, other), new_segment=changed)
+    bound = bound_of(policy, watching=contest.watching)
+    updated = _updated(policy, bound, state, contest, (mine, other), new_segment=changed)
     before = {} if new_step else state.alone
     settled = contest.weight_since_s is not None and not changed
     return replace(
@@ -114,6 +115,7 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
         seen_s=look.at_s,
         ledger=ledger,
         paired=updated,
+        harmed=state.harmed | paired.culprits(bound, policy.checks, updated),
         step_index=contest.step_index,
         step_requests=mine.requests + (0 if new_step else state.step_requests),
         shares=(0, 0) if down else share.counted(shares, mine.requests, other.requests),
@@ -125,6 +127,7 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
 
 def _updated(
     policy: Policy,
+    bound: Bound,
     state: EvidenceState,
     contest: Contest,
     new: tuple[Delta, Delta],
@@ -134,7 +137,6 @@ def _updated(
     """Bring the paired checks up to date by what is new of the candidate and of stable."""
     # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
     states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
-    bound = bound_of(policy, watching=contest.watching)
     return {
         check.name: paired.update(bound, check, states[check.name], *new, new_segment=new_segment)
         for check in policy.checks

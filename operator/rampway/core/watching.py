@@ -105,7 +105,7 @@ def _afresh(evidence: EvidenceState | None, index: int) -> EvidenceState | None:
     """
     if evidence is None or evidence.step_index == index:
         return evidence
-    return replace(evidence, paired={}, breaches={})
+    return replace(evidence, paired={}, harmed=frozenset(), breaches={})
 
 
 def _trouble(course: Course) -> Danger | None:

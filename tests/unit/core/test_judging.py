@@ -178,6 +178,27 @@ def test_b17_harm_once_seen_stays_seen() -> None:
     assert replace(state_of(judge(policy(), calm, away, BOTH, NOW_S + 45)), breaches={}) == calm
 
 
+def test_b17_harm_stays_seen_when_the_evidence_falls_back() -> None:
+    """B17: what comes after the verdict takes nothing back, also over a restart."""
+    judged, n = Judged(None, ()), 0
+    mine, theirs = [0, 0], 5000
+    while failed_check(judged) is None:
+        n, theirs, mine = n + 1, theirs + 500, [mine[0] + 470, mine[1] + 30]
+        judged = looked([_one(n, mine, theirs)], state=judged.state)
+    for calm in range(1, 40):
+        mine, theirs = [mine[0] + 500, mine[1]], theirs + 500
+        kept = from_text(to_text(state_of(judged)))
+        judged = looked([_one(n + calm, mine, theirs)], state=kept)
+    assert failed_check(judged) is not None
+    forgotten = replace(state_of(judged), harmed=frozenset())
+    again = looked([_one(n + 40, [mine[0] + 500, mine[1]], theirs + 500)], state=forgotten)
+    assert failed_check(again) is None  # its evidence alone would no longer say so
+
+
+def _one(n: int, mine: list[int], theirs: int) -> tuple[float, tuple[Scrape, ...]]:
+    return 5.0 * n, (scrape("2", 5.0 * n - 3, *mine), scrape("1", 5.0 * n - 3, theirs))
+
+
 @pytest.mark.parametrize(("gone", "role"), [("2", "candidate"), ("1", "stable")])
 def test_b17_a_revision_that_is_not_scraped_is_unknown(gone: str, role: str) -> None:
     """B17: a revision without scrapes for a minute is not known to be well."""
