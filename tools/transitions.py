@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rampway.api.conditions import RolloutPhase
-from rampway.core.rollout import TRANSITIONS
+from rampway.core.rollout.phases import TRANSITIONS
 
 PAGE = Path("docs/reference/status.md")
 BEGIN = "<!-- Written by `python -m tools.transitions` from the table that the code runs. -->\n"

@@ -19,7 +19,7 @@ from cluster.recorder import Change, Recorder, recording
 from cluster.subject import Subject, condition, evidence, identities, ready, step, turns
 
 from rampway.api.labels import DEPLOYMENT, REVISION
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 from rampway.routers import rules
 
 pytestmark = pytest.mark.cluster

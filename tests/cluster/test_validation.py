@@ -15,7 +15,7 @@ from rampway.api.definitions import DEFINITIONS
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import parse_deployment, parse_rollout
 from rampway.api.rollout import CheckStatus, Decision, ModelRolloutStatus, StepStatus
-from rampway.core.revision import revision_hash
+from rampway.core.model.revision import revision_hash
 
 pytestmark = pytest.mark.cluster
 

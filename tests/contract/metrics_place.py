@@ -20,8 +20,8 @@ from typing import Protocol
 import pytest
 import yaml
 
-from rampway.core.answers import Answer
-from rampway.core.counters import Scrape
+from rampway.core.checks.answers import Answer
+from rampway.core.checks.counters import Scrape
 from rampway.metrics.base import MetricSource, RevisionKey
 from rampway.metrics.memory import MemorySource, Mode
 from rampway.metrics.prometheus import PrometheusSource

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.parse import ModelDeployment, parse_deployment
-from rampway.core import revision
-from rampway.core.belonging import owned_meta
-from rampway.core.route import Route
-from rampway.core.split import Split
+from rampway.core.model import revision
+from rampway.core.model.belonging import owned_meta
+from rampway.core.traffic.route import Route
+from rampway.core.traffic.split import Split
 from rampway.kube.base import Obj
 from rampway.kube.errors import AlreadyExists
 from rampway.kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, HTTP_ROUTE, SERVICE, Kind

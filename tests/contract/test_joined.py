@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from contract.metrics_place import Pod, Prometheus, PrometheusPlace, running_prometheus
 
-from rampway.core.answers import Answer, AnswerKind
+from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.metrics.prometheus import PrometheusSource
 
 SPACE = "joined"

@@ -16,10 +16,10 @@ from contract.metrics_place import (
 )
 from prometheus_api_client import PrometheusConnect
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.counters import Scrape
-from rampway.core.deltas import Delta, advance, start_ledger
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.deltas import Delta, advance, start_ledger
+from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 
 BORN_S = 1_750_000_000.25

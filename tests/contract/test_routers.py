@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rampway.api.steps import HeaderMatch, MatchType
-from rampway.core.route import Route
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.traffic.route import Route
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.errors import Conflict
 
 PLACES = {

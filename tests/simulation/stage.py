@@ -16,8 +16,8 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Decision
-from rampway.core import capacity
-from rampway.core.split import Split
+from rampway.core.pods import capacity
+from rampway.core.traffic.split import Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.errors import NotFound

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 from simulation.stage import BROKEN, Stage, policy, serving, step
 
-from rampway.core.checkpoint import from_text
-from rampway.core.counters import Scrape
+from rampway.core.checks.checkpoint import from_text
+from rampway.core.checks.counters import Scrape
 from rampway.metrics.memory import MemorySource, Mode
 from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.world import World

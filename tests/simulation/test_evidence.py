@@ -16,9 +16,9 @@ from simulation.stage import (
     step,
 )
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.checkpoint import from_text
-from rampway.core.judged import EvidenceState
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.checkpoint import from_text
+from rampway.core.checks.judged import EvidenceState
 from rampway.metrics.memory import Mode
 from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.world import SPACE, World

@@ -8,7 +8,7 @@ import yaml
 from simulation.stage import NAME, Stage, serving
 
 from rampway.api.policy import Policy
-from rampway.core import stages
+from rampway.core.rollout import stages
 from rampway.kube import kinds
 from rampway.sim.world import SPACE
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 from simulation.stage import ERRORS, NAME, Stage, policy, serving, step
 
-from rampway.core.counters import Scrape
-from rampway.core.history import Past
-from rampway.core.judged import EvidenceState
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import Past
+from rampway.core.checks.judged import EvidenceState
 from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.memory import MemorySource
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings

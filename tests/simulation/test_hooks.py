@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from simulation.stage import BROKEN, NAME, Stage, policy, quick, serving, step
 
-from rampway.core import hookjob
 from rampway.core.observation import HookRun
+from rampway.core.rollout import hookjob
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.sim.world import SPACE

@@ -19,7 +19,7 @@ from simulation.stage import (
     step,
 )
 
-from rampway.core.split import STABLE_ONLY
+from rampway.core.traffic.split import STABLE_ONLY
 from rampway.kube import kinds
 from rampway.kube.errors import Transient
 from rampway.metrics.memory import Mode

@@ -21,7 +21,7 @@ from simulation.test_tenancy import belongings
 
 from rampway.api import labels
 from rampway.api.parse import parse_deployment
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.metrics.memory import Mode

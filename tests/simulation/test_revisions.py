@@ -18,7 +18,7 @@ from simulation.stage import (
 
 from rampway.api import labels
 from rampway.api.parse import parse_deployment
-from rampway.core import revision
+from rampway.core.model import revision
 from rampway.core.observation import Defaults
 from rampway.kube import kinds
 from rampway.kube.base import Obj

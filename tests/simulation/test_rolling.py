@@ -3,7 +3,7 @@
 import pytest
 from simulation.stage import BROKEN, NAME, Stage, model, policy, quick, serving, step
 
-from rampway.core import capacity
+from rampway.core.pods import capacity
 from rampway.kube import kinds
 from rampway.metrics.memory import Mode
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings

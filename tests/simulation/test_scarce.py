@@ -17,7 +17,7 @@ from simulation.stage import (
     step,
 )
 
-from rampway.core.split import STABLE_ONLY
+from rampway.core.traffic.split import STABLE_ONLY
 from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.world import SPACE
 

@@ -5,8 +5,8 @@ from typing import Any
 from simulation.stage import BROKEN, ERRORS, NAME, Stage, model, policy, serving, step
 
 from rampway.api import labels
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.sources import Allowed
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.sources import Allowed
 from rampway.kube.base import Obj
 from rampway.kube.kinds import CLUSTER_METRIC_SOURCE, METRIC_SOURCE
 from rampway.metrics.memory import MemorySource, Mode

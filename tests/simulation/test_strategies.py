@@ -21,7 +21,7 @@ from simulation.stage import (
 )
 
 from rampway.api.steps import HeaderMatch
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube import kinds
 from rampway.kube.errors import Transient
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings

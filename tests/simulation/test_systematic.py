@@ -20,21 +20,14 @@ from simulation.systematic.explore import outcome, replayed
 from simulation.systematic.invariants import Violation
 from simulation.systematic.run import Case, Point, Run
 
-from rampway.core import (
-    capacity,
-    decide,
-    keeping,
-    passes,
-    reactions,
-    rolling,
-    rollout,
-    steps,
-    watching,
-)
+from rampway.core import decide
 from rampway.core.actions import Scale
-from rampway.core.judged import Judged
+from rampway.core.checks.judged import Judged
+from rampway.core.model import keeping
 from rampway.core.observation import Observation
-from rampway.core.split import Split
+from rampway.core.pods import capacity
+from rampway.core.rollout import passes, phases, reactions, rolling, steps, watching
+from rampway.core.traffic.split import Split
 from rampway.routers import chosen, rules
 
 SEED = int(os.environ.get("SIMULATION_SEED", "1"))
@@ -181,7 +174,7 @@ def stable_made_small(patch: pytest.MonkeyPatch) -> None:
 
 def no_deadline(patch: pytest.MonkeyPatch) -> None:
     """Wait for ever for a candidate that never becomes ready (B25)."""
-    patch.setattr(rollout, "deadline", lambda _course: None)
+    patch.setattr(phases, "deadline", lambda _course: None)
 
 
 def evidence_not_needed(patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from simulation.stage import BROKEN, NAME, Stage, model, policy, quick, serving, step
 
-from rampway.core.answers import Answer, AnswerKind
+from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.sim.cluster_behaviour import Behaviour

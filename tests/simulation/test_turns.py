@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 from simulation.stage import ERRORS, NAME, SLOW, policy, serving, step
 
-from rampway.core.checkpoint import from_text
+from rampway.core.checks.checkpoint import from_text
 from rampway.shell.looks import Key, Looks
 from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.world import World

@@ -16,7 +16,7 @@ from simulation.stage import (
 )
 
 from rampway.api.parse import ModelRollout
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube import kinds
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings
 from rampway.sim.world import SPACE, World

@@ -9,7 +9,7 @@ import yaml
 
 from rampway.api.parse import parse_deployment
 from rampway.api.policy import Policy
-from rampway.core.rollout import TRANSITIONS
+from rampway.core.rollout.phases import TRANSITIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

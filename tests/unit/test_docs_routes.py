@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from rampway.core import podshare
+from rampway.core.traffic import podshare
 from rampway.kube.kinds import HTTP_ROUTE, MODEL_DEPLOYMENT, SERVICE
 from rampway.sim.world import SPACE, World
 

@@ -9,9 +9,9 @@ import pytest
 
 from rampway.api.conditions import ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.definitions import DEFINITIONS, Definition
-from rampway.core.course import MAX_DECISIONS
-from rampway.core.judged import CheckState
-from rampway.core.keeping import ROLLOUTS_KEPT
+from rampway.core.checks.judged import CheckState
+from rampway.core.model.keeping import ROLLOUTS_KEPT
+from rampway.core.rollout.course import MAX_DECISIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/status.md").read_text()

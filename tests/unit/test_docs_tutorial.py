@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from rampway.api.parse import parse_deployment
-from rampway.core.revision import revision_hash
+from rampway.core.model.revision import revision_hash
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs/tutorial"
 PAGE = (FOLDER / "first-rollout.md").read_text()

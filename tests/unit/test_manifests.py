@@ -15,7 +15,7 @@ from rampway.__main__ import STOP_S
 from rampway.api import labels
 from rampway.api.parse import parse_deployment
 from rampway.api.rollout import Requests
-from rampway.core.revision import workload
+from rampway.core.model.revision import workload
 from rampway.kube.kinds import (
     EVENT,
     HTTP_ROUTE,

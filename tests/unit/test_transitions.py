@@ -3,7 +3,7 @@
 import pytest
 
 from rampway.api.conditions import RolloutPhase
-from rampway.core.rollout import TRANSITIONS
+from rampway.core.rollout.phases import TRANSITIONS
 from tools import transitions
 
 

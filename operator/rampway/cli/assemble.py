@@ -8,9 +8,9 @@ from rampway.api.conditions import Phase, RolloutPhase
 from rampway.api.deployment import RevisionStatus
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.cli.facts import Facts, Found, RevisionFacts, Role, ended, full_size
-from rampway.core import checkpoint
+from rampway.core.checks import checkpoint
 from rampway.core.observation import Revision
-from rampway.core.route import Route
+from rampway.core.traffic.route import Route
 from rampway.shell import reading
 
 Obj = Mapping[str, Any]

@@ -14,7 +14,7 @@ from rampway.api.parse import (
     parse_rollout,
 )
 from rampway.cli.facts import Found
-from rampway.core.route import Route
+from rampway.core.traffic.route import Route
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Forbidden, Invalid, NotFound
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, POD, Kind

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 
 from rampway.api.hooks import HookMoment
 from rampway.api.policy import Policy, Rollout, Strategy
-from rampway.core import podshare, stages
-from rampway.core.stages import Stage
+from rampway.core.rollout import stages
+from rampway.core.rollout.stages import Stage
+from rampway.core.traffic import podshare
 
 PLACES = frozenset({"candidate", "stable", "name", "namespace"})
 """What a query may have filled in."""

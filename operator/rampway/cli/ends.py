@@ -6,7 +6,7 @@ from rampway.api.base import seconds
 from rampway.api.checks import OnFailure
 from rampway.api.parse import ModelRollout
 from rampway.core.instants import brief, from_wire
-from rampway.core.reactions import reaction
+from rampway.core.rollout.reactions import reaction
 
 _DOES = {
     OnFailure.ROLLBACK: "rolls back",

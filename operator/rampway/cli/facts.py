@@ -7,10 +7,10 @@ from typing import Any
 
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
-from rampway.core import hooks, stages
 from rampway.core.instants import from_wire
-from rampway.core.route import Route
-from rampway.core.stages import Stage
+from rampway.core.rollout import hooks, stages
+from rampway.core.rollout.stages import Stage
+from rampway.core.traffic.route import Route
 
 ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED})
 """Reasons for which a rollout waits until a person says something."""
@@ -188,7 +188,7 @@ def asks_about(rollout: ModelRollout) -> str:
 
 
 def held(rollout: ModelRollout, now_s: float) -> float | None:
-    """Return the seconds that count towards the step's hold, as rampway.core.steps reckons them.
+    """Return the seconds that count towards the step's hold, as `core` reckons them.
 
     None while the step's weight is not in force.
     """

@@ -17,7 +17,7 @@ from rampway.api.wording import meant, mistakes
 from rampway.cli import doubts, reckoning
 from rampway.cli.doubts import Doubt
 from rampway.cli.source import Document, Unreadable, documents
-from rampway.core import podshare
+from rampway.core.traffic import podshare
 from rampway.kube.kinds import Kind
 
 _PARTS = {"apiVersion", "kind", "metadata", "spec", "status"}

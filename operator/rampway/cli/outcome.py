@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rampway.api.conditions import Condition, ConditionType, Reason
 from rampway.api.parse import ModelDeployment
 from rampway.cli.exits import ExitCode
-from rampway.core.revision import revision_hash
+from rampway.core.model.revision import revision_hash
 
 _OF_ANOTHER_SPEC = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
 """Promoted=False for these is about the candidate of the spec before: this spec comes next."""

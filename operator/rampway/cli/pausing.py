@@ -9,7 +9,7 @@ from rampway.cli.asked import Refusal, typed
 from rampway.cli.exits import ExitCode
 from rampway.cli.facts import ended
 from rampway.cli.words import clean
-from rampway.core.revision import revision_hash
+from rampway.core.model.revision import revision_hash
 from rampway.kube.base import KubeApi
 from rampway.kube.errors import Conflict
 from rampway.kube.kinds import MODEL_DEPLOYMENT

@@ -7,9 +7,9 @@ from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
 from rampway.cli.asked import Asked, Refusal, Seen, candidate, stable
 from rampway.cli.facts import asks_about, ended
-from rampway.core import stages
-from rampway.core.revision import revision_hash
-from rampway.core.stages import Stage
+from rampway.core.model.revision import revision_hash
+from rampway.core.rollout import stages
+from rampway.core.rollout.stages import Stage
 
 P = RolloutPhase
 _BEFORE_PROMOTION = frozenset({"", P.STARTING, P.STEPPING})

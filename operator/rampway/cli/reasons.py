@@ -13,10 +13,12 @@ from rampway.cli import course, ends, words
 from rampway.cli.asked import typed
 from rampway.cli.facts import Facts, Role, full_size
 from rampway.cli.words import clean
-from rampway.core import capacity, hooks, podshare
+from rampway.core.checks.judged import CheckState
 from rampway.core.instants import brief
-from rampway.core.judged import CheckState
-from rampway.core.stages import Stage
+from rampway.core.pods import capacity
+from rampway.core.rollout import hooks
+from rampway.core.rollout.stages import Stage
+from rampway.core.traffic import podshare
 
 P = RolloutPhase
 

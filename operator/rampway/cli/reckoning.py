@@ -7,12 +7,14 @@ from itertools import groupby
 from rampway.api.checks import Check
 from rampway.api.policy import Policy
 from rampway.cli.doubts import Doubt
-from rampway.core import evidence, paired, stages
-from rampway.core.bound import bound_of
+from rampway.core import evidence
+from rampway.core.checks import paired
+from rampway.core.checks.bound import bound_of
+from rampway.core.checks.paired import PairedState
 from rampway.core.evidence import BoundPair, EProcess, PairCount
 from rampway.core.instants import brief
-from rampway.core.paired import PairedState
-from rampway.core.stages import FULL_PCT, Stage
+from rampway.core.rollout import stages
+from rampway.core.rollout.stages import FULL_PCT, Stage
 
 _LOOKS = 20
 """Looks that imagined evidence is spread over."""

@@ -10,9 +10,9 @@ from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.cli.asked import Refusal, typed
 from rampway.cli.facts import ended
-from rampway.core import stages
 from rampway.core.instants import from_wire
-from rampway.core.revision import revision_hash
+from rampway.core.model.revision import revision_hash
+from rampway.core.rollout import stages
 from rampway.kube.base import JsonPatch
 
 _SHORTEST = 4

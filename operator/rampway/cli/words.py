@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from rampway.api.conditions import Phase, RolloutPhase
 from rampway.cli.facts import Facts, RevisionFacts
+from rampway.core.checks.judged import CheckState
 from rampway.core.instants import brief, from_wire
-from rampway.core.judged import CheckState
 
 DAY_S = 24 * 3600.0
 

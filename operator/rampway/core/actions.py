@@ -7,7 +7,7 @@ from typing import Any
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.hooks import Hook
 from rampway.api.rollout import ModelRolloutStatus
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 
 
 @dataclass(frozen=True, slots=True)

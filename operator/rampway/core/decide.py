@@ -7,20 +7,6 @@ from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
-from rampway.core import (
-    adopting,
-    hooks,
-    keeping,
-    passes,
-    preview,
-    refusing,
-    revision,
-    rolling,
-    sizes,
-    verdict,
-    watching,
-    zero,
-)
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -30,14 +16,18 @@ from rampway.core.actions import (
     SetSplit,
     WriteRollout,
 )
-from rampway.core.belonging import owned_meta
 from rampway.core.instants import to_wire
+from rampway.core.model import keeping, refusing, revision, verdict
+from rampway.core.model.belonging import owned_meta
+from rampway.core.model.policies import Chosen, Trouble
+from rampway.core.model.standing import UNKNOWN, Standing
+from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
-from rampway.core.passes import Decision
-from rampway.core.policies import Chosen, Trouble
-from rampway.core.split import STABLE_ONLY
-from rampway.core.standing import UNKNOWN, Standing
-from rampway.core.verdict import Verdict
+from rampway.core.pods import sizes, zero
+from rampway.core.rollout import adopting, hooks, passes, rolling, watching
+from rampway.core.rollout.passes import Decision
+from rampway.core.traffic import preview
+from rampway.core.traffic.split import STABLE_ONLY
 
 POLICY_S = 30.0
 """A policy that is missing is looked for so often; an event about it comes sooner."""

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field, replace
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.api.policy import Policy
-from rampway.core import capacity, podshare, stages
-from rampway.core import policies as shared
-from rampway.core import sources as metric_sources
-from rampway.core.answers import Answer
-from rampway.core.autoscaler import Autoscaler
-from rampway.core.counters import Scrape
-from rampway.core.judged import EvidenceState
-from rampway.core.policies import Chosen, Policies, Trouble
-from rampway.core.route import NO_ROUTE, Route
-from rampway.core.sources import Source, Sources
+from rampway.core.checks import sources as metric_sources
+from rampway.core.checks.answers import Answer
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.judged import EvidenceState
+from rampway.core.checks.sources import Source, Sources
+from rampway.core.model import policies as shared
+from rampway.core.model.policies import Chosen, Policies, Trouble
+from rampway.core.pods import capacity
+from rampway.core.pods.autoscaler import Autoscaler
+from rampway.core.rollout import stages
+from rampway.core.traffic import podshare
+from rampway.core.traffic.route import NO_ROUTE, Route
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.counters import Scrape
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import Past
 
 __all__ = ["Answer", "AnswerKind", "MetricSource", "MetricsUnavailable", "RevisionKey"]
 

@@ -14,7 +14,7 @@ import aiohttp
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from rampway.core.counters import Scrape
+from rampway.core.checks.counters import Scrape
 from rampway.metrics.profiles import RAMPWAY, Profile
 from rampway.metrics.reading import Series, assemble
 

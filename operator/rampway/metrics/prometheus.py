@@ -15,9 +15,9 @@ from typing import Any
 
 import aiohttp
 
-from rampway.core.answers import Answer
-from rampway.core.counters import Scrape
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import Past
 from rampway.metrics.access import Access
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY, Profile

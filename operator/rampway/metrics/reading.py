@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.counters import Scrape
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Scrape
 from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.profiles import Profile
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.counters import Scrape
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 
 # ruff: noqa: ARG002 - the Protocol's signatures

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from rampway.api.parse import ModelDeployment
-from rampway.core.route import Route
-from rampway.core.split import Split
+from rampway.core.traffic.route import Route
+from rampway.core.traffic.split import Split
 
 
 class Router(Protocol):

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rampway.api.steps import HeaderMatch, MatchType
-from rampway.core.revision import HASH_LENGTH
-from rampway.core.split import Split
+from rampway.core.model.revision import HASH_LENGTH
+from rampway.core.traffic.split import Split
 
 PORT = 80
 Rule = dict[str, Any]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rampway.api import labels
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 from rampway.kube.base import Obj
 from rampway.routers.chosen import Rule, backend, is_revision
 

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from rampway.api.parse import ModelDeployment
-from rampway.core.route import Route
-from rampway.core.split import Split
+from rampway.core.traffic.route import Route
+from rampway.core.traffic.split import Split
 from rampway.kube.errors import Conflict
 
 Key = tuple[str, str]

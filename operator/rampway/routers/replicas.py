@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from rampway.api import labels
 from rampway.api.parse import ModelDeployment
-from rampway.core import podshare, revision
-from rampway.core.belonging import owned_meta
-from rampway.core.route import Route
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.model import revision
+from rampway.core.model.belonging import owned_meta
+from rampway.core.traffic import podshare
+from rampway.core.traffic.route import Route
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import JsonPatch, KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, SERVICE

@@ -2,8 +2,8 @@
 
 from rampway.api.parse import ModelDeployment
 from rampway.api.traffic import RouteRef
-from rampway.core.route import Route
-from rampway.core.split import Split
+from rampway.core.traffic.route import Route
+from rampway.core.traffic.split import Split
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from rampway.api.steps import HeaderMatch
-from rampway.core.route import MOST_RULES, Guests
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.traffic.route import MOST_RULES, Guests
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
 from rampway.routers import chosen, guests
 from rampway.routers.chosen import PORT, Rule, backend, is_revision

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from rampway.api.base import ApiModel, Label
 from rampway.api.sources import Address
 from rampway.api.wording import explain
-from rampway.core.sources import Allowed
+from rampway.core.checks.sources import Allowed
 
 
 class BadList(ValueError):  # noqa: N818 - named after what it is

@@ -8,7 +8,6 @@ from rampway.api import labels
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.parse import ModelDeployment, ModelRollout, parse_status
 from rampway.api.rollout import ModelRolloutStatus
-from rampway.core import hookjob, refusing, revision
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -24,7 +23,9 @@ from rampway.core.actions import (
     WriteRollout,
     WriteStatus,
 )
+from rampway.core.model import refusing, revision
 from rampway.core.observation import Observation
+from rampway.core.rollout import hookjob
 from rampway.core.writing import status_is_news
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound

@@ -13,7 +13,7 @@ from typing import Any
 
 from rampway.api import labels
 from rampway.api.parse import ModelDeployment
-from rampway.core.belonging import belonging
+from rampway.core.model.belonging import belonging
 from rampway.kube.base import JsonPatch, KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import (

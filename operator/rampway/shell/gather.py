@@ -17,12 +17,12 @@ from rampway.api.parse import (
     parse_deployment,
     parse_rollout,
 )
-from rampway.core.checkpoint import from_text
-from rampway.core.conflicts import Claim, conflicting
-from rampway.core.hooks import RUNNING
-from rampway.core.judged import EvidenceState
+from rampway.core.checks.checkpoint import from_text
+from rampway.core.checks.judged import EvidenceState
+from rampway.core.model.revision import revision_hash
 from rampway.core.observation import Defaults, HookRun, Look, Observation, Revision, has_ended
-from rampway.core.revision import revision_hash
+from rampway.core.rollout.hooks import RUNNING
+from rampway.core.traffic.conflicts import Claim, conflicting
 from rampway.kube.base import Lister, Obj
 from rampway.kube.kinds import (
     CONFIG_MAP,

@@ -12,8 +12,8 @@ import structlog
 
 from rampway.api import labels
 from rampway.core.actions import RunHook
-from rampway.core.hooks import FAILED, RUNNING, SUCCEEDED
 from rampway.core.observation import HookRun
+from rampway.core.rollout.hooks import FAILED, RUNNING, SUCCEEDED
 
 log = structlog.get_logger("rampway.hooks")
 Key = tuple[str, str]

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rampway.core.history import Past
-from rampway.core.sources import OWN, Source
+from rampway.core.checks.history import Past
+from rampway.core.checks.sources import OWN, Source
 from rampway.metrics.base import MetricSource
 from rampway.metrics.direct import Target
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from rampway.api import labels
-from rampway.core.keeping import DRAIN_S
-from rampway.core.split import STABLE_ONLY
+from rampway.core.model.keeping import DRAIN_S
+from rampway.core.traffic.split import STABLE_ONLY
 from rampway.kube.base import KubeApi, Lister, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import (

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from rampway.core.answers import Answer
-from rampway.core.counters import Scrape
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import Past
+from rampway.core.checks.sources import Source
 from rampway.core.observation import Look
-from rampway.core.sources import Source
 from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
 from rampway.metrics.direct import PodReader
 from rampway.shell.interest import Interest, Key, Sources

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rampway.core.judged import EvidenceState
+from rampway.core.checks.judged import EvidenceState
 from rampway.core.observation import Observation
 
 Name = tuple[str, str, str]

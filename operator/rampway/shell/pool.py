@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rampway.core.sources import OWN, Source
+from rampway.core.checks.sources import OWN, Source
 from rampway.metrics.access import Access
 from rampway.metrics.base import MetricSource
 from rampway.metrics.prometheus import PrometheusSource, Told

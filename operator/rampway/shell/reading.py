@@ -5,9 +5,9 @@ from typing import Any
 
 from rampway.api import labels
 from rampway.api.base import amount
-from rampway.core.autoscaler import Autoscaler
 from rampway.core.instants import from_wire
 from rampway.core.observation import Crash, Pod, Revision, StableService
+from rampway.core.pods.autoscaler import Autoscaler
 from rampway.kube.slices import ready_behind
 
 _STUCK = frozenset(

@@ -7,15 +7,16 @@ import structlog
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, Unparseable, parse_deployment
-from rampway.core import adopting, history, paired
 from rampway.core.actions import Emit, SetSplit, WriteRollout, WriteStatus
+from rampway.core.checks import history, paired
+from rampway.core.checks.history import Past
+from rampway.core.checks.queries import fill
+from rampway.core.checks.sources import Source
 from rampway.core.decide import decide
-from rampway.core.history import Past
+from rampway.core.model.policies import Trouble
 from rampway.core.observation import Observation
-from rampway.core.passes import Decision
-from rampway.core.policies import Trouble
-from rampway.core.queries import fill
-from rampway.core.sources import Source
+from rampway.core.rollout import adopting
+from rampway.core.rollout.passes import Decision
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT

@@ -15,8 +15,8 @@ from rampway.api.parse import (
 )
 from rampway.api.policy import PolicyKind
 from rampway.api.sources import SourceKind
-from rampway.core.policies import Policies
-from rampway.core.sources import Allowed, Sources
+from rampway.core.checks.sources import Allowed, Sources
+from rampway.core.model.policies import Policies
 from rampway.kube.base import Lister, Obj
 from rampway.kube.errors import Forbidden, NotFound
 from rampway.kube.kinds import (

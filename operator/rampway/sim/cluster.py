@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Literal, Protocol
 
-from rampway.core.counters import Scrape
+from rampway.core.checks.counters import Scrape
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.metrics.direct import Target

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from rampway.api import labels
-from rampway.core.revision import GRACE_S
+from rampway.core.model.revision import GRACE_S
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.errors import NotFound

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rampway.core.sources import Source
+from rampway.core.checks.sources import Source
 from rampway.metrics.base import MetricSource
 from rampway.metrics.unavailable import UnavailableSource
 

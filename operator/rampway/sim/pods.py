@@ -5,7 +5,7 @@ from enum import StrEnum
 from itertools import accumulate
 from random import Random
 
-from rampway.core.counters import Scrape
+from rampway.core.checks.counters import Scrape
 from rampway.sim.cluster_behaviour import BOUNDS_S, Behaviour
 from rampway.sim.traffic import latency_cells, multinomial, spread
 

@@ -9,9 +9,9 @@ from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.parse import ModelRollout, parse_deployment, parse_rollout
-from rampway.core import revision
+from rampway.core.checks.sources import Allowed
+from rampway.core.model import revision
 from rampway.core.observation import Defaults
-from rampway.core.sources import Allowed
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.errors import KubeError, NotFound

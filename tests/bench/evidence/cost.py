@@ -5,11 +5,11 @@ import time
 from dataclasses import dataclass
 
 from rampway.api.policy import Check, ErrorRateCheck, Policy
-from rampway.core import paired
-from rampway.core.bound import bound_of
-from rampway.core.deltas import Delta, start_ledger
+from rampway.core.checks import paired
+from rampway.core.checks.bound import bound_of
+from rampway.core.checks.deltas import Delta, start_ledger
+from rampway.core.checks.paired import PairedState
 from rampway.core.evidence import Dispersion, to_json, with_past
-from rampway.core.paired import PairedState
 
 ROLLOUTS, CHECKS = 1000, 10
 STEPS = 5

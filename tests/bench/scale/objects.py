@@ -9,7 +9,7 @@ from bench.scale.place import pod_template
 
 from rampway.api.labels import revision_name
 from rampway.api.parse import parse_deployment
-from rampway.core.revision import revision_hash
+from rampway.core.model.revision import revision_hash
 from rampway.kube.kinds import MODEL_DEPLOYMENT
 
 REPLICAS = 2

@@ -9,7 +9,7 @@ from simulation.stage import NAME
 from simulation.systematic.invariants import LAST_STEP
 from simulation.systematic.run import BAD, Run, answer, model
 
-from rampway.core.answers import Answer, AnswerKind
+from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.kube import kinds
 from rampway.kube.errors import Conflict, KubeError, Transient
 from rampway.metrics.memory import Mode

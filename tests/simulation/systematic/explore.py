@@ -22,7 +22,8 @@ from simulation.systematic.run import Case, Point, Run
 from simulation.systematic.strategies import STEPS
 
 from rampway.api import parse
-from rampway.core import evidence, revision
+from rampway.core import evidence
+from rampway.core.model import revision
 from rampway.sim import loop
 
 Choose = Callable[[Run, Point], Iterable[Event]]

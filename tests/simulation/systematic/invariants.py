@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from rampway.api import labels
-from rampway.core.rollout import TRANSITIONS
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.rollout.phases import TRANSITIONS
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.kinds import Kind

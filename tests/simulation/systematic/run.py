@@ -14,10 +14,10 @@ from simulation.systematic.invariants import ENDED, LAST_STEP, Violation, Watch
 from simulation.systematic.strategies import HEADERS, HEADERS_SHARE, QUERY, course
 
 from rampway.api import labels
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.contested import WINDOW_S, WRITES
-from rampway.core.counters import Scrape
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Scrape
 from rampway.core.instants import from_wire
+from rampway.core.traffic.contested import WINDOW_S, WRITES
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.metrics.base import RevisionKey

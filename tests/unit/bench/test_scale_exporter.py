@@ -7,7 +7,7 @@ import pytest
 from bench.scale.exporter import KEPT, SHARDS, Exporter, Pod, cumulative, poisson
 from prometheus_client.parser import text_string_to_metric_families
 
-from rampway.core.counters import Scrape
+from rampway.core.checks.counters import Scrape
 from rampway.metrics.profiles import RAMPWAY
 from rampway.metrics.reading import Series, assemble
 from rampway_server.metrics import Metrics

@@ -9,7 +9,7 @@ from bench.scale.gateway import Gateway, Key, answer, split
 from bench.scale.objects import manifest
 
 from rampway.api.parse import parse_deployment
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 from rampway.routers import gateway_api
 
 KEY = ("team", "m")

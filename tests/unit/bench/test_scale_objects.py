@@ -15,7 +15,7 @@ from bench.scale.objects import (
 from bench.scale.place import LABELS, NODES, TAINT, nodes
 
 from rampway.api.parse import ModelDeployment, parse_deployment
-from rampway.core import revision
+from rampway.core.model import revision
 from rampway.shell.reading import known_sha256
 
 KEY = ("team", "m00001")

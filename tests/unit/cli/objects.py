@@ -11,12 +11,12 @@ from rampway.api.deployment import ModelDeploymentSpec
 from rampway.cli.assemble import assemble
 from rampway.cli.cluster import read
 from rampway.cli.facts import Facts
-from rampway.core.checkpoint import to_text
-from rampway.core.deltas import start_ledger
+from rampway.core.checks.checkpoint import to_text
+from rampway.core.checks.deltas import start_ledger
+from rampway.core.checks.judged import EvidenceState
 from rampway.core.instants import to_wire
-from rampway.core.judged import EvidenceState
-from rampway.core.revision import content, revision_hash
-from rampway.core.split import Split
+from rampway.core.model.revision import content, revision_hash
+from rampway.core.traffic.split import Split
 from rampway.kube import kinds
 from rampway.kube.kinds import Kind
 from rampway.routers import rules

@@ -14,7 +14,7 @@ from unit.cli.scenes import NAME, SPACE, V1, V2, Scene
 from rampway.api.parse import parse_deployment
 from rampway.cli import cluster
 from rampway.cli.app import app
-from rampway.core.revision import revision_hash
+from rampway.core.model.revision import revision_hash
 from rampway.kube import kinds
 from rampway.kube.base import KubeApi
 from rampway.kube.errors import Forbidden

@@ -6,11 +6,10 @@ from typing import Any
 
 from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment, parse_rollout
-from rampway.core import revision as revisions
-from rampway.core.course import Course
-from rampway.core.deltas import start_ledger
+from rampway.core.checks.deltas import start_ledger
+from rampway.core.checks.judged import CheckResult, CheckState, EvidenceState, Judged
 from rampway.core.instants import to_wire
-from rampway.core.judged import CheckResult, CheckState, EvidenceState, Judged
+from rampway.core.model import revision as revisions
 from rampway.core.observation import (
     Crash,
     Defaults,
@@ -20,8 +19,9 @@ from rampway.core.observation import (
     Revision,
     StableService,
 )
-from rampway.core.route import Route
-from rampway.core.split import Split
+from rampway.core.rollout.course import Course
+from rampway.core.traffic.route import Route
+from rampway.core.traffic.split import Split
 
 NOW_S = 1_800_000_000.0
 NAME, SPACE = "digits", "ml"

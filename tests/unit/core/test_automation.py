@@ -15,9 +15,9 @@ from unit.core.builders import (
     stepping,
 )
 
-from rampway.core import automation
 from rampway.core.actions import TellAutomation
 from rampway.core.decide import decide
+from rampway.core.rollout import automation
 
 ASSIST = {"level": "Assist"}
 PARTIAL = {"level": "Partial", "confidence": "87.5%"}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from unit.core.builders import rollout
 
-from rampway.core import paired
-from rampway.core.bound import bound_of
-from rampway.core.deltas import Delta
+from rampway.core.checks import paired
+from rampway.core.checks.bound import bound_of
+from rampway.core.checks.deltas import Delta
 from rampway.core.evidence import EProcess
 from rampway.core.observation import Defaults
 from rampway.sim.traffic import binomial

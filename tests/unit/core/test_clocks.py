@@ -3,8 +3,8 @@
 import pytest
 from unit.core.builders import V2, ago, course, pods, result, revision, stepping
 
-from rampway.core.judged import CheckState
-from rampway.core.rollout import advance
+from rampway.core.checks.judged import CheckState
+from rampway.core.rollout.phases import advance
 
 UNKNOWN = CheckState.UNKNOWN
 

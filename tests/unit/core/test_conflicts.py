@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.core.builders import deployment
 
-from rampway.core.conflicts import Claim, conflicting
+from rampway.core.traffic.conflicts import Claim, conflicting
 
 EG = ("ml", "eg", "")
 OLD = Claim("ml", "a", "2026-01-01T00:00:00Z", frozenset({EG}), frozenset({"x.example"}), "/")

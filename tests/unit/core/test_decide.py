@@ -36,14 +36,14 @@ from rampway.core.actions import (
     WriteRollout,
     WriteStatus,
 )
+from rampway.core.checks.deltas import start_ledger
+from rampway.core.checks.judged import EvidenceState
 from rampway.core.decide import decide
-from rampway.core.deltas import start_ledger
-from rampway.core.judged import EvidenceState
+from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Look, Observation, StableService
-from rampway.core.passes import Decision
-from rampway.core.rolling import finish
-from rampway.core.route import Route
-from rampway.core.verdict import Verdict
+from rampway.core.rollout.passes import Decision
+from rampway.core.rollout.rolling import finish
+from rampway.core.traffic.route import Route
 
 NOTHING: dict[str, Any] = {"revisions": (), "route": Route(), "service": StableService()}
 REFUSED = Verdict(Reason.CHECK_FAILED, f"digits-{V2}-1", "check errors: bad").written()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rampway.core.counters import Scrape
-from rampway.core.deltas import (
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.deltas import (
     FORGET_S,
     Delta,
     Ledger,

@@ -4,9 +4,15 @@ import pytest
 from unit.core.builders import NOW_S, V2, crash, pods, revision, stable
 
 from rampway.api.conditions import Reason
-from rampway.core import health
-from rampway.core.health import Danger, UnderTraffic, crashes_since, danger, stable_suffers_alike
 from rampway.core.observation import Crash, Pod, Revision
+from rampway.core.rollout import health
+from rampway.core.rollout.health import (
+    Danger,
+    UnderTraffic,
+    crashes_since,
+    danger,
+    stable_suffers_alike,
+)
 
 SINCE_S = NOW_S - 60
 OOM = crash(9, reason="OOMKilled", code=137)

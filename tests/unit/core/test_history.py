@@ -7,12 +7,20 @@ import pytest
 from unit.core.builders import NOW_S, rollout, stable
 
 from rampway.api.policy import Policy
-from rampway.core.checkpoint import from_text, to_text
-from rampway.core.counters import Scrape
+from rampway.core.checks.checkpoint import from_text, to_text
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import (
+    FEWEST,
+    MOST_PODS,
+    MOST_STEPS,
+    PAST_S,
+    intervals,
+    learn,
+    wanted,
+)
+from rampway.core.checks.judged import Contest, EvidenceState, History
+from rampway.core.checks.judging import judge
 from rampway.core.evidence import MOST_PER_LOOK
-from rampway.core.history import FEWEST, MOST_PODS, MOST_STEPS, PAST_S, intervals, learn, wanted
-from rampway.core.judged import Contest, EvidenceState, History
-from rampway.core.judging import judge
 from rampway.core.observation import Look, Pod, Revision
 
 INF = float("inf")

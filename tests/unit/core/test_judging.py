@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from unit.core.builders import NOW_S, rollout
 
 from rampway.api.policy import Policy
-from rampway.core.alone import ABSENT_S, BACK_S
-from rampway.core.answering import STALE_S
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.checkpoint import from_text, to_text
-from rampway.core.counters import Scrape
-from rampway.core.deltas import Ledger
-from rampway.core.judged import CheckResult, CheckState, Contest, Down, EvidenceState, Judged
-from rampway.core.judging import SETTLE_S, _split, judge
+from rampway.core.checks.alone import ABSENT_S, BACK_S
+from rampway.core.checks.answering import STALE_S
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.checkpoint import from_text, to_text
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.deltas import Ledger
+from rampway.core.checks.judged import CheckResult, CheckState, Contest, Down, EvidenceState, Judged
+from rampway.core.checks.judging import SETTLE_S, _split, judge
 from rampway.core.observation import Look
 
 BOTH = Contest("digits-2", "digits-1", NOW_S, NOW_S, 0)

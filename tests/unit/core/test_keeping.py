@@ -18,7 +18,7 @@ from unit.core.builders import (
 
 from rampway.api.parse import ModelRollout
 from rampway.core.actions import Action, Create, Delete, Scale
-from rampway.core.keeping import DRAIN_S, info_of, record_digest, tidy
+from rampway.core.model.keeping import DRAIN_S, info_of, record_digest, tidy
 from rampway.core.observation import Revision
 
 JUST = stable(promoted_at_s=NOW_S - 10)

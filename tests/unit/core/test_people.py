@@ -26,12 +26,12 @@ from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request, Requests
 from rampway.core.actions import Annotate, Create, WriteRollout
-from rampway.core.course import Course
+from rampway.core.checks.judged import CheckState
 from rampway.core.decide import decide
-from rampway.core.judged import CheckState
-from rampway.core.rollout import advance
-from rampway.core.steps import hold_split
-from rampway.core.verdict import Verdict
+from rampway.core.model.verdict import Verdict
+from rampway.core.rollout.course import Course
+from rampway.core.rollout.phases import advance
+from rampway.core.rollout.steps import hold_split
 
 ANN = Request(by="ann", message="why not")
 MANUAL: dict[str, Any] = {"rollback": {"mode": "Manual"}}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rampway.api.policy import Policy
-from rampway.core import podshare
+from rampway.core.traffic import podshare
 
 PODS = st.integers(1, 60)
 

@@ -9,7 +9,7 @@ from rampway.api import labels
 from rampway.api.conditions import Reason
 from rampway.api.parse import SharedPolicy, parse_policy
 from rampway.api.policy import Policy, Rollout
-from rampway.core.policies import Chosen, Policies, Trouble, choose
+from rampway.core.model.policies import Chosen, Policies, Trouble, choose
 
 CAREFUL = {"kind": "ClusterRolloutPolicy", "name": "careful"}
 

@@ -13,9 +13,8 @@ from unit.core.builders import IMAGE, NAME, V1, deployment, spec
 from rampway.api import labels
 from rampway.api.deployment import Model, ModelDeploymentSpec, Server
 from rampway.api.parse import ModelDeployment
-from rampway.core.belonging import owned_meta
-from rampway.core.budget import budget
-from rampway.core.revision import (
+from rampway.core.model.belonging import owned_meta
+from rampway.core.model.revision import (
     GRACE_S,
     content,
     digest_record,
@@ -25,6 +24,7 @@ from rampway.core.revision import (
     service,
     workload,
 )
+from rampway.core.pods.budget import budget
 
 Obj = dict[str, Any]
 
@@ -46,8 +46,9 @@ def test_b03_golden_hashes(known: Obj) -> None:
     found = hashed(spec(1) | {"server": {}} | written)
     assert found == known["hash"], (
         f"the revision of {known['of']} was {known['hash']}, is {found}: an upgrade of the "
-        "operator would roll out every such model. Undo it in core/revision.py, or leave what is "
-        "new out of the content where the user did not write it; never change the golden file"
+        "operator would roll out every such model. Undo it in core/model/revision.py, or leave "
+        "what is new out of the content where the user did not write it; never change the "
+        "golden file"
     )
 
 

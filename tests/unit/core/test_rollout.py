@@ -25,19 +25,19 @@ from unit.core.builders import (
 )
 
 from rampway.api.conditions import Reason, RolloutPhase
-from rampway.core import capacity
-from rampway.core.course import MAX_DECISIONS, Course, Outcome, enter
-from rampway.core.deltas import start_ledger
-from rampway.core.judged import CheckState, EvidenceState, Judged
+from rampway.core.checks.deltas import start_ledger
+from rampway.core.checks.judged import CheckState, EvidenceState, Judged
 from rampway.core.observation import Look
-from rampway.core.rollout import (
+from rampway.core.pods import capacity
+from rampway.core.rollout.course import MAX_DECISIONS, Course, Outcome, enter
+from rampway.core.rollout.phases import (
     _PHASES,
     TRANSITIONS,
     IllegalTransition,
     advance,
     withdraw,
 )
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 
 P, R = RolloutPhase, Reason
 FAIL, WAITING, UNKNOWN = CheckState.FAIL, CheckState.WAITING, CheckState.UNKNOWN

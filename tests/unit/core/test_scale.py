@@ -15,10 +15,10 @@ from unit.core.builders import (
 
 from rampway.api.conditions import Reason
 from rampway.api.steps import HeaderMatch
-from rampway.core import scale
-from rampway.core.course import Outcome
-from rampway.core.split import Split
-from rampway.core.standing import Standing, project
+from rampway.core.model.standing import Standing, project
+from rampway.core.pods import scale
+from rampway.core.rollout.course import Outcome
+from rampway.core.traffic.split import Split
 
 CANDIDATE = f"{NAME}-{V2}"
 SPLITS = {

@@ -3,11 +3,11 @@
 import pytest
 from unit.core.builders import rollout
 
-from rampway.core import paired, sentences
-from rampway.core.bound import bound_of
-from rampway.core.deltas import Delta
+from rampway.core.checks import paired, sentences
+from rampway.core.checks.bound import bound_of
+from rampway.core.checks.deltas import Delta
+from rampway.core.checks.paired import PairedState
 from rampway.core.evidence import BoundPair, EProcess
-from rampway.core.paired import PairedState
 
 POLICY = rollout(
     checks=[{"name": "errors", "errorRate": {}}, {"name": "slow", "latency": {"percentile": "99"}}],

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from rampway.core.share import Share, sentence, verdict
+from rampway.core.checks.share import Share, sentence, verdict
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from unit.core.builders import (
 )
 
 from rampway.api.base import amount
-from rampway.core import sizes
 from rampway.core.actions import Autoscale, Delete, Scale
-from rampway.core.autoscaler import Autoscaler, digest
 from rampway.core.observation import Observation, Revision
+from rampway.core.pods import sizes
+from rampway.core.pods.autoscaler import Autoscaler, digest
 
 PLAN = {"minReplicas": 2, "maxReplicas": 20}
 

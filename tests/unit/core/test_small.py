@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from unit.core.builders import revision
 
 from rampway.api.conditions import Reason
-from rampway.core import capacity, verdict
+from rampway.core.checks.queries import fill
 from rampway.core.instants import brief, from_wire, to_wire
-from rampway.core.queries import fill
-from rampway.core.verdict import Verdict
+from rampway.core.model import verdict
+from rampway.core.model.verdict import Verdict
+from rampway.core.pods import capacity
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from rampway.api import labels
 from rampway.api.conditions import Reason
 from rampway.api.parse import SharedSource, parse_source
 from rampway.api.sources import SourceRef
-from rampway.core.policies import Trouble
-from rampway.core.sources import OWN, Allowed, Source, Sources, choose
+from rampway.core.checks.sources import OWN, Allowed, Source, Sources, choose
+from rampway.core.model.policies import Trouble
 
 ADDRESS = "https://prometheus.monitoring:9090/team"
 ENTRY = Allowed(ADDRESS, frozenset({"ml"}), frozenset({"team"}))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from rampway.api.policy import Policy
 from rampway.api.steps import HeaderMatch
-from rampway.core import stages
-from rampway.core.split import STABLE_ONLY, Split
-from rampway.core.stages import Stage
+from rampway.core.rollout import stages
+from rampway.core.rollout.stages import Stage
+from rampway.core.traffic.split import STABLE_ONLY, Split
 
 BETA = HeaderMatch(name="x-beta", value="yes")
 MATCH = {"name": "beta", "match": {"headers": [{"name": "x-beta", "value": "yes"}]}}

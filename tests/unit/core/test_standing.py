@@ -22,12 +22,12 @@ from unit.core.builders import (
 
 from rampway.api.conditions import Phase, Reason
 from rampway.api.deployment import ModelDeploymentStatus
-from rampway.core.course import Outcome
-from rampway.core.judged import CheckState
+from rampway.core.checks.judged import CheckState
+from rampway.core.model.standing import Standing, project
+from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation
-from rampway.core.split import Split
-from rampway.core.standing import Standing, project
-from rampway.core.verdict import Verdict
+from rampway.core.rollout.course import Outcome
+from rampway.core.traffic.split import Split
 
 REFUSAL = Verdict(Reason.CHECK_FAILED, "digits-x-1", "check errors: bad")
 HEALTHY = observation()

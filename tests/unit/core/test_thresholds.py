@@ -3,9 +3,9 @@
 import pytest
 
 from rampway.api.policy import Check, ErrorRateCheck, ThresholdCheck
-from rampway.core.answers import Answer, AnswerKind
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.thresholds import answer, breaches, outside
 from rampway.core.observation import Look
-from rampway.core.thresholds import answer, breaches, outside
 
 NOW_S = 1000.0
 

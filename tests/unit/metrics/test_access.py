@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from aiohttp import encode_basic_auth, web
 
-from rampway.core.answers import AnswerKind
-from rampway.core.sources import OWN, Source
+from rampway.core.checks.answers import AnswerKind
+from rampway.core.checks.sources import OWN, Source
 from rampway.metrics.access import Access
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.memory import MemorySource

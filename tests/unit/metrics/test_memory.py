@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.counters import Scrape
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.memory import MemorySource, Mode
 

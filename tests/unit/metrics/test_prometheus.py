@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY
 from rampway.metrics.prometheus import AT_ONCE, PrometheusSource, portions

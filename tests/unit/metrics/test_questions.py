@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rampway.core.answers import Answer, AnswerKind
+from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.questions import (
     APART_S,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from contract.router_place import SPACE, Gateway, deployment, gateway
 
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import JsonPatch, KubeApi, Obj
 from rampway.kube.errors import AlreadyExists, Conflict, Transient
 from rampway.kube.kinds import HTTP_ROUTE, Kind

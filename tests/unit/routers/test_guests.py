@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rampway.api import labels
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 from rampway.routers import guests, rules
 
 NAME = "digits"

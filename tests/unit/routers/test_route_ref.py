@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from contract.router_place import SPACE, deployment, gateway, referring
 
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE

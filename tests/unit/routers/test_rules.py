@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rampway.api.steps import HeaderMatch
-from rampway.core.split import STABLE_ONLY, Split
+from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
 from rampway.routers import rules
 from rampway.sim.api_patch import patched

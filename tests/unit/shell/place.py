@@ -7,9 +7,9 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.base import API_VERSION
 from rampway.api.parse import ModelDeployment, parse_deployment
-from rampway.core import revision
 from rampway.core.actions import Action
-from rampway.core.belonging import owned_meta
+from rampway.core.model import revision
+from rampway.core.model.belonging import owned_meta
 from rampway.core.observation import Defaults, Look, Observation
 from rampway.kube.base import Obj
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE, Kind

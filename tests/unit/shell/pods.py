@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rampway.core.counters import Scrape
+from rampway.core.checks.counters import Scrape
 from rampway.metrics.direct import Target
 
 

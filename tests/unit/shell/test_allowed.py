@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from unit.shell.place import Place
 
-from rampway.core.sources import Allowed
+from rampway.core.checks.sources import Allowed
 from rampway.kube.kinds import CLUSTER_METRIC_SOURCE
 from rampway.shell.allowed import AllowList, BadList
 from rampway.shell.shared import Shared

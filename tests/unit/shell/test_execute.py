@@ -8,7 +8,6 @@ from unit.shell.place import NAME, SPACE, Place
 from rampway.api import labels
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.rollout import ModelRolloutStatus, StepStatus
-from rampway.core import revision
 from rampway.core.actions import (
     Annotate,
     Create,
@@ -20,7 +19,8 @@ from rampway.core.actions import (
     WriteRollout,
     WriteStatus,
 )
-from rampway.core.split import STABLE_ONLY
+from rampway.core.model import revision
+from rampway.core.traffic.split import STABLE_ONLY
 from rampway.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound, Transient
 from rampway.kube.kinds import (
     CONFIG_MAP,

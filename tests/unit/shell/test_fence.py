@@ -6,7 +6,7 @@ from unit.shell.place import NAME, SPACE, Place
 from rampway.api import labels
 from rampway.api.capacity import Autoscaling
 from rampway.core.actions import Action, Annotate, Autoscale, PointService, Scale
-from rampway.core.autoscaler import manifest
+from rampway.core.pods.autoscaler import manifest
 from rampway.kube.errors import Conflict, Transient
 from rampway.kube.kinds import (
     DEPLOYMENT,

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from unit.shell.place import NAME, NOW_S, SPACE, Place
 
-from rampway.core import revision
-from rampway.core.checkpoint import to_text
-from rampway.core.conflicts import Claim
-from rampway.core.deltas import start_ledger
-from rampway.core.judged import EvidenceState
+from rampway.core.checks.checkpoint import to_text
+from rampway.core.checks.deltas import start_ledger
+from rampway.core.checks.judged import EvidenceState
+from rampway.core.model import revision
 from rampway.core.observation import Look
+from rampway.core.traffic.conflicts import Claim
 from rampway.kube.base import Obj
 from rampway.kube.errors import Transient
 from rampway.kube.kinds import (

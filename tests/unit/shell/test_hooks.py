@@ -10,10 +10,10 @@ from aiohttp import ClientSession, web
 from unit.core.builders import rollout
 
 from rampway.api.hooks import Hook
-from rampway.core import hookjob
 from rampway.core.actions import RunHook
-from rampway.core.hooks import facts
 from rampway.core.observation import HookRun
+from rampway.core.rollout import hookjob
+from rampway.core.rollout.hooks import facts
 from rampway.shell import hooks
 from rampway.shell.hooks import HookCaller, read_jobs
 

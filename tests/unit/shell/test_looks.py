@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 from unit.shell.pods import Pods
 
-from rampway.core.answers import Answer, AnswerKind
-from rampway.core.counters import Scrape
-from rampway.core.history import Past
+from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.direct import Target
 from rampway.shell.looks import (

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from rampway.core.counters import Scrape
-from rampway.core.sources import OWN, Source
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.sources import OWN, Source
 from rampway.metrics.base import RevisionKey
 from rampway.metrics.direct import Target
 from rampway.metrics.memory import MemorySource

@@ -7,10 +7,10 @@ from unit.shell.place import NAME, NOW_S, SPACE, Place, spec
 from unit.shell.pods import Pods
 
 from rampway.api.deployment import ModelDeploymentStatus
-from rampway.core.deltas import start_ledger
+from rampway.core.checks.deltas import start_ledger
+from rampway.core.checks.judged import EvidenceState, History
+from rampway.core.checks.paired import PairedState
 from rampway.core.evidence import EProcess
-from rampway.core.judged import EvidenceState, History
-from rampway.core.paired import PairedState
 from rampway.kube.errors import Conflict, Ending
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE
 from rampway.metrics.memory import MemorySource

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 from rampway.api.parse import ModelDeployment, parse_deployment
-from rampway.core import observation, revision
-from rampway.core.split import Split
+from rampway.core import observation
+from rampway.core.model import revision
+from rampway.core.traffic.split import Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.metrics.memory import MemorySource

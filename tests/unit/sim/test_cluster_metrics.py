@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from unit.sim.cluster_bench import NAME, SPACE, A, Bench
 
-from rampway.core.counters import Scrape
+from rampway.core.checks.counters import Scrape
 from rampway.metrics.base import RevisionKey
 from rampway.metrics.memory import Mode
 from rampway.sim.cluster_behaviour import Behaviour, Surroundings

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from unit.sim.cluster_bench import NAME, SPACE, A, Bench
 
-from rampway.core.revision import digest_record
+from rampway.core.model.revision import digest_record
 from rampway.kube import kinds
 from rampway.sim.cluster_behaviour import Behaviour
 

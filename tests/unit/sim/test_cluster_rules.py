@@ -4,7 +4,7 @@ import pytest
 from unit.sim.cluster_bench import NAME, SPACE, B, Bench
 
 from rampway.api.steps import HeaderMatch, MatchType
-from rampway.core.split import Split
+from rampway.core.traffic.split import Split
 from rampway.kube import kinds
 from rampway.routers.gateway_api import manifest
 from rampway.sim.cluster_behaviour import Behaviour

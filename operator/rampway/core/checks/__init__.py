@@ -1,0 +1,1 @@
+"""What is known of a candidate: counts between looks, comparisons, and what the checks answer."""

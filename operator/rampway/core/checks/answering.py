@@ -1,0 +1,124 @@
+"""What the checks answer to the evidence so far, each with a sentence (B17-B21)."""
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rampway.api.policy import Check, Policy
+from rampway.core.checks import alone, history, paired, sentences, thresholds
+from rampway.core.checks.bound import Bound, bound_of
+from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
+from rampway.core.checks.paired import PairedState
+from rampway.core.instants import brief
+
+if TYPE_CHECKING:
+    from rampway.core.observation import Look
+
+STALE_S = 60.0
+"""A revision that was not scraped for so long is not known to be well."""
+LEAST_RATE_PER_S = 0.01
+"""Slower traffic than this is called none: a time told from it would be a joke."""
+
+
+def answers(
+    policy: Policy, state: EvidenceState, look: "Look", contest: Contest, now_s: float
+) -> tuple[CheckResult, ...]:
+    """Return what each check answers to the evidence so far."""
+    blind = look.problem or _blind(state, contest, now_s)
+    untold = (
+        (CheckState.UNKNOWN, blind) if blind else (CheckState.WAITING, _unrecorded(state, contest))
+    )
+    bound = bound_of(policy, watching=contest.watching)
+    found: list[CheckResult] = []
+    for check in policy.checks:
+        if check.threshold is not None:
+            breach_s = state.breaches.get(check.name)
+            found.append(_threshold(check, look, breach_s, now_s))
+        elif check.name in state.harmed:  # also when the metrics go away
+            text = sentences.harm(bound, check, state.paired[check.name])
+            at_once = check.error_rate is not None
+            found.append(CheckResult(check.name, CheckState.FAIL, text, at_once=at_once))
+        elif untold[1]:
+            found.append(CheckResult(check.name, *untold))
+        elif contest.stable_down:
+            found.append(alone.answer(check, state, contest, now_s))
+        else:
+            found.append(_in_turns(check, _compared(bound, check, state), look))
+    return tuple(found)
+
+
+def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float) -> CheckResult:
+    verdict, text, mistake = thresholds.answer(check, look.answers.get(check.name), breach_s, now_s)
+    return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
+
+
+def _compared(bound: Bound, check: Check, state: EvidenceState) -> CheckResult:
+    """Answer a comparison that shows no harm: Pass once it would have shown it."""
+    mine = state.paired.get(check.name, PairedState())
+    if not mine.processes:
+        text = "waits until stable has answered 100 requests"
+        return CheckResult(check.name, CheckState.WAITING, text)
+    text = sentences.seen(check, mine)
+    caution = history.caution(state, mine)
+    text += f"; {caution}" if caution else ""
+    missing = paired.missing(bound, check, mine)
+    if missing == 0 and paired.leans_to_harm(check, mine):
+        more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
+        return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
+    if missing == 0:
+        text += f"; {sentences.beyond(check)} is ruled out" if paired.wants_proof(check) else ""
+        return CheckResult(check.name, CheckState.PASS, text)
+    if missing is None:
+        more = sentences.why_unforeseen(check, mine)
+    else:
+        what_for = f" to rule out {sentences.beyond(check)}" if paired.wants_proof(check) else ""
+        more = f"about {missing} more requests on the candidate{what_for}"
+        if state.rate_per_s >= LEAST_RATE_PER_S:
+            more += f", {brief(missing / state.rate_per_s)} at the present rate"
+    return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
+
+
+def _in_turns(check: Check, answer: CheckResult, look: "Look") -> CheckResult:
+    """Let the answer say how seldom Prometheus is asked for what the check needs."""
+    if check.latency is None or not look.timed_every_s:
+        return answer
+    often = brief(look.timed_every_s)
+    why = f"with so many rollouts at once durations are read from Prometheus each {often}, in turns"
+    return replace(answer, message=f"{answer.message}; {why}")
+
+
+def _unrecorded(state: EvidenceState, contest: Contest) -> str:
+    """Return whom Prometheus has not scraped since the weight is in force, empty if both are.
+
+    What only the pods say themselves lets nothing pass (B17).
+    """
+    if contest.weight_since_s is None:
+        return ""
+    for role, revision in _heard(contest):
+        if state.last_scrape_s.get(revision, 0.0) < contest.weight_since_s:
+            return f"waits for Prometheus's first scrape of the {role} under this weight"
+    return ""
+
+
+def _blind(state: EvidenceState, contest: Contest, now_s: float) -> str:
+    """Return which revision the metrics say nothing of, empty if they tell of both."""
+    for role, revision in _heard(contest):
+        seen_s = state.last_scrape_s.get(revision, contest.traffic_since_s or now_s)
+        if now_s - seen_s > STALE_S:
+            text = f"no scrape of the {role} {revision} for {brief(now_s - seen_s)}"
+            return text + (_until_alone(state, contest, now_s) if role == "stable" else "")
+    return ""
+
+
+def _until_alone(state: EvidenceState, contest: Contest, now_s: float) -> str:
+    """Return when the candidate will be judged by itself, empty while a pod of stable is ready."""
+    if state.down is None or contest.patience_s == math.inf:
+        return ""
+    left_s = contest.patience_s - (now_s - state.down.since_s)
+    return f"; no pod of it stays ready: in {brief(left_s)} the candidate is judged by itself"
+
+
+def _heard(contest: Contest) -> list[tuple[str, str]]:
+    """Return whose metrics are needed: of both, but for a stable that is down."""
+    stable = [] if contest.stable_down else [("stable", contest.stable)]
+    return [("candidate", contest.candidate), *stable]

@@ -1,0 +1,89 @@
+"""Evidence as text and back: what survives a restart of the operator (B32)."""
+
+import json
+from typing import Any
+
+from rampway.core import evidence
+from rampway.core.checks import deltas
+from rampway.core.checks.judged import Down, EvidenceState, History
+from rampway.core.checks.paired import PairedState
+from rampway.core.evidence import BoundPair
+
+FORMAT = 1
+
+
+def to_text(state: EvidenceState) -> str:
+    """Return the evidence as JSON text."""
+    data = {
+        "format": FORMAT,
+        "seen": state.seen_s,
+        "ledger": deltas.to_json(state.ledger),
+        "paired": {name: _paired(mine) for name, mine in state.paired.items()},
+        "harmed": sorted(state.harmed),
+        "breaches": dict(state.breaches),
+        "step": [state.step_index, state.step_requests, state.rate_per_s],
+        "shares": list(state.shares),
+        "scraped": dict(state.last_scrape_s),
+        "cutoff": state.cutoff_s,
+        "down": [state.down.since_s, state.down.up_since_s] if state.down else None,
+        "alone": dict(state.alone),
+        "history": [state.history.intervals, state.history.lacking] if state.history else None,
+    }
+    return json.dumps(data, separators=(",", ":"))
+
+
+def from_text(text: str) -> EvidenceState | None:
+    """Return the evidence of a checkpoint, None for one that cannot be read: it begins anew.
+
+    That is never unsafe: beginning anew delays a rollout, it cannot promote one.
+    """
+    if not text:
+        return None
+    try:
+        return _parse(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _paired(state: PairedState) -> dict[str, Any]:
+    return {
+        "processes": [evidence.to_json(process) for process in state.processes],
+        "bounds": [[b.weight, b.stable_bound_s, b.candidate_bound_s] for b in state.bounds],
+    }
+
+
+def _history(intervals: int, lacking: str) -> History:
+    return History(int(intervals), str(lacking))
+
+
+def _shares(candidate: int, stable: int) -> tuple[int, int]:
+    return int(candidate), int(stable)
+
+
+def _parse(data: dict[str, Any]) -> EvidenceState:
+    if data["format"] != FORMAT:
+        raise ValueError(f"checkpoint of format {data['format']}, expected {FORMAT}")
+    index, requests, rate = data["step"]
+    return EvidenceState(
+        seen_s=float(data["seen"]),
+        ledger=deltas.from_json(data["ledger"]),
+        paired={
+            name: PairedState(
+                tuple(evidence.from_json(process) for process in mine["processes"]),
+                tuple(BoundPair(*bound) for bound in mine["bounds"]),
+            )
+            for name, mine in data["paired"].items()
+        },
+        harmed=frozenset(data.get("harmed", ())),
+        breaches=data["breaches"],
+        step_index=index,
+        step_requests=requests,
+        shares=_shares(*data.get("shares", (0, 0))),
+        rate_per_s=rate,
+        last_scrape_s=data["scraped"],
+        cutoff_s=data["cutoff"],
+        down=Down(*data["down"]) if data.get("down") else None,
+        alone={name: tuple((n, k) for n, k in of) for name, of in data.get("alone", {}).items()},
+        # Not written by earlier versions; never read again, as their rollouts have begun.
+        history=_history(*data["history"]) if data.get("history") else None,
+    )

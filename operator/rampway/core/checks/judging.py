@@ -1,0 +1,191 @@
+"""The checks of a rollout: evidence so far and a new look come in, answers come out (B17-B21)."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rampway.api.policy import Check, Policy
+from rampway.core.checks import alone, history, paired, share, thresholds
+from rampway.core.checks.answering import answers
+from rampway.core.checks.bound import Bound, bound_of
+from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
+from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
+
+if TYPE_CHECKING:
+    from rampway.core.checks.counters import Scrape
+    from rampway.core.observation import Look
+
+BOTH_SIDES_S = 60.0
+"""What only one revision counted waits this long for the other's scrape."""
+ABSENCE_S = 10.0
+"""What is longer than this between two looks is an absence."""
+PIECE_S = 1.0
+"""What was scraped in an absence is taken in as looks of this length."""
+SETTLE_S = 1.0
+"""A weight reaches the last proxy this long after the gateway accepted it."""
+
+
+def judge(
+    policy: Policy,
+    state: EvidenceState | None,
+    look: "Look | None",
+    contest: Contest,
+    now_s: float,
+) -> Judged:
+    """Take in a look and answer all checks. A check that never ran is never a pass (B21)."""
+    if look is None:
+        text = "no look at the metrics yet"
+        return Judged(state, _all(policy.checks, CheckState.UNKNOWN, text))
+    before = state or EvidenceState(seen_s=0.0, ledger=start_ledger(look.at_s))
+    after = before = alone.watched(before, contest, now_s)
+    contest = replace(contest, stable_down=alone.is_down(before, contest, now_s))
+    if look.at_s > before.seen_s:
+        after = before = history.learn(policy, before, look, contest.stable)
+        if look.scrapes or not look.problem:
+            after = _take_in_all(policy, before, look, contest)
+        after = replace(after, breaches=thresholds.breaches(policy.checks, after.breaches, look))
+    if contest.traffic_since_s is None:
+        text = "waits for the candidate's first requests"
+        return Judged(after, _all(policy.checks, CheckState.WAITING, text))
+    return Judged(after, answers(policy, after, look, contest, now_s))
+
+
+def _take_in_all(
+    policy: Policy, state: EvidenceState, look: "Look", contest: Contest
+) -> EvidenceState:
+    waiting: tuple[Scrape, ...] = ()
+    for piece in _pieces(state.seen_s, look):
+        scrapes = (*waiting, *piece.scrapes)
+        after = _take_in(policy, state, replace(piece, scrapes=scrapes), contest)
+        waiting = scrapes if after.seen_s == state.seen_s else ()  # unread until both counted
+        state = after
+    return state
+
+
+def _pieces(seen_s: float, look: "Look") -> list["Look"]:
+    """Split what one look brings after an absence into looks of the usual length (B32).
+
+    One look gains at most so much, however long it was away: what would have been called while
+    the operator was there is called as soon when it is back.
+    """
+    if not seen_s or look.at_s - seen_s <= ABSENCE_S:
+        return [look]
+    number = math.ceil((look.at_s - seen_s) / PIECE_S)
+    ends = [*(seen_s + PIECE_S * n for n in range(1, number)), look.at_s]
+    pieces: list[list[Scrape]] = [[] for _ in ends]
+    for scrape in look.scrapes:
+        pieces[min(bisect_left(ends, scrape.at_s), number - 1)].append(scrape)
+    return [
+        replace(look, at_s=at_s, scrapes=tuple(found))
+        for at_s, found in zip(ends, pieces, strict=True)
+        if found or at_s == look.at_s
+    ]
+
+
+def _all(checks: Sequence[Check], state: CheckState, text: str) -> tuple[CheckResult, ...]:
+    return tuple(CheckResult(check.name, state, text) for check in checks)
+
+
+def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contest) -> EvidenceState:
+    """Count what is new, leaving out what straddles a change of weight."""
+    cutoff_s = look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
+    stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
+    ledger, _ = advance(state.ledger, stale)
+    ledger, deltas = advance(ledger, counted)
+    mine = deltas.get(contest.candidate, Delta())
+    other = deltas.get(contest.stable, Delta())
+    heard = replace(state, last_scrape_s=_newest(state, look))
+    one_sided = bool(mine.requests) != bool(other.requests)
+    down = contest.stable_down
+    if one_sided and not down and look.at_s - state.seen_s < BOTH_SIDES_S:
+        # Pods are scraped at different moments: what one revision counted waits, unread, until
+        # the other has counted too. Whether to wait depends on requests only, never on events.
+        return heard
+    changed = cutoff_s != state.cutoff_s
+    new_step = contest.step_index != state.step_index
+    shares = (0, 0) if changed or new_step else state.shares
+    bound = bound_of(policy, watching=contest.watching)
+    updated = _updated(policy, bound, state, contest, (mine, other), new_segment=changed)
+    before = {} if new_step else state.alone
+    settled = contest.weight_since_s is not None and not changed
+    return replace(
+        heard,
+        seen_s=look.at_s,
+        ledger=ledger,
+        paired=updated,
+        harmed=state.harmed | paired.culprits(bound, policy.checks, updated),
+        step_index=contest.step_index,
+        step_requests=mine.requests + (0 if new_step else state.step_requests),
+        shares=(0, 0) if down else share.counted(shares, mine.requests, other.requests),
+        alone=alone.tallied(policy, updated, before, mine) if down else {},
+        rate_per_s=_rate_per_s(state, mine.requests, look.at_s, settled=settled),
+        cutoff_s=cutoff_s,
+    )
+
+
+def _updated(
+    policy: Policy,
+    bound: Bound,
+    state: EvidenceState,
+    contest: Contest,
+    new: tuple[Delta, Delta],
+    *,
+    new_segment: bool,
+) -> dict[str, paired.PairedState]:
+    """Bring the paired checks up to date by what is new of the candidate and of stable."""
+    # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
+    states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
+    return {
+        check.name: paired.update(bound, check, states[check.name], *new, new_segment=new_segment)
+        for check in policy.checks
+        if check.paired
+    }
+
+
+def _rate_per_s(state: EvidenceState, requests: int, at_s: float, *, settled: bool) -> float:
+    """Return the candidate's requests per second, smoothed while its weight stays."""
+    passed_s = at_s - state.seen_s
+    rate = requests / passed_s if state.seen_s and passed_s > 0 else 0.0
+    return 0.8 * state.rate_per_s + 0.2 * rate if settled and state.rate_per_s else rate
+
+
+def _newest(state: EvidenceState, look: "Look") -> dict[str, float]:
+    """Return the time of Prometheus's newest scrape by revision.
+
+    What only the pods say themselves rolls back; to advance, the ledger has to know it too (B17).
+    """
+    newest = dict(state.last_scrape_s)
+    for scrape in look.scrapes:
+        if not scrape.direct and scrape.at_s > newest.get(scrape.revision, 0.0):
+            newest[scrape.revision] = scrape.at_s
+    return newest
+
+
+def _split(
+    ledger: Ledger, scrapes: Sequence["Scrape"], cutoff_s: float
+) -> tuple[list["Scrape"], list["Scrape"]]:
+    """Split scrapes into those that must not count and those that do.
+
+    What a pod counted between its last scrape before the cutoff and its first one after it
+    belongs to two weights, so that first one is left out too (statistics: a weight change inside
+    an interval while the shared rate surges).
+    """
+    known_s = ledger.last_scrapes()
+    spanning = {pod for pod, at_s in known_s.items() if at_s < cutoff_s}
+    # Most was read before: it says nothing new, and spans nothing.
+    new = [s for s in scrapes if s.at_s > known_s.get((s.namespace, s.pod), 0.0)]
+    stale: list[Scrape] = []
+    counted: list[Scrape] = []
+    for scrape in sorted(new, key=lambda s: s.at_s):
+        pod = (scrape.namespace, scrape.pod)
+        if scrape.at_s < cutoff_s:
+            stale.append(scrape)
+            spanning.add(pod)
+        elif pod in spanning:
+            stale.append(scrape)
+            spanning.discard(pod)
+        else:
+            counted.append(scrape)
+    return stale, counted

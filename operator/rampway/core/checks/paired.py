@@ -1,0 +1,238 @@
+"""Checks that compare with stable: which counts they take, and what their evidence says."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rampway.api.checks import Require
+from rampway.api.policy import Check, Policy
+from rampway.core import evidence
+from rampway.core.checks.bound import Bound
+from rampway.core.checks.deltas import Delta, Ledger
+from rampway.core.evidence import BoundPair, Dispersion, EProcess, PairCount, Tolerance
+
+SERVER_ERRORS = ("model_error", "server_error")
+CLIENT_ERRORS = ("client_error",)
+_ERRORS = ((0.7, SERVER_ERRORS), (0.3, CLIENT_ERRORS))
+"""Budget of the two kinds of failed answers. A candidate that refuses what stable accepts (4xx)
+does harm too; bad clients reach both revisions alike."""
+
+
+LEANING = 10.0
+"""An e-value from here on speaks for harm."""
+LEANING_LATELY = 2.0
+"""So does this one of a step alone; it has had less time to grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedState:
+    """Evidence of one comparison.
+
+    Attributes:
+        processes: One per kind of event; empty while the bounds are not chosen.
+        bounds: For latency: the bounds compared, in the order of `processes`.
+    """
+
+    processes: tuple[EProcess, ...] = ()
+    bounds: tuple[BoundPair, ...] = ()
+
+
+def start(
+    checks: Sequence[Check],
+    before: Mapping[str, PairedState],
+    ledger: Ledger,
+    stable: str,
+) -> dict[str, PairedState]:
+    """Return the states of all comparisons, those that can begin begun."""
+    return {
+        check.name: _started(check, before.get(check.name, PairedState()), ledger, stable)
+        for check in checks
+        if check.paired
+    }
+
+
+def _started(check: Check, state: PairedState, ledger: Ledger, stable: str) -> PairedState:
+    if state.processes:
+        return state
+    if check.latency is None:
+        return PairedState(tuple(EProcess() for _ in _ERRORS))
+    latency = check.latency
+    seen = ledger.total(stable).buckets
+    bounds = evidence.choose_bounds(seen, latency.slowdown, latency.quantile)
+    return PairedState(tuple(EProcess() for _ in bounds), bounds)
+
+
+def update(
+    bound: Bound,
+    check: Check,
+    state: PairedState,
+    candidate: Delta,
+    stable: Delta,
+    *,
+    new_segment: bool,
+) -> PairedState:
+    """Return the state after one look."""
+    tolerance = tolerance_of(check)
+    new = counts(check, state, candidate, stable)
+    asked = zip(state.processes, new, shares(check, state), strict=True)
+    processes = tuple(
+        evidence.update(
+            process,
+            count,
+            tolerance,
+            new_segment=new_segment,
+            log_bound=bound.log_of(share),
+            to_rule_out=wants_proof(check),
+        )
+        for process, count, share in asked
+    )
+    return replace(state, processes=processes)
+
+
+def with_past(
+    policy: Policy, check: Check, state: PairedState, pairs: Sequence[tuple[Delta, Delta]]
+) -> PairedState:
+    """Return the state with what two halves of stable's pods showed before (`history.py`)."""
+    # Both halves are stable: what it is not compared with has no slower bound either.
+    alike = replace(
+        state, bounds=tuple(replace(b, candidate_bound_s=b.stable_bound_s) for b in state.bounds)
+    )
+    pasts = [Dispersion()] * len(state.processes)
+    for one, other in pairs:
+        for index, both in enumerate(counts(check, alike, one, other)):
+            if both.comparable:
+                theta = both.candidate_n / (both.candidate_n + both.stable_n)
+                events = (both.candidate_events, both.stable_events)
+                pasts[index] = pasts[index].seen(*events, theta)
+    bound = -math.log(policy.alpha)
+    known = zip(state.processes, pasts, strict=True)
+    return replace(state, processes=tuple(evidence.with_past(p, past, bound) for p, past in known))
+
+
+def knows_past(state: PairedState) -> bool:
+    """Whether all that is compared knows of stable's own bursts from before."""
+    return all(process.past is not None for process in state.processes)
+
+
+def capped(state: PairedState) -> bool:
+    """Whether a look gains little in something that is compared, whatever is known."""
+    return any(process.cap <= evidence.MOST_PER_LOOK for process in state.processes)
+
+
+def tolerance_of(check: Check) -> Tolerance:
+    """Return what a check does not call harm."""
+    if check.error_rate is not None:
+        return Tolerance(check.error_rate.ratio, check.error_rate.floor)
+    # A slower bound is the tolerance in time; in frequency there is none but the floor.
+    return Tolerance(1.0, check.latency.floor if check.latency else 0.0)
+
+
+def counts(check: Check, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
+    """Return requests and events of both, one of each for every process of the check."""
+    if check.latency is not None:
+        return [evidence.tail_counts(p, candidate.buckets, stable.buckets) for p in state.bounds]
+    return [
+        PairCount(
+            candidate.requests,
+            sum(candidate.outcomes.get(kind, 0) for kind in kinds),
+            stable.requests,
+            sum(stable.outcomes.get(kind, 0) for kind in kinds),
+        )
+        for _, kinds in _ERRORS
+    ]
+
+
+def shares(check: Check, state: PairedState) -> list[float]:
+    """Return each process's share of the check's budget, summing to 1."""
+    if check.latency is not None:
+        return [pair.weight for pair in state.bounds]
+    return [share for share, _ in _ERRORS]
+
+
+def log_e(check: Check, state: PairedState) -> float:
+    """Return the logarithm of a check's e-value: the average of its processes'."""
+    if not state.processes:
+        return 0.0
+    parts = zip(shares(check, state), (p.log_e() for p in state.processes), strict=True)
+    return evidence.log_average(list(parts))
+
+
+def leans_to_harm(check: Check, state: PairedState) -> bool:
+    """Whether the evidence speaks for harm without proving it: no time to pass a check.
+
+    A harmless candidate is there with a chance under 1/LEANING at any time, and leaves again. What
+    the present step has won counts by itself: power that earlier steps had says nothing of harm
+    that began since (B18). So does what was won since any moment: after a long calm the stakes are
+    burnt, and harm that has just begun does not show in the whole yet.
+    """
+    latest = max((process.log_recent() for process in state.processes), default=0.0)
+    leaning = max(log_e(check, state), log_lately(check, state)) >= math.log(LEANING)
+    return leaning or latest >= math.log(LEANING_LATELY)
+
+
+def log_lately(check: Check, state: PairedState) -> float:
+    """Return the logarithm of what was won since the best moment to begin, averaged like `log_e`.
+
+    It is no e-value: it passes any bound some day, and falls again.
+    """
+    if not state.processes:
+        return 0.0
+    lately = (process.log_lately() for process in state.processes)
+    return evidence.log_average(list(zip(shares(check, state), lately, strict=True)))
+
+
+def suspicious(checks: Sequence[Check], states: Mapping[str, PairedState]) -> bool:
+    """Whether something may have begun, so that the next look should come sooner."""
+    found = [(c, states[c.name]) for c in checks if c.name in states]
+    return any(log_lately(check, state) >= math.log(LEANING_LATELY) for check, state in found)
+
+
+def culprits(
+    bound: Bound, checks: Sequence[Check], states: Mapping[str, PairedState]
+) -> frozenset[str]:
+    """Return the checks that show harm, all of them sharing one error budget (B19).
+
+    Harm is called when the weighted sum of all e-values reaches 1/alpha. The check whose own
+    e-value is beyond its share is named; if none is, the one that contributes most.
+    """
+    logs = {c.name: log_e(c, states.get(c.name, PairedState())) for c in checks if c.paired}
+    whole = evidence.log_average([(1 / bound.checks, value) for value in logs.values()])
+    if whole < bound.log:
+        return frozenset()
+    named = frozenset(name for name, value in logs.items() if value >= bound.log_of(1.0))
+    return named or frozenset({max(logs, key=lambda name: logs[name])})
+
+
+def missing(bound: Bound, check: Check, state: PairedState) -> int | None:
+    """Return how many more requests the check needs to pass; None if unknown (B18).
+
+    To have had power, or to have ruled harm out where that is required.
+    """
+    limits = check.paired
+    if limits is None or not state.processes:
+        return None
+    tolerance = tolerance_of(check)
+    needs = [
+        evidence.requests_to_rule_out(process, tolerance)
+        if wants_proof(check)
+        else evidence.requests_missing(process, tolerance, limits.detect_ratio, bound.log_of(share))
+        for share, process in decisive_of(check, state)
+    ]
+    known = [n for n in needs if n is not None]
+    return max(known) if len(known) == len(needs) else None
+
+
+def wants_proof(check: Check) -> bool:
+    """Whether the check passes only when harm beyond its tolerance is ruled out."""
+    return check.paired is not None and check.paired.require is Require.HARM_RULED_OUT
+
+
+def decisive_of(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
+    """Return the processes that need power, each with its share of the check's part."""
+    pairs = list(zip(shares(check, state), state.processes, strict=True))
+    return pairs[: decisive(check)]
+
+
+def decisive(check: Check) -> int:
+    """Return how many processes need power: all kinds of errors; latency's most interesting."""
+    return 1 if check.latency is not None else len(_ERRORS)

@@ -1,0 +1,1 @@
+"""One ModelDeployment: its revisions, policy, past, and how it stands."""

@@ -1,0 +1,1 @@
+"""How many pods each revision has: sizes, autoscalers, scarce machines, budgets."""
