@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from rampway.api.base import (
     DECIMAL_PATTERN,
@@ -201,18 +202,20 @@ class OnFailure(StrEnum):
     NOTIFY = "Notify"
 
 
+_KINDS = ("error_rate", "latency", "threshold")
+_NAMES = [to_camel(kind) for kind in _KINDS]
+_GIVEN = ", ".join(f"has(self.{name})" for name in _NAMES)
+
+
 class Check(ApiModel):
     """One question put to the evidence: exactly one of errorRate, latency, threshold."""
 
     rules = (
         Rule(
-            cel="[has(self.errorRate), has(self.latency), has(self.threshold)]"
-            ".filter(given, given).size() == 1",
-            message="expected exactly one of errorRate, latency and threshold; give each "
+            cel=f"[{_GIVEN}].filter(given, given).size() == 1",
+            message=f"expected exactly one of {', '.join(_NAMES[:-1])} and {_NAMES[-1]}; give each "
             "question a check of its own",
-            holds=lambda check: (
-                sum(q is not None for q in (check.error_rate, check.latency, check.threshold)) == 1
-            ),
+            holds=lambda check: sum(getattr(check, kind) is not None for kind in _KINDS) == 1,
         ),
     )
 

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 from rampway.api.checks import Check
 from rampway.api.policy import Policy
 from rampway.cli.doubts import Doubt
 from rampway.core import evidence
-from rampway.core.checks import paired
+from rampway.core.checks import kinds, paired
 from rampway.core.checks.bound import bound_of
-from rampway.core.checks.paired import PairedState
-from rampway.core.evidence import BoundPair, EProcess, PairCount
+from rampway.core.evidence import PairCount
 from rampway.core.instants import brief
 from rampway.core.rollout import stages
 from rampway.core.rollout.stages import FULL_PCT, Stage
@@ -20,8 +20,6 @@ _LOOKS = 20
 """Looks that imagined evidence is spread over."""
 _FIRST, _MOST = 32, 100_000_000
 """Requests that are tried first, and after which nobody would wait."""
-_TAIL, _TAIL_SHARE = 0.1, 1 / 3
-"""Of a check of all latencies: the tail with the most interest in it, and its share (histogram)."""
 
 
 def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
@@ -136,14 +134,9 @@ def requests_needed(policy: Policy, check: Check, share_pct: int, *, mirrored: b
 def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirrored: bool) -> bool:
     """Whether a comparison had its power after so many requests on a harmless candidate."""
     others = number * FULL_PCT / share_pct if mirrored else number * (FULL_PCT / share_pct - 1)
-    states, rate = 2, 0.0
-    bounds: tuple[BoundPair, ...] = ()
-    if check.latency is not None:
-        quantile = check.latency.quantile
-        rate = _TAIL if quantile is None else 1 - quantile
-        bounds = (BoundPair(_TAIL_SHARE if quantile is None else 1.0, 0.1, 0.12),)
-        states = 1
-    process = EProcess()
+    kind = kinds.of(check)
+    state, rate = kind.imagined()
+    process = state.processes[0]
     for look in range(_LOOKS):
         counts = [round(total * part) for total in (number, others) for part in (1.0, rate)]
         mine, mine_events, other, other_events = (_part(total, look) for total in counts)
@@ -151,10 +144,10 @@ def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirror
         process = evidence.update(
             process,
             PairCount(mine, mine_events, other, other_events),
-            paired.tolerance_of(check),
+            kind.tolerance,
             to_rule_out=paired.wants_proof(check),
         )
-    state = PairedState((process,) * states, bounds)
+    state = replace(state, processes=(process,) * len(state.processes))
     return paired.missing(bound_of(policy), check, state) == 0
 
 

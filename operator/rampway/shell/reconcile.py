@@ -8,7 +8,7 @@ import structlog
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, Unparseable, parse_deployment
 from rampway.core.actions import Emit, SetSplit, WriteRollout, WriteStatus
-from rampway.core.checks import history, paired
+from rampway.core.checks import history, kinds, paired
 from rampway.core.checks.history import Past
 from rampway.core.checks.queries import fill
 from rampway.core.checks.sources import Source
@@ -263,7 +263,7 @@ def _interest(obs: Observation, active: ModelRollout, decision: Decision) -> Int
             for check in spec.policy.checks
             if check.threshold
         },
-        timed=any(check.latency for check in spec.policy.checks),
+        timed=any(kind.timed for kind in kinds.compared(spec.policy.checks)),
         pods=_pods(obs, active) if compared else (),
         past=_past(obs, active, decision),
         hurry=_suspicious(active, decision),

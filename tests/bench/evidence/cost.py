@@ -8,7 +8,7 @@ from rampway.api.policy import Check, ErrorRateCheck, Policy
 from rampway.core.checks import paired
 from rampway.core.checks.bound import bound_of
 from rampway.core.checks.deltas import Delta, start_ledger
-from rampway.core.checks.paired import PairedState
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import Dispersion, to_json, with_past
 
 ROLLOUTS, CHECKS = 1000, 10

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from unit.core.builders import rollout
 
-from rampway.core.checks import paired
+from rampway.core.checks import kinds, paired
 from rampway.core.checks.bound import bound_of
 from rampway.core.checks.deltas import Delta
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import EProcess
 from rampway.core.observation import Defaults
 from rampway.sim.traffic import binomial
@@ -73,12 +74,12 @@ def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
     wanted = rollout(checks=[{"name": "errors", "errorRate": {}}], falseRollbackRate="1%")
     policy = wanted.spec.policy
     check, bound = policy.checks[0], bound_of(policy)
-    tolerance = paired.tolerance_of(check)
+    tolerance = kinds.of(check).tolerance
     stable = 0.02
     edge = tolerance.ratio * stable + tolerance.floor
     refused = 0
     for _ in range(300):
-        state = paired.PairedState((EProcess(), EProcess()))
+        state = PairedState((EProcess(), EProcess()))
         for _ in range(40):
             mine, other = (_counted(dice, rate) for rate in (edge, stable))
             state = paired.update(bound, check, state, mine, other, new_segment=False)

@@ -6,7 +6,7 @@ from unit.core.builders import rollout
 from rampway.core.checks import paired, sentences
 from rampway.core.checks.bound import bound_of
 from rampway.core.checks.deltas import Delta
-from rampway.core.checks.paired import PairedState
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import BoundPair, EProcess
 
 POLICY = rollout(

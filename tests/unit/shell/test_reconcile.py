@@ -9,7 +9,7 @@ from unit.shell.pods import Pods
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.core.checks.deltas import start_ledger
 from rampway.core.checks.judged import EvidenceState, History
-from rampway.core.checks.paired import PairedState
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import EProcess
 from rampway.kube.errors import Conflict, Ending
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE

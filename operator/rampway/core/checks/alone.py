@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
-from rampway.core.checks import paired, sentences
+from rampway.core.checks import kinds, paired, sentences
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, Down, EvidenceState
-from rampway.core.checks.paired import PairedState
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.instants import brief
 
 ENOUGH = 100
@@ -79,7 +79,7 @@ def tallied(
     for check in policy.checks:
         if check.paired is None:
             continue
-        new = paired.counts(check, states[check.name], mine, Delta())
+        new = kinds.of(check).counts(states[check.name], mine, Delta())
         old = before.get(check.name, ())
         if len(old) != len(new):  # the bounds of its durations are known only now
             old = ((0, 0),) * len(new)
@@ -101,18 +101,19 @@ def answer(check: Check, state: EvidenceState, contest: Contest, now_s: float) -
     if paired.wants_proof(check):
         text = f"{why}, which cannot rule out {sentences.beyond(check)}: promote it, or mend stable"
         return CheckResult(check.name, CheckState.WAITING, text)
-    reference = _reference(check, state, mine, contest.stable)
-    if check.latency is not None and not reference:
+    kind = kinds.of(check)
+    standards = kind.standards(_reference(check, state, mine, contest.stable))
+    if not standards:
         # Nobody is slower than a stable that does not answer, and of before there is no record.
         text = f"{state.step_requests} requests answered; how fast stable was is not known"
         enough = state.step_requests >= ENOUGH
         verdict = CheckState.PASS if enough else CheckState.WAITING
         return CheckResult(check.name, verdict, f"{why}: {text}")
-    limits = _limits(check, reference or [0.0] * len(mine.processes))
+    limits = _limits(check, standards)
     tallies = state.alone.get(check.name) or ((0, 0),) * len(limits)
-    judged = list(zip(limits, tallies, strict=True))[: paired.decisive(check)]
+    judged = list(zip(limits, tallies, strict=True))[: kind.decisive()]
     said = [
-        f"{events} of {n} requests {sentences.what(mine, index)} (at most {limit})"
+        f"{events} of {n} requests {kind.what(mine, index)} (at most {limit})"
         for index, (limit, (n, events)) in enumerate(judged)
     ]
     kept = all(limit.kept(n, events) for limit, (n, events) in judged)
@@ -120,15 +121,10 @@ def answer(check: Check, state: EvidenceState, contest: Contest, now_s: float) -
     return CheckResult(check.name, verdict, f"{why}: {', '.join(said)}")
 
 
-def _limits(check: Check, reference: list[float]) -> list[Limit]:
-    """Return the limit of each process of a check.
-
-    What a check tolerates relative to stable is relative to what stable showed before; but its own
-    failures excuse nobody, as they may be how it ended.
-    """
-    tolerance = paired.tolerance_of(check)
+def _limits(check: Check, rates: list[float]) -> list[Limit]:
+    """Return the limit of each process of a check, given the rates that it is held to."""
+    tolerance = kinds.of(check).tolerance
     detect = check.paired.detect_ratio if check.paired else 1.0
-    rates = reference if check.latency is not None else [0.0, *reference[1:]]
     harms = [min(1.0, detect * max(rate, tolerance.floor)) for rate in rates]
     return [
         Limit(tolerance.ratio * rate + tolerance.floor, harm)
@@ -142,7 +138,7 @@ def _reference(check: Check, state: EvidenceState, mine: PairedState, stable: st
     As far as it was compared in this attempt, and by what its pods had counted when they were
     scraped last: a container that has just started has counted nothing.
     """
-    last = paired.counts(check, mine, Delta(), state.ledger.total(stable))
+    last = kinds.of(check).counts(mine, Delta(), state.ledger.total(stable))
     rates: list[float] = []
     for process, one in zip(mine.processes, last, strict=True):
         requests = process.total.stable_n + one.stable_n

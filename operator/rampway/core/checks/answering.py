@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core.checks import alone, history, paired, sentences, thresholds
+from rampway.core.checks import alone, history, kinds, paired, sentences, thresholds
 from rampway.core.checks.bound import Bound, bound_of
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
-from rampway.core.checks.paired import PairedState
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.instants import brief
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def answers(
             found.append(_threshold(check, look, breach_s, now_s))
         elif check.name in state.harmed:  # also when the metrics go away
             text = sentences.harm(bound, check, state.paired[check.name])
-            at_once = check.error_rate is not None
+            at_once = kinds.of(check).at_once
             found.append(CheckResult(check.name, CheckState.FAIL, text, at_once=at_once))
         elif untold[1]:
             found.append(CheckResult(check.name, *untold))
@@ -80,7 +80,7 @@ def _compared(bound: Bound, check: Check, state: EvidenceState) -> CheckResult:
 
 def _in_turns(check: Check, answer: CheckResult, look: "Look") -> CheckResult:
     """Let the answer say how seldom Prometheus is asked for what the check needs."""
-    if check.latency is None or not look.timed_every_s:
+    if not (look.timed_every_s and kinds.of(check).timed):
         return answer
     often = brief(look.timed_every_s)
     why = f"with so many rollouts at once durations are read from Prometheus each {often}, in turns"

@@ -6,7 +6,7 @@ from typing import Any
 from rampway.core import evidence
 from rampway.core.checks import deltas
 from rampway.core.checks.judged import Down, EvidenceState, History
-from rampway.core.checks.paired import PairedState
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import BoundPair
 
 FORMAT = 1

@@ -12,9 +12,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Policy
-from rampway.core.checks import paired
+from rampway.core.checks import kinds, paired
 from rampway.core.checks.deltas import Delta, Ledger, PodKey, advance, start_ledger
 from rampway.core.checks.judged import EvidenceState, History
+from rampway.core.checks.kinds.base import PairedState
 
 if TYPE_CHECKING:
     from rampway.core.checks.counters import Scrape
@@ -74,7 +75,7 @@ def wanted(
         tuple(pod.name for pod in pods),
         since_s,
         max(LEAST_STEP_S, math.ceil((now_s - since_s) / MOST_STEPS)),
-        any(check.latency is not None for check in checks),
+        any(kind.timed for kind in kinds.compared(checks)),
     )
 
 
@@ -123,7 +124,7 @@ def intervals(scrapes: Sequence["Scrape"]) -> tuple[list[tuple[Delta, Delta]], L
     return found, replace(ledgers[0], last=last)
 
 
-def caution(state: EvidenceState, mine: paired.PairedState) -> str:
+def caution(state: EvidenceState, mine: PairedState) -> str:
     """Return why it takes longer than it could to call harm, empty if nothing is in the way."""
     if not paired.capped(mine):
         return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rampway.core.checks.deltas import Ledger
-from rampway.core.checks.paired import PairedState
+from rampway.core.checks.kinds.base import PairedState
 
 
 class CheckState(StrEnum):

@@ -12,6 +12,7 @@ from rampway.core.checks.answering import answers
 from rampway.core.checks.bound import Bound, bound_of
 from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
+from rampway.core.checks.kinds.base import PairedState
 
 if TYPE_CHECKING:
     from rampway.core.checks.counters import Scrape
@@ -133,7 +134,7 @@ def _updated(
     new: tuple[Delta, Delta],
     *,
     new_segment: bool,
-) -> dict[str, paired.PairedState]:
+) -> dict[str, PairedState]:
     """Bring the paired checks up to date by what is new of the candidate and of stable."""
     # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
     states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)

@@ -2,39 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rampway.api.checks import Require
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
+from rampway.core.checks import kinds
 from rampway.core.checks.bound import Bound
 from rampway.core.checks.deltas import Delta, Ledger
-from rampway.core.evidence import BoundPair, Dispersion, EProcess, PairCount, Tolerance
-
-SERVER_ERRORS = ("model_error", "server_error")
-CLIENT_ERRORS = ("client_error",)
-_ERRORS = ((0.7, SERVER_ERRORS), (0.3, CLIENT_ERRORS))
-"""Budget of the two kinds of failed answers. A candidate that refuses what stable accepts (4xx)
-does harm too; bad clients reach both revisions alike."""
-
+from rampway.core.checks.kinds.base import PairedState
+from rampway.core.evidence import Dispersion, EProcess
 
 LEANING = 10.0
 """An e-value from here on speaks for harm."""
 LEANING_LATELY = 2.0
 """So does this one of a step alone; it has had less time to grow."""
-
-
-@dataclass(frozen=True, slots=True)
-class PairedState:
-    """Evidence of one comparison.
-
-    Attributes:
-        processes: One per kind of event; empty while the bounds are not chosen.
-        bounds: For latency: the bounds compared, in the order of `processes`.
-    """
-
-    processes: tuple[EProcess, ...] = ()
-    bounds: tuple[BoundPair, ...] = ()
 
 
 def start(
@@ -52,14 +34,7 @@ def start(
 
 
 def _started(check: Check, state: PairedState, ledger: Ledger, stable: str) -> PairedState:
-    if state.processes:
-        return state
-    if check.latency is None:
-        return PairedState(tuple(EProcess() for _ in _ERRORS))
-    latency = check.latency
-    seen = ledger.total(stable).buckets
-    bounds = evidence.choose_bounds(seen, latency.slowdown, latency.quantile)
-    return PairedState(tuple(EProcess() for _ in bounds), bounds)
+    return state if state.processes else kinds.of(check).begin(ledger.total(stable))
 
 
 def update(
@@ -72,14 +47,14 @@ def update(
     new_segment: bool,
 ) -> PairedState:
     """Return the state after one look."""
-    tolerance = tolerance_of(check)
-    new = counts(check, state, candidate, stable)
-    asked = zip(state.processes, new, shares(check, state), strict=True)
+    kind = kinds.of(check)
+    new = kind.counts(state, candidate, stable)
+    asked = zip(state.processes, new, kind.shares(state), strict=True)
     processes = tuple(
         evidence.update(
             process,
             count,
-            tolerance,
+            kind.tolerance,
             new_segment=new_segment,
             log_bound=bound.log_of(share),
             to_rule_out=wants_proof(check),
@@ -99,7 +74,7 @@ def with_past(
     )
     pasts = [Dispersion()] * len(state.processes)
     for one, other in pairs:
-        for index, both in enumerate(counts(check, alike, one, other)):
+        for index, both in enumerate(kinds.of(check).counts(alike, one, other)):
             if both.comparable:
                 theta = both.candidate_n / (both.candidate_n + both.stable_n)
                 events = (both.candidate_events, both.stable_events)
@@ -119,41 +94,11 @@ def capped(state: PairedState) -> bool:
     return any(process.cap <= evidence.MOST_PER_LOOK for process in state.processes)
 
 
-def tolerance_of(check: Check) -> Tolerance:
-    """Return what a check does not call harm."""
-    if check.error_rate is not None:
-        return Tolerance(check.error_rate.ratio, check.error_rate.floor)
-    # A slower bound is the tolerance in time; in frequency there is none but the floor.
-    return Tolerance(1.0, check.latency.floor if check.latency else 0.0)
-
-
-def counts(check: Check, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
-    """Return requests and events of both, one of each for every process of the check."""
-    if check.latency is not None:
-        return [evidence.tail_counts(p, candidate.buckets, stable.buckets) for p in state.bounds]
-    return [
-        PairCount(
-            candidate.requests,
-            sum(candidate.outcomes.get(kind, 0) for kind in kinds),
-            stable.requests,
-            sum(stable.outcomes.get(kind, 0) for kind in kinds),
-        )
-        for _, kinds in _ERRORS
-    ]
-
-
-def shares(check: Check, state: PairedState) -> list[float]:
-    """Return each process's share of the check's budget, summing to 1."""
-    if check.latency is not None:
-        return [pair.weight for pair in state.bounds]
-    return [share for share, _ in _ERRORS]
-
-
 def log_e(check: Check, state: PairedState) -> float:
     """Return the logarithm of a check's e-value: the average of its processes'."""
     if not state.processes:
         return 0.0
-    parts = zip(shares(check, state), (p.log_e() for p in state.processes), strict=True)
+    parts = zip(kinds.of(check).shares(state), (p.log_e() for p in state.processes), strict=True)
     return evidence.log_average(list(parts))
 
 
@@ -178,7 +123,8 @@ def log_lately(check: Check, state: PairedState) -> float:
     if not state.processes:
         return 0.0
     lately = (process.log_lately() for process in state.processes)
-    return evidence.log_average(list(zip(shares(check, state), lately, strict=True)))
+    shares = kinds.of(check).shares(state)
+    return evidence.log_average(list(zip(shares, lately, strict=True)))
 
 
 def suspicious(checks: Sequence[Check], states: Mapping[str, PairedState]) -> bool:
@@ -211,7 +157,7 @@ def missing(bound: Bound, check: Check, state: PairedState) -> int | None:
     limits = check.paired
     if limits is None or not state.processes:
         return None
-    tolerance = tolerance_of(check)
+    tolerance = kinds.of(check).tolerance
     needs = [
         evidence.requests_to_rule_out(process, tolerance)
         if wants_proof(check)
@@ -229,10 +175,6 @@ def wants_proof(check: Check) -> bool:
 
 def decisive_of(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
     """Return the processes that need power, each with its share of the check's part."""
-    pairs = list(zip(shares(check, state), state.processes, strict=True))
-    return pairs[: decisive(check)]
-
-
-def decisive(check: Check) -> int:
-    """Return how many processes need power: all kinds of errors; latency's most interesting."""
-    return 1 if check.latency is not None else len(_ERRORS)
+    kind = kinds.of(check)
+    pairs = list(zip(kind.shares(state), state.processes, strict=True))
+    return pairs[: kind.decisive()]

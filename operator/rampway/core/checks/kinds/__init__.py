@@ -1,0 +1,29 @@
+"""The kinds of checks that compare, one file each: a new kind is a file and a line here."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rampway.api.checks import Check
+from rampway.core.checks.kinds.base import Comparison
+from rampway.core.checks.kinds.errors import Errors
+from rampway.core.checks.kinds.latency import Latency
+
+KINDS: dict[str, Callable[[Any], Comparison]] = {
+    "error_rate": Errors,
+    "latency": Latency,
+}
+"""By the field of a check that asks for it."""
+
+
+def of(check: Check) -> Comparison:
+    """Return how a check that compares does it."""
+    for question, kind in KINDS.items():
+        asked = getattr(check, question)
+        if asked is not None:
+            return kind(asked)
+    raise ValueError(f"check {check.name} compares nothing; expected one of {', '.join(KINDS)}")
+
+
+def compared(checks: Iterable[Check]) -> list[Comparison]:
+    """Return the comparisons among some checks."""
+    return [of(check) for check in checks if check.paired]

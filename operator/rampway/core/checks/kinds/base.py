@@ -1,0 +1,84 @@
+"""What a kind of check that compares has to say; all else about it is the same for all kinds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rampway.core.checks.deltas import Delta
+from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class PairedState:
+    """Evidence of one comparison.
+
+    Attributes:
+        processes: One per kind of event; empty while the bounds are not chosen.
+        bounds: For latency: the bounds compared, in the order of `processes`.
+    """
+
+    processes: tuple[EProcess, ...] = ()
+    bounds: tuple[BoundPair, ...] = ()
+
+
+class Comparison(Protocol):
+    """One kind of check: which counts it takes, and what they are called."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether its harm puts back all traffic at once (B24)."""
+        ...
+
+    @property
+    def timed(self) -> bool:
+        """Whether it needs durations."""
+        ...
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What is not called harm."""
+        ...
+
+    @property
+    def tolerated(self) -> str:
+        """The same in the words of the policy."""
+        ...
+
+    def begin(self, stable: Delta) -> PairedState:
+        """Return the state before the first look, from what stable's pods counted so far."""
+        ...
+
+    def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
+        """Return what a look adds, for each process of the state."""
+        ...
+
+    def shares(self, state: PairedState) -> list[float]:
+        """Return each process's share of the check's budget, summing to 1."""
+        ...
+
+    def decisive(self) -> int:
+        """Return how many of the processes, the first ones, need power for a pass."""
+        ...
+
+    def standards(self, stable: Sequence[float]) -> list[float]:
+        """Return the rates of events that a candidate beside a stable that is down is held to.
+
+        Args:
+            stable: The rates that stable had while it answered; empty: not known.
+
+        Returns:
+            Empty where it is held to none, as those of stable are not known.
+        """
+        ...
+
+    def imagined(self) -> tuple[PairedState, float]:
+        """Return a state before its first look, and stable's rate of events, to reckon with."""
+        ...
+
+    def what(self, state: PairedState, index: int) -> str:
+        """Return what the candidate's events of a process are, as a verb."""
+        ...
+
+    def counted(self, state: PairedState, index: int) -> str:
+        """Return what a process has counted on both sides."""
+        ...

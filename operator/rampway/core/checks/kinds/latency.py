@@ -1,0 +1,79 @@
+"""Slow answers: the candidate's beyond one bound against stable's beyond a shorter one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rampway.api.checks import LatencyCheck
+from rampway.core import evidence
+from rampway.core.checks.deltas import Delta
+from rampway.core.checks.kinds.base import PairedState
+from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
+
+_TAIL, _TAIL_SHARE = 0.1, 1 / 3
+"""Of a check of all latencies: the tail with the most interest in it, and its share (histogram)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Implements `Comparison` for `latency`."""
+
+    asked: LatencyCheck
+    at_once: bool = False
+    timed: bool = True
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What is not called harm.
+
+        A slower bound is the tolerance in time; in frequency there is none but the floor.
+        """
+        return Tolerance(1.0, self.asked.floor)
+
+    @property
+    def tolerated(self) -> str:
+        """The same in the words of the policy."""
+        return f"maxIncrease {self.asked.max_increase} and ignoreBelow {self.asked.ignore_below}"
+
+    def begin(self, stable: Delta) -> PairedState:
+        """Return the state before the first look; empty while stable has too few requests."""
+        bounds = evidence.choose_bounds(stable.buckets, self.asked.slowdown, self.asked.quantile)
+        return PairedState(tuple(EProcess() for _ in bounds), bounds)
+
+    def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
+        """Return requests and slow requests, once for each pair of bounds."""
+        return [evidence.tail_counts(p, candidate.buckets, stable.buckets) for p in state.bounds]
+
+    def shares(self, state: PairedState) -> list[float]:
+        """Return each process's share of the check's budget."""
+        return [pair.weight for pair in state.bounds]
+
+    def decisive(self) -> int:
+        """Return that the most interesting bound needs power."""
+        return 1
+
+    def standards(self, stable: Sequence[float]) -> list[float]:
+        """Return the rates that it is held to: those of stable, where they are known."""
+        return list(stable)
+
+    def imagined(self) -> tuple[PairedState, float]:
+        """Return what to reckon with: a tenth of stable's requests beyond the bound."""
+        quantile = self.asked.quantile
+        share, rate = (_TAIL_SHARE, _TAIL) if quantile is None else (1.0, 1 - quantile)
+        return PairedState((EProcess(),), (BoundPair(share, 0.1, 0.12),)), rate
+
+    def what(self, state: PairedState, index: int) -> str:
+        """Return what the candidate's events of a process are, as a verb."""
+        return f"took longer than {_ms(state.bounds[index].candidate_bound_s)}"
+
+    def counted(self, state: PairedState, index: int) -> str:
+        """Return what a process has counted on both sides."""
+        total = state.processes[index].total
+        return (
+            f"{total.candidate_events} of {total.candidate_n} requests {self.what(state, index)} "
+            f"on the candidate, {total.stable_events} of {total.stable_n} longer than "
+            f"{_ms(state.bounds[index].stable_bound_s)} on stable"
+        )
+
+
+def _ms(duration_s: float) -> str:
+    return f"{1000 * duration_s:.3g} ms" if duration_s < 1 else f"{duration_s:.3g} s"
