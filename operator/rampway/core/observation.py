@@ -138,6 +138,8 @@ class Look:
         past: Scrapes of stable's pods from before the rollout; None where none were asked for, or
             Prometheus gave no answer.
         timed_every_s: Prometheus is asked for durations by turns, at least so often; 0: each time.
+        foresees: Whether the answers tell how many requests are missing, which takes longer than to
+            judge; a trial (sim/trial.py) asks only whether any are.
     """
 
     at_s: float
@@ -147,6 +149,7 @@ class Look:
     heard: bool = True
     past: tuple[Scrape, ...] | None = None
     timed_every_s: float = 0.0
+    foresees: bool = True
 
 
 @dataclass(frozen=True, slots=True)

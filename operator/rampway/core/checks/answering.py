@@ -43,7 +43,7 @@ def answers(
         elif contest.stable_down:
             found.append(alone.answer(check, state, contest, now_s))
         else:
-            found.append(_in_turns(check, _compared(bound, check, state), look))
+            found.append(_in_turns(check, _compared(bound, check, state, look), look))
     return tuple(found)
 
 
@@ -52,7 +52,7 @@ def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float)
     return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
 
 
-def _compared(bound: Bound, check: Check, state: EvidenceState) -> CheckResult:
+def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") -> CheckResult:
     """Answer a comparison that shows no harm: Pass once it would have shown it."""
     mine = state.paired.get(check.name, PairedState())
     if not mine.processes:
@@ -61,7 +61,7 @@ def _compared(bound: Bound, check: Check, state: EvidenceState) -> CheckResult:
     text = sentences.seen(check, mine)
     caution = history.caution(state, mine)
     text += f"; {caution}" if caution else ""
-    missing = paired.missing(bound, check, mine)
+    missing = paired.missing(bound, check, mine, foresees=look.foresees)
     if missing == 0 and paired.leans_to_harm(check, mine):
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
         return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")

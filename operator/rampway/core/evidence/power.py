@@ -1,6 +1,7 @@
 """How surely harm would have been seen by now: what a pass for lack of harm rests on (B18)."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import astuple, replace
 from functools import lru_cache
 
@@ -10,8 +11,8 @@ from rampway.core.evidence.mixture import Tolerance
 from rampway.core.evidence.process import EProcess
 
 TARGET = 0.8
-_NODES = ((-math.sqrt(3), 1 / 6), (0.0, 2 / 3), (math.sqrt(3), 1 / 6))
-"""Gauss-Hermite: three values of a normal variable, with their weights."""
+_NODES = ((0.0, 2 / 3), (-math.sqrt(3), 1 / 6), (math.sqrt(3), 1 / 6))
+"""Gauss-Hermite: three values of a normal variable, with their weights, the heaviest first."""
 _FARTHEST_SD = 5.0
 _HALVINGS = 9
 _GRID, _ROUNDING = 0.025, 1e-9
@@ -56,15 +57,18 @@ def requests_missing(
     detect: float,
     log_bound: float,
     target: float = TARGET,
+    *,
+    foresees: bool = True,
 ) -> int | None:
     """Return about how many more candidate requests at the present split reach the target.
 
     0 when it is reached, and when stable is so bad that nothing could be worse than what is
     tolerated. None when no number of requests is known to do: the present segment has no traffic
-    on one side yet, or the harm to detect is (nearly) within the tolerance.
+    on one side yet, or the harm to detect is (nearly) within the tolerance; and unless it
+    `foresees`, whenever the target is not reached.
     """
     plan = _coarse(_plan(process, tolerance, detect), detect)
-    return _missing(plan, log_bound, target, going_on=bool(process.segments[-1].looks))
+    return _missing(plan, log_bound, target, going_on=foresees and bool(process.segments[-1].looks))
 
 
 @lru_cache(maxsize=16384)  # a plan changes when its traffic has grown by a fortieth
@@ -73,13 +77,13 @@ def _missing(plan: Plan, log_bound: float, target: float, *, going_on: bool) -> 
     if plan.exposures and tolerance.ratio * plan.stable_rate + tolerance.floor >= 1:
         return 0
     if not going_on:
-        done = plan.exposures and _power(plan, log_bound) >= target
+        done = plan.exposures and _reaches(plan, log_bound, target)
         return 0 if done else None
     *older, newest = plan.exposures
 
     def reached(times: float) -> bool:
         longer = replace(plan, exposures=(*older, newest.times(times)))
-        return _power(longer, log_bound) >= target
+        return _reaches(longer, log_bound, target)
 
     if reached(1.0):
         return 0
@@ -123,12 +127,26 @@ def _down(x: float) -> float:
 
 def _power(plan: Plan, log_bound: float) -> float:
     """Return P(log E >= bound), summed over what stable's events may be."""
+    return sum(weight * chance for weight, chance in _chances(plan, log_bound))
+
+
+def _reaches(plan: Plan, log_bound: float, target: float) -> bool:
+    """Whether the power is the target; nothing more is reckoned once it cannot be."""
+    left = 1 - target
+    for weight, chance in _chances(plan, log_bound):
+        left -= weight * (1 - chance)
+        if left < 0:
+            return False
+    return True
+
+
+def _chances(plan: Plan, log_bound: float) -> Iterator[tuple[float, float]]:
+    """Yield what stable's events may be, by its weight, with P(log E >= bound) given them."""
     curve = forecast(plan)
     mean = plan.stable_n * plan.stable_rate
     sd = math.sqrt(mean * (1 - plan.stable_rate) * plan.phi)
-    return sum(
-        weight * _chance(plan, curve, max(0.0, mean + z * sd), log_bound) for z, weight in _NODES
-    )
+    for z, weight in _NODES:
+        yield weight, _chance(plan, curve, max(0.0, mean + z * sd), log_bound)
 
 
 def _chance(plan: Plan, curve: Forecast, stable_events: float, log_bound: float) -> float:

@@ -243,3 +243,13 @@ def test_binomial_tail(rate: float) -> None:
             assert at_least(x, n, rate) == pytest.approx(exact, abs=0.015)
     assert at_least(0, 10, rate) == 1
     assert (at_least(10, 10, 1.0), at_least(10.5, 10, 1.0)) == (1, 0)
+
+
+@pytest.mark.parametrize("candidate_n", [40, 320, 600, 720, 3000])
+def test_b18_without_foresight_the_same_pass(candidate_n: int) -> None:
+    """B18: who is told only whether requests are missing is told so as who hears how many."""
+    process = seen((40, candidate_n // 40, candidate_n))
+    tolerance = Tolerance(1.1, 0.005)
+    told = requests_missing(process, tolerance, 3.0, math.log(200))
+    asked = requests_missing(process, tolerance, 3.0, math.log(200), foresees=False)
+    assert asked == (0 if told == 0 else None)
