@@ -136,6 +136,18 @@ class Bench:
     models: Mapping[str, Model]
     holdout: Path
 
+    def to_json(self) -> str:
+        """Return what another process needs to use the same installation."""
+        models = {name: [model.file, model.sha256] for name, model in self.models.items()}
+        return json.dumps([self.home, dict(self.images), models, str(self.holdout)])
+
+    @classmethod
+    def from_json(cls, text: str) -> "Bench":
+        """Return the bench that `to_json` described."""
+        home, names, models, holdout = json.loads(text)
+        known = {name: Model(*model) for name, model in models.items()}
+        return cls(Kube(environment()), home, names, known, Path(holdout))
+
     @property
     def replicas(self) -> int:
         """How many operators there are as a rule: one leads, the other is warm."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from cluster import caller, models, recorder
@@ -16,6 +17,7 @@ from cluster.recorder import Recorder
 from cluster.subject import Subject
 
 FAILED = pytest.StashKey[bool]()
+INSTALLED = pytest.StashKey[Bench]()
 Calling = Callable[..., AbstractContextManager[Caller]]
 
 
@@ -23,6 +25,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks of the tests that need a cluster."""
     config.addinivalue_line("markers", "cluster: needs a Kubernetes cluster")
     config.addinivalue_line("markers", "faults: takes longer; run by `make test-faults`")
+    config.addinivalue_line("markers", "alone: changes what all stand on; never beside others")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # xdist's WorkerController, which has no types
+    """Install once for all workers, and tell each where: two installations would fight."""
+    stash = node.config.stash
+    if INSTALLED not in stash:
+        stash[INSTALLED] = set_up(models.make)
+    node.workerinput["bench"] = stash[INSTALLED].to_json()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Drop what all workers stood on."""
+    made = config.stash.get(INSTALLED, None)
+    if made is not None:
+        made.kube.drop_namespace(made.home)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -53,8 +72,14 @@ def kubectl() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def bench(kubectl: Callable[..., subprocess.CompletedProcess[str]]) -> Iterator[Bench]:
-    """Give one installation of everything for the whole session."""
+def bench(
+    kubectl: Callable[..., subprocess.CompletedProcess[str]], request: pytest.FixtureRequest
+) -> Iterator[Bench]:
+    """Give one installation of everything for the whole session, that of all workers if many."""
+    shared = getattr(request.config, "workerinput", {}).get("bench")
+    if shared:
+        yield Bench.from_json(shared)
+        return
     answer = kubectl("version")
     if answer.returncode:
         pytest.fail(f"no cluster answers: {answer.stderr.strip()}; run `make cluster-up`")

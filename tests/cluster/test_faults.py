@@ -19,7 +19,7 @@ from cluster.subject import (
     turns,
 )
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 OURS = "deployments,services,configmaps,httproutes,modelrollouts,pods,replicasets"
 

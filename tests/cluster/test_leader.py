@@ -14,7 +14,7 @@ from cluster.conftest import Calling
 from cluster.recorder import Recorder
 from cluster.subject import Subject, backends, evidence, share, step, terms, turns
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 TAKEOVER_S = 15.0
 """B31: the first action comes within so long after the old leader is gone."""

@@ -15,7 +15,7 @@ from cluster.subject import Subject, backends, condition, step
 from demo.cluster import ROOT
 from rampway.core.instants import from_wire
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 STAMP, CHECK = (str(ROOT / "manifests" / "people" / name) for name in ("stamp", "check"))
 ALICE = ("--as=alice", "--as-group=system:masters")

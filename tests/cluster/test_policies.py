@@ -11,7 +11,7 @@ from cluster.caller import settle
 from cluster.conftest import Calling
 from cluster.subject import QUICK, Subject, evidence, share, step
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 API = "rampway.dev/v1alpha1"
 POLICY = evidence(step(20, "5s"), step(50, "20s"))

@@ -175,6 +175,7 @@ def test_evidence_agrees_with_prometheus_and_client(refusal: Refusal) -> None:
     assert abs(events / n - errors / total) < 0.1
 
 
+@pytest.mark.alone
 def test_b1_verdict_outlives_the_status(refusal: Refusal) -> None:
     """B1: without status the rolled-back revision is named again, and never promoted or tried.
 

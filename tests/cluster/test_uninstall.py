@@ -6,7 +6,7 @@ from cluster.caller import settle
 from cluster.conftest import Calling
 from cluster.subject import Subject, identities
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 
 def test_b35_removing_the_operator_removes_no_model(subject: Subject, calling: Calling) -> None:

@@ -9,7 +9,7 @@ from cluster.between import pointed
 from cluster.caller import calling, settle
 from cluster.subject import Subject, identities
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 MODELS = 20
 RATE_PER_S = 40.0

@@ -108,6 +108,7 @@ def test_b34_deleted_in_mid_rollout_behind_the_users_route(
         subject.until(lambda: not named(subject, LEFT), "everything of it is gone", 60)
 
 
+@pytest.mark.alone
 def test_b34_deleted_behind_the_users_route_without_an_operator(
     subject: Subject, site: Site, calling: Calling
 ) -> None:
