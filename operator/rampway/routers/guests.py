@@ -39,7 +39,7 @@ def backends(before: Sequence[Rule], split: Split) -> list[Rule]:
     weights = [_weight(ref) for ref in before]
     total = sum(weights)
     if total > MOST:
-        weights = [round(weight * MOST / total) for weight in weights]
+        weights = [weight * MOST // total for weight in weights]  # never more than MOST in sum
         total = sum(weights)
     left = ALL_PCT - split.weight_pct
     theirs = [ref | {"weight": w * left} for ref, w in zip(before, weights, strict=True)]

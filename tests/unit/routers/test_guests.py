@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonpatch
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rampway.api import labels
@@ -41,6 +41,7 @@ def split(found: dict[str, Any], weight_pct: int) -> dict[str, Any]:
 
 
 @given(weights=WEIGHTS, course=st.lists(st.integers(0, 100), max_size=4))
+@example(weights=[1, 2, 11997], course=[100])  # rounded up each, they were more than a million
 def test_b16_after_any_course_the_rule_is_as_it_was(weights: list[int], course: list[int]) -> None:
     """B16: whatever shares it went through, each is read as set, and rest is byte for byte."""
     before = route(*(ref(f"old-{n}", weight) for n, weight in enumerate(weights)))
