@@ -16,6 +16,7 @@ from rampway.kube.errors import AlreadyExists
 from rampway.kube.kinds import DEPLOYMENT, ENDPOINT_SLICE, HTTP_ROUTE, SERVICE, Kind
 from rampway.routers.base import Router
 from rampway.routers.by_type import RouterByType
+from rampway.routers.door import SETTLE_S
 from rampway.routers.gateway_api import GatewayApiRouter
 from rampway.routers.memory import MemoryRouter
 from rampway.routers.replicas import ReplicasRouter
@@ -23,6 +24,7 @@ from rampway.sim.apiserver import MemoryApi, Store
 from rampway.sim.cluster_status import route_parent
 
 SPACE = "ml"
+NOW_S = 1_800_000_000.0
 STABLE = "00000000a1"
 """Hash of stable, where pods are counted."""
 
@@ -80,6 +82,14 @@ def in_memory() -> RouterPlace:
     return RouterPlace(
         router, lambda words: router.answer(mine, words), lambda: router.writes, deployment=mine
     )
+
+
+async def reach(place: RouterPlace, split: Split) -> Route:
+    """Set a split until all of it is there, the Gateways answering; return what is seen then."""
+    for wait_s in (0.0, SETTLE_S, 2 * SETTLE_S):
+        await place.router.set_split(place.deployment, split, NOW_S + wait_s)
+        place.answer("")
+    return await place.router.observe(place.deployment)
 
 
 @dataclass
@@ -147,7 +157,7 @@ class WithPods:
         """Return the split as it is."""
         return await ReplicasRouter(self.api).observe(deployment)
 
-    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split, now_s: float) -> None:
         """Have stable's Service, and the pods, then set the split."""
         name, space = deployment.name, deployment.namespace
         self._put(SERVICE, revision.service(deployment, name, STABLE))
@@ -159,7 +169,7 @@ class WithPods:
                 meta = owned_meta(deployment, one, one.removeprefix(f"{name}-"))
                 workload = revision.workload(deployment, "server:1", replicas)
                 self._put(DEPLOYMENT, workload | {"metadata": meta})
-        await ReplicasRouter(self.api).set_split(deployment, split)
+        await ReplicasRouter(self.api).set_split(deployment, split, now_s)
 
     def _put(self, kind: Kind, manifest: Obj) -> None:
         meta = manifest["metadata"]

@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 from contract.router_place import (
+    NOW_S,
     RouterPlace,
     in_memory,
     over_gateway_api,
     over_replicas,
     over_route_ref,
+    reach,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ async def test_before_the_first_write_there_is_nothing(place: RouterPlace) -> No
 async def test_b14_at_rest_there_is_one_backend(place: RouterPlace) -> None:
     """B14: a weight of 0 leaves stable's Service alone, at first and after a rollout."""
     for weight_pct in (0, 30, 0):
-        await place.router.set_split(place.deployment, Split("digits-2", weight_pct))
+        await place.router.set_split(place.deployment, Split("digits-2", weight_pct), NOW_S)
     found = await place.router.observe(place.deployment)
     assert (found.exists, found.in_shape, found.at_rest) == (True, True, True)
     assert found.split == STABLE_ONLY
@@ -56,7 +58,7 @@ async def test_b14_at_rest_there_is_one_backend(place: RouterPlace) -> None:
 async def test_a_weight_is_seen_as_it_was_set(place: RouterPlace, weight_pct: int) -> None:
     """The candidate and its share are what was written, from nothing and from any other."""
     for before in (weight_pct, 7, weight_pct):
-        await place.router.set_split(place.deployment, Split("digits-2", before))
+        await place.router.set_split(place.deployment, Split("digits-2", before), NOW_S)
     found = await place.router.observe(place.deployment)
     assert (found.split.candidate, found.split.weight_pct) == ("digits-2", weight_pct)
     assert not found.at_rest
@@ -64,28 +66,28 @@ async def test_a_weight_is_seen_as_it_was_set(place: RouterPlace, weight_pct: in
 
 async def test_a_candidate_takes_the_place_of_another(place: RouterPlace) -> None:
     """B7: there is never more than one candidate on the route."""
-    await place.router.set_split(place.deployment, Split("digits-2", 30))
-    await place.router.set_split(place.deployment, Split("digits-3", 10))
+    await place.router.set_split(place.deployment, Split("digits-2", 30), NOW_S)
+    await place.router.set_split(place.deployment, Split("digits-3", 10), NOW_S)
     found = await place.router.observe(place.deployment)
     assert (found.split.candidate, found.split.weight_pct) == ("digits-3", 10)
 
 
 async def test_setting_what_is_set_changes_nothing(place: RouterPlace) -> None:
     """Idempotent: the same weight again is no change, and stays accepted."""
-    await place.router.set_split(place.deployment, Split("digits-2", 30))
+    await place.router.set_split(place.deployment, Split("digits-2", 30), NOW_S)
     place.answer("")
     before = place.writes()
-    await place.router.set_split(place.deployment, Split("digits-2", 30))
+    await place.router.set_split(place.deployment, Split("digits-2", 30), NOW_S)
     assert place.writes() == before
     assert (await place.router.observe(place.deployment)).accepted
 
 
 async def test_b14_of_two_writes_at_once_one_is_a_conflict(place: RouterPlace) -> None:
     """B14, B31: a write is bound to what was read, so the slower one fails and loses nothing."""
-    await place.router.set_split(place.deployment, STABLE_ONLY)
+    await place.router.set_split(place.deployment, STABLE_ONLY, NOW_S)
     weights = (100, 10)
     results = await asyncio.gather(
-        *(place.router.set_split(place.deployment, Split("digits-2", w)) for w in weights),
+        *(place.router.set_split(place.deployment, Split("digits-2", w), NOW_S) for w in weights),
         return_exceptions=True,
     )
     assert [r for r in results if r is not None and not isinstance(r, Conflict)] == []
@@ -97,7 +99,7 @@ async def test_b14_of_two_writes_at_once_one_is_a_conflict(place: RouterPlace) -
 async def test_b13_a_weight_counts_once_it_was_accepted(place: RouterPlace) -> None:
     """B13: each change has to be accepted anew; objections come in the gateway's words."""
     for weight_pct in (10, 20):
-        await place.router.set_split(place.deployment, Split("digits-2", weight_pct))
+        await place.router.set_split(place.deployment, Split("digits-2", weight_pct), NOW_S)
         pending = await place.router.observe(place.deployment)
         assert not pending.accepted
         assert pending.message
@@ -112,10 +114,10 @@ async def test_b13_a_weight_counts_once_it_was_accepted(place: RouterPlace) -> N
 
 async def test_deployments_do_not_touch_each_other(place: RouterPlace) -> None:
     """One ModelDeployment's split is its own."""
-    await place.router.set_split(place.deployment, Split("digits-2", 30))
+    await place.router.set_split(place.deployment, Split("digits-2", 30), NOW_S)
     other = place.make("iris")
     assert (await place.router.observe(other)).split == STABLE_ONLY
-    await place.router.set_split(other, STABLE_ONLY)
+    await place.router.set_split(other, STABLE_ONLY, NOW_S)
     assert (await place.router.observe(place.deployment)).split.weight_pct == 30
 
 
@@ -154,12 +156,11 @@ async def test_b14_every_split_follows_every_other(
     """B14: shares, copies and headers are read back as set, and nothing of the one before stays."""
     place = make()
     for name in (before, after):
-        await place.router.set_split(place.deployment, SPLITS[name])
-        found = await place.router.observe(place.deployment)
+        found = await reach(place, SPLITS[name])
         assert found.split == SPLITS[name]
         assert (found.in_shape, found.at_rest) == (True, name == "rest")
     writes = place.writes()
-    await place.router.set_split(place.deployment, SPLITS[after])
+    await place.router.set_split(place.deployment, SPLITS[after], NOW_S)
     assert place.writes() == writes
 
 
@@ -175,7 +176,7 @@ async def test_the_last_write_is_what_is_seen(
     """Whatever was set before, observing gives what was set last."""
     place = make()
     for candidate, weight_pct in writes:
-        await place.router.set_split(place.deployment, Split(candidate, weight_pct))
+        await place.router.set_split(place.deployment, Split(candidate, weight_pct), NOW_S)
         found = await place.router.observe(place.deployment)
         seen = (found.split.candidate, found.split.weight_pct)
         assert seen == ((candidate, weight_pct) if weight_pct else ("", 0))

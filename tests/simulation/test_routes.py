@@ -9,6 +9,7 @@ from simulation.stage import BROKEN, NAME, model, quick, step
 
 from rampway.api import labels
 from rampway.kube import kinds
+from rampway.routers.door import SETTLE_S
 from rampway.sim.world import SPACE
 
 BACKENDS = f"/spec/rules/{PLACE}/backendRefs"
@@ -67,7 +68,7 @@ def test_b14_a_mirror_and_headers_come_and_go() -> None:
         {"request": "9s"},
     )
     stage.until_step("half")
-    assert stage.untouched() == before
+    stage.until(lambda: stage.untouched() == before, int(SETTLE_S) + 2)
     stage.until_phase("Healthy")
     assert stage.untouched() == before
 

@@ -209,7 +209,7 @@ def _maintain(
     kept, next_s = keeping.tidy(obs, stable, active=None)
     following, busy = hooks.follow(obs)
     actions += [*kept, *following, *_moved_on(obs), *passes.write_status(obs, standing)]
-    if busy or not obs.route.split.at_rest:
+    if busy or obs.route.ajar or not obs.route.split.at_rest:
         return Decision(tuple(actions), requeue_after_s=1.0)
     again_s = min(at_most_s, math.inf if next_s is None else next_s, sizes.again_in_s(obs))
     return Decision(tuple(actions), requeue_after_s=again_s if again_s < math.inf else None)

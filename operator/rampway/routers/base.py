@@ -14,7 +14,7 @@ class Router(Protocol):
         """Return the split as it is now, with what the gateway says of it (B13)."""
         ...
 
-    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split, now_s: float) -> None:
         """Split the requests like this; at rest stable's Service is the only backend (B14).
 
         Idempotent; makes what is missing and puts right what was changed. Its write is bound to
@@ -23,5 +23,7 @@ class Router(Protocol):
         Args:
             deployment: Whose traffic it is; the Service of its name is stable's.
             split: Who shall get which requests.
+            now_s: The present, seconds since 1970: a rule for chosen requests comes and goes in
+                two calls, seconds apart, and in between `Route.ajar` is true.
         """
         ...

@@ -25,6 +25,6 @@ class RouterByType:
         """Return the split as it is now."""
         return await self._routers[deployment.spec.traffic.type].observe(deployment)
 
-    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split, now_s: float) -> None:
         """Split the requests like this."""
-        await self._routers[deployment.spec.traffic.type].set_split(deployment, split)
+        await self._routers[deployment.spec.traffic.type].set_split(deployment, split, now_s)

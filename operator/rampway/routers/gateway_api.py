@@ -1,5 +1,6 @@
 """Traffic by an HTTPRoute of the Gateway API that the operator owns."""
 
+from dataclasses import replace
 from typing import Any
 
 from rampway.api.parse import ModelDeployment
@@ -32,7 +33,7 @@ class GatewayApiRouter:
             return Route()
         return read(route, deployment)
 
-    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split, now_s: float) -> None:
         """Make the route, or change what splits it and nothing else."""
         try:
             route = await self._api.get(HTTP_ROUTE, deployment.namespace, deployment.name)
@@ -45,11 +46,12 @@ class GatewayApiRouter:
         # another ModelDeployment may have by now (B15, B23). The next call mends the shape.
         takes_away = split.at_rest and not read(route, deployment).split.at_rest
         if takes_away or _in_shape(route, deployment):
-            patch += rules.changes(route, 0, deployment.name, split)
+            patch += rules.changes(route, 0, deployment.name, split, now_s)
         else:
             spec = manifest(deployment, split)["spec"]
             patch.append({"op": "replace", "path": "/spec", "value": spec})
-        await self._api.patch(HTTP_ROUTE, deployment.namespace, deployment.name, patch)
+        if len(patch) > 1:
+            await self._api.patch(HTTP_ROUTE, deployment.namespace, deployment.name, patch)
 
 
 def manifest(deployment: ModelDeployment, split: Split) -> Obj:
@@ -85,6 +87,7 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
         in_shape=_in_shape(route, deployment) and rules.tidy(route, 0, deployment.name),
         at_rest=split.at_rest and rules.serves(route, 0, deployment.name),
         split=split,
+        ajar=rules.ajar(route, 0, deployment.name),
         accepted=not message,
         message=message,
     )
@@ -99,12 +102,12 @@ def _wanted(deployment: ModelDeployment) -> OwnedRoute:
 
 def _in_shape(route: Obj, deployment: ModelDeployment) -> bool:
     """Whether everything but the split is as the spec wants it; defaults may be filled in."""
-    split = rules.read(route, 0, deployment.name)
+    split = replace(rules.read(route, 0, deployment.name), headers=())
     wanted = manifest(deployment, split)["spec"]
     spec = route.get("spec", {})
     if list(spec.get("hostnames") or []) != wanted.get("hostnames", []):
         return False
-    if not rules.alike(list(spec.get("rules") or []), wanted["rules"]):
+    if not rules.alike(rules.besides(route, 0, deployment.name), wanted["rules"]):
         return False
     parents = spec.get("parentRefs") or []
     return len(parents) == len(wanted["parentRefs"]) and all(

@@ -44,7 +44,7 @@ class MemoryRouter:
             message=objection,
         )
 
-    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split, _now_s: float) -> None:
         """Set the split; one that is set already is no write.
 
         Raises:

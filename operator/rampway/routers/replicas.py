@@ -106,7 +106,7 @@ class ReplicasRouter:
             message=message,
         )
 
-    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split, _now_s: float) -> None:
         """Select stable, the candidate, or both; never both where that gives it more than asked.
 
         Raises:

@@ -30,7 +30,7 @@ class RouteRefRouter:
             return Route(problem=f"{where}; apply it, {_how(deployment, ref)}")
         return read(route, deployment)
 
-    async def set_split(self, deployment: ModelDeployment, split: Split) -> None:
+    async def set_split(self, deployment: ModelDeployment, split: Split, now_s: float) -> None:
         """Change what splits the rule and nothing else; a rule that is gone is not made.
 
         At rest the rules belong to their writers again, as before.
@@ -45,10 +45,11 @@ class RouteRefRouter:
             raise NotFound(problem)
         version = route["metadata"]["resourceVersion"]
         patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
-        patch += rules.changes(route, index, deployment.name, split)
+        patch += rules.changes(route, index, deployment.name, split, now_s)
         if len(patch) > 1:
             route = await self._api.patch(HTTP_ROUTE, deployment.namespace, ref.name, patch)
-        if split.at_rest and managers.is_ours(route):
+        done = split.at_rest and not rules.ajar(route, index, deployment.name)
+        if done and managers.is_ours(route):
             change = managers.let_go(route)
             await self._api.patch(HTTP_ROUTE, deployment.namespace, ref.name, change)
 
@@ -70,6 +71,7 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
         and not (split.at_rest and managers.is_ours(route)),
         at_rest=split.at_rest and rules.serves(route, index, stable),
         split=split,
+        ajar=rules.ajar(route, index, stable),
         accepted=not message,
         message=message,
         strangers=rules.strangers(route, index, stable),

@@ -13,7 +13,7 @@ from rampway.api.steps import HeaderMatch
 from rampway.core.traffic.route import MOST_RULES, Guests
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
-from rampway.routers import chosen, guests
+from rampway.routers import chosen, door, guests
 from rampway.routers.chosen import PORT, Rule, backend, is_revision
 
 MIRROR = "RequestMirror"
@@ -53,7 +53,7 @@ def backends(stable: str, split: Split, known: Mapping[str, Any] | None = None) 
     ]
 
 
-def changes(route: Obj, index: int, stable: str, split: Split) -> Patch:
+def changes(route: Obj, index: int, stable: str, split: Split, now_s: float | None = None) -> Patch:
     """Return the JSON patch that gives a route this split and leaves all else byte for byte (B14).
 
     Args:
@@ -61,6 +61,8 @@ def changes(route: Obj, index: int, stable: str, split: Split) -> Patch:
         index: Position of the rule that is split.
         stable: Name of stable's Service.
         split: Who shall get which requests.
+        now_s: The present, where the rule for chosen requests comes and goes in steps (`door.py`);
+            None: all that is left to be done.
     """
     found = _rules(route)
     rule, path = found[index], f"/spec/rules/{index}"
@@ -79,18 +81,15 @@ def changes(route: Obj, index: int, stable: str, split: Split) -> Patch:
         write = "replace" if "backendRefs" in rule else "add"
         patch.append({"op": write, "path": f"{path}/backendRefs", "value": wanted})
     others = [f for f in rule.get("filters") or [] if not _is_ours(f, stable)]
-    filters = [*others, *([_mirror(split)] if split.mirror_pct else [])]
-    if filters != (rule.get("filters") or []):
-        patch.append(
-            {"op": "add", "path": f"{path}/filters", "value": filters}
-            if filters
-            else {"op": "remove", "path": f"{path}/filters"}
-        )
-    places = [n for n, r in enumerate(found) if n != index and chosen.is_ours(r, rule, stable)]
-    last = [chosen.made(rule, others, stable, split)] if split.headers else []
-    if [found[n] for n in places] != last:
+    patch += _filters(rule, path, [*others, *([_mirror(split)] if split.mirror_pct else [])])
+    want = [chosen.made(rule, others, stable, split)] if split.headers else []
+    have = _ours(found, rule, stable)
+    if now_s is not None:
+        want = door.through(route, have, want, now_s)
+    if have != want:
+        places = [n for n, r in enumerate(found) if any(r is one for one in have)]
         patch += [{"op": "remove", "path": f"/spec/rules/{n}"} for n in reversed(places)]
-        patch += [{"op": "add", "path": "/spec/rules/-", "value": r} for r in last]
+        patch += [{"op": "add", "path": "/spec/rules/-", "value": r} for r in want]
     return patch
 
 
@@ -100,7 +99,7 @@ def read(route: Obj, index: int, stable: str, *, against_guests: bool = False) -
     if len(found) <= index:
         return STABLE_ONLY
     rule = found[index]
-    ours = [r for r in found if r is not rule and chosen.is_ours(r, rule, stable)]
+    ours = [r for r in _ours(found, rule, stable) if not door.is_closed(r)]
     mirror = next((f for f in rule.get("filters") or [] if _is_ours(f, stable)), None)
     weighted = guests.weighted if against_guests else _weighted
     candidate, weight_pct = weighted(rule.get("backendRefs") or [], stable)
@@ -125,6 +124,12 @@ def beside(route: Obj, index: int, stable: str) -> Guests | None:
         in_shape=not changes(route, index, stable, replace(split, guests=True)),
         noted=guests.is_noted(route, stable),
     )
+
+
+def ajar(route: Obj, index: int, stable: str) -> bool:
+    """Whether a rule for chosen requests is on its way in or out: there, and closed."""
+    found = _rules(route)
+    return len(found) > index and any(map(door.is_closed, _ours(found, found[index], stable)))
 
 
 def serves(route: Obj, index: int, stable: str) -> bool:
@@ -170,6 +175,13 @@ def tidy(route: Obj, index: int, stable: str) -> bool:
     return not changes(route, index, stable, read(route, index, stable))
 
 
+def besides(route: Obj, index: int, stable: str) -> list[Rule]:
+    """Return the rules without the one for chosen requests."""
+    found = _rules(route)
+    ours = _ours(found, found[index], stable) if len(found) > index else []
+    return [rule for rule in found if rule not in ours]
+
+
 def alike(found: Sequence[Rule], wanted: Sequence[Rule]) -> bool:
     """Whether a route of our own has these rules; its backends may differ."""
     return len(found) == len(wanted) and all(
@@ -179,6 +191,15 @@ def alike(found: Sequence[Rule], wanted: Sequence[Rule]) -> bool:
 
 
 _MIRROR_KEY = "requestMirror"
+
+
+def _filters(rule: Rule, path: str, wanted: Sequence[Rule]) -> Patch:
+    """Return the JSON patch that gives a rule these filters."""
+    if list(wanted) == (rule.get("filters") or []):
+        return []
+    if not wanted:
+        return [{"op": "remove", "path": f"{path}/filters"}]
+    return [{"op": "add", "path": f"{path}/filters", "value": list(wanted)}]
 
 
 def _weighted(refs: Sequence[Mapping[str, Any]], stable: str) -> tuple[str, int]:
@@ -221,6 +242,10 @@ def _is_ours(one: Mapping[str, Any], stable: str) -> bool:
         return False
     target = one.get(_MIRROR_KEY, {}).get("backendRef", {}).get("name", "")
     return is_revision(target, stable)
+
+
+def _ours(found: Sequence[Rule], rule: Rule, stable: str) -> list[Rule]:
+    return [r for r in found if r is not rule and chosen.is_ours(r, rule, stable)]
 
 
 def _rules(route: Obj) -> list[Rule]:

@@ -105,7 +105,7 @@ class Executor:
         deployment = obs.deployment
         match action:
             case SetSplit(split):
-                await self.router.set_split(deployment, split)
+                await self.router.set_split(deployment, split, obs.now_s)
             case Create(kind, manifest):
                 await self._create(_KINDS[kind], dict(manifest), memory)
             case Scale() | Autoscale():

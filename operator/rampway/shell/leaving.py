@@ -105,7 +105,7 @@ class Leaver:
         ]
 
     async def _put_at_rest(self, key: Key, service: Obj) -> bool:
-        """Take the route from a candidate, if there was one; return whether that was a write."""
+        """Take the route from a candidate, if there was one; return whether there is more to do."""
         space, name = key
         notes = service["metadata"].get("annotations") or {}
         ref = labels.read_route_ref(notes.get(labels.ROUTE_REF, ""))
@@ -120,11 +120,13 @@ class Leaver:
         if index is None:
             return False
         adopted = guests.is_noted(route, name)
-        change = rules.changes(route, index, name, replace(STABLE_ONLY, guests=adopted))
-        given_back = not ref or not managers.is_ours(route)
+        rest = replace(STABLE_ONLY, guests=adopted)
+        change = rules.changes(route, index, name, rest, self.clock())
+        ajar = rules.ajar(route, index, name)
+        given_back = ajar or not (ref and managers.is_ours(route))
         theirs = not adopted and not rules.is_of(route, index, name)
         if (not change and given_back) or theirs:
-            return False
+            return ajar and not theirs
         self.fence.check(route)
         version = route["metadata"]["resourceVersion"]
         patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *change]

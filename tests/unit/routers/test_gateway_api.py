@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from contract.router_place import SPACE, Gateway, deployment, gateway
+from contract.router_place import NOW_S, SPACE, Gateway, deployment, gateway
 
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import JsonPatch, KubeApi, Obj
@@ -46,14 +46,14 @@ async def test_b14_only_the_backends_change() -> None:
     """B14: the rest of the route stays byte for byte, defaults of the server included."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_split(MINE, STABLE_ONLY)
+    await router.set_split(MINE, STABLE_ONLY, NOW_S)
     filled = gate.route()["spec"]
     for ref in filled["parentRefs"]:
         ref |= {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
     filled["rules"][0]["timeouts"] = {"request": "9s"}
     gate.api.store.patch(HTTP_ROUTE, SPACE, "digits", {"spec": filled})
     before = gate.route()["spec"]
-    await router.set_split(MINE, Split("digits-2", 30))
+    await router.set_split(MINE, Split("digits-2", 30), NOW_S)
     after = gate.route()["spec"]
     assert backends(gate) == [("digits", 70), ("digits-2", 30)]
     for spec in (before, after):
@@ -82,13 +82,13 @@ async def test_b14_what_others_changed_is_seen_and_put_right(name: str) -> None:
     """B14: a route that is not as the spec wants it is told, and the next write mends it."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_split(MINE, Split("digits-2", 30))
+    await router.set_split(MINE, Split("digits-2", 30), NOW_S)
     key, value = SHAPES[name]
     rule = gate.route()["spec"]["rules"][0]
     changed = value(rule) if callable(value) else value
     gate.api.store.patch(HTTP_ROUTE, SPACE, "digits", {"spec": {key: changed}})
     assert not (await router.observe(MINE)).in_shape
-    await router.set_split(MINE, Split("digits-2", 30))
+    await router.set_split(MINE, Split("digits-2", 30), NOW_S)
     assert (await router.observe(MINE)).in_shape
     assert backends(gate) == [("digits", 70), ("digits-2", 30)]
 
@@ -97,10 +97,10 @@ async def test_a_changed_spec_changes_the_route() -> None:
     """The spec's new host makes the route out of shape, and the next write follows it."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_split(MINE, STABLE_ONLY)
+    await router.set_split(MINE, STABLE_ONLY, NOW_S)
     moved = deployment(hostnames=["new.example"], pathPrefix="/v2")
     assert not (await router.observe(moved)).in_shape
-    await router.set_split(moved, STABLE_ONLY)
+    await router.set_split(moved, STABLE_ONLY, NOW_S)
     assert gate.route()["spec"]["hostnames"] == ["new.example"]
 
 
@@ -108,13 +108,13 @@ async def test_b15_b23_taking_traffic_away_changes_no_host() -> None:
     """B15, B23: out of shape or not, the candidate goes first; the shape follows."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_split(MINE, Split("digits-2", 30))
+    await router.set_split(MINE, Split("digits-2", 30), NOW_S)
     before = gate.route()["spec"]
     moved = deployment(hostnames=["taken.example"])
-    await router.set_split(moved, STABLE_ONLY)
+    await router.set_split(moved, STABLE_ONLY, NOW_S)
     assert backends(gate) == [("digits", 1)]
     assert gate.route()["spec"].get("hostnames") == before.get("hostnames")
-    await router.set_split(moved, STABLE_ONLY)
+    await router.set_split(moved, STABLE_ONLY, NOW_S)
     assert gate.route()["spec"]["hostnames"] == ["taken.example"]
 
 
@@ -149,9 +149,9 @@ class Meddler(GatewayApiRouter):
 async def test_b14_a_write_in_between_is_a_conflict(foreign: Obj) -> None:
     """B14, B31: what changed since our read is not overwritten unseen."""
     gate = gateway()
-    await GatewayApiRouter(gate.api).set_split(MINE, STABLE_ONLY)
+    await GatewayApiRouter(gate.api).set_split(MINE, STABLE_ONLY, NOW_S)
     with pytest.raises(Conflict):
-        await Meddler(gate, foreign).set_split(MINE, Split("digits-2", 30))
+        await Meddler(gate, foreign).set_split(MINE, Split("digits-2", 30), NOW_S)
     rules = gate.route()["spec"]["rules"]
     assert not rules or backends(gate) == [("digits", 1)]
 
@@ -160,10 +160,10 @@ async def test_a_route_that_appeared_in_between_is_no_loss() -> None:
     """Made by somebody between our read and our write: told, for the next pass to read again."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_split(MINE, STABLE_ONLY)
+    await router.set_split(MINE, STABLE_ONLY, NOW_S)
     gate.api.fail_next(AlreadyExists("create HTTPRoute ml/digits: 409"))
     with pytest.raises(AlreadyExists):
-        await router.set_split(MINE, Split("digits-2", 30))
+        await router.set_split(MINE, Split("digits-2", 30), NOW_S)
     gate.api.fail_next(Transient("503"))
     with pytest.raises(Transient):
         await router.observe(MINE)
@@ -173,7 +173,7 @@ async def test_b13_every_gateway_has_to_accept_this_generation() -> None:
     """B13: one missing, one that speaks of an earlier change, or a backend not found holds it."""
     gate = gateway()
     router = GatewayApiRouter(gate.api)
-    await router.set_split(MINE, STABLE_ONLY)
+    await router.set_split(MINE, STABLE_ONLY, NOW_S)
 
     async def message() -> str:
         found = await router.observe(MINE)
@@ -185,7 +185,7 @@ async def test_b13_every_gateway_has_to_accept_this_generation() -> None:
     assert await message() == "1 of 2 Gateways have not answered for the route yet"
     gate.answer()
     assert await message() == ""
-    await router.set_split(MINE, Split("digits-2", 30))
+    await router.set_split(MINE, Split("digits-2", 30), NOW_S)
     assert await message() == "Gateway eg has not processed the route's latest change yet"
     gate.answer(unresolved="Service digits-2 not found")
     assert await message() == "Gateway eg: ResolvedRefs is False: Service digits-2 not found"

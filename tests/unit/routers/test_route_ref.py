@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from contract.router_place import SPACE, deployment, gateway, referring
+from contract.router_place import NOW_S, SPACE, deployment, gateway, referring
 
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube.base import Obj
@@ -74,10 +74,10 @@ async def test_a_rule_that_is_gone_is_not_made() -> None:
     gate = gateway()
     router = RouteRefRouter(gate.api)
     with pytest.raises(NotFound):
-        await router.set_split(referring(), STABLE_ONLY)
+        await router.set_split(referring(), STABLE_ONLY, NOW_S)
     gate.api.store.create(HTTP_ROUTE, route(WEB))
     with pytest.raises(NotFound, match="no rule of the name predict"):
-        await router.set_split(referring(), Split("digits-00000000a2", 5))
+        await router.set_split(referring(), Split("digits-00000000a2", 5), NOW_S)
     assert not [call for call in gate.api.calls if call.writes]
 
 
@@ -87,7 +87,7 @@ async def test_a_router_is_chosen_by_type() -> None:
     for wrong in (RouteRefRouter(gate.api), GatewayApiRouter(gate.api)):
         mine = deployment_of(wrong)
         with pytest.raises(TypeError, match="choose its router by traffic"):
-            await wrong.set_split(mine, STABLE_ONLY)
+            await wrong.set_split(mine, STABLE_ONLY, NOW_S)
     assert (await RouterByType(gate.api).observe(referring())).problem
 
 

@@ -35,6 +35,7 @@ class Route:
         in_shape: Everything but the backends is as the spec wants it.
         at_rest: Its only backend is the Service of stable.
         split: Who gets which requests.
+        ajar: Its rule for chosen requests is on its way in or out, and lets nobody through.
         accepted: Every parent reports Accepted and ResolvedRefs at this generation (B13).
         message: What the parents say where they do not accept it.
         problem: Why there is no rule to split, and what to do about it; else empty.
@@ -50,6 +51,7 @@ class Route:
     in_shape: bool = False
     at_rest: bool = False
     split: Split = STABLE_ONLY
+    ajar: bool = False
     accepted: bool = False
     message: str = ""
     problem: str = ""
