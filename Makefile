@@ -45,7 +45,7 @@ breaks: venv ## Break the source on purpose, each time in a copy: every break mu
 	@$(call step,deliberate breaks,$(BIN)/python -m tools.breaks --jobs 2,see the lines above; one alone: '$(BIN)/python -m tools.breaks --only B20')
 
 cluster-test: venv cluster-up images ## The tests on the real cluster
-	@$(call step,tests on the cluster,eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --dist loadfile -m "not faults and not alone" tests/cluster && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m "alone and not faults" tests/cluster,see the failures above; the cluster is still up: $(CLUSTER_TOOL) status)
+	@$(call step,tests on the cluster,eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not faults and not alone" tests/cluster && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m "alone and not faults" tests/cluster,see the failures above; the cluster is still up: $(CLUSTER_TOOL) status)
 
 bench-rollback: venv cluster-up images ## How fast a bad candidate is off, 110 runs (about 2 h; goes on where it was interrupted)
 	@eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tests:. $(BIN)/python -m bench.rollback $(BENCH)

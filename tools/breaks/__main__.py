@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tools.breaks.data import Break, load, problems, read_record, write_record
+from tools.breaks.data import Break, caught_by, load, problems, read_record, write_record
 from tools.breaks.run import Tried, attempt, control, copy_tree
 
 
@@ -25,7 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options().parse_args(arguments)
     breaks = load()
     chosen = [one for one in breaks if not options.only or _named(one, options.only)]
+    if options.due:
+        chosen = _due(chosen)
     wrong = problems(chosen)
+    if not chosen and options.due:
+        print("every break is on record as it is now, and was noticed", file=sys.stderr)
+        return 0
     if not chosen:
         wrong = [f"no break is named {' or '.join(options.only)}; `--list` shows all"]
     if wrong:
@@ -46,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.breaks", description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="B20", help="these promises or breaks only")
+    parser.add_argument("--due", action="store_true", help="only what is not on record as it is")
     parser.add_argument("--jobs", type=int, default=1, help="so many breaks at a time")
     parser.add_argument("--list", action="store_true", help="show the breaks and try none")
     return parser
@@ -53,6 +59,12 @@ def _options() -> argparse.ArgumentParser:
 
 def _named(one: Break, only: Sequence[str]) -> bool:
     return one.promise in only or one.id in only
+
+
+def _due(breaks: Sequence[Break]) -> list[Break]:
+    """Return the breaks that were not noticed, or were tried when they or their tests differed."""
+    record = read_record()
+    return [one for one in breaks if not caught_by(one, record)]
 
 
 def _all(chosen: Sequence[Break], tree: Path, jobs: int) -> list[Tried]:
