@@ -11,7 +11,7 @@ from cluster.caller import settle
 from cluster.conftest import Calling
 from cluster.subject import QUICK, Subject, evidence, share, step
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 API = "rampway.dev/v1alpha1"
 POLICY = evidence(step(20, "5s"), step(50, "20s"))
@@ -104,6 +104,7 @@ def test_a_shared_policy_rolls_a_bad_model_back(
     subject.until(lambda: accepted(subject) == ("False", "PolicyNotFound"), "the deletion told")
 
 
+@pytest.mark.alone
 def test_b36_the_clusters_default_and_two_of_them(subject: Subject, put_default: Put) -> None:
     """B36: who names no policy gets the cluster's default; between two nobody chooses."""
     first = put_default({**QUICK, "steps": [step(30, "2s")]})
