@@ -19,6 +19,7 @@ from simulation.stage import (
     step,
 )
 
+from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.traffic.split import STABLE_ONLY
 from rampway.kube import kinds
 from rampway.kube.errors import Transient
@@ -232,6 +233,30 @@ def test_b26_mode_manual_stops_and_asks(kind: str) -> None:
     assert stage.world.condition(NAME, "Stalled") == "True"
     stage.ask(abort="")
     stage.until_phase("RolledBack", 5)
+
+
+def test_b26_a_check_that_is_well_again_does_not_answer_for_people() -> None:
+    """Stopped and asked, it waits for a person, also once the value is within its limits again."""
+    limit = {"name": "orders", "threshold": {"query": "orders", "max": "5"}, "onFailure": "Pause"}
+    stage = serving(rollout=policy(step("ten", 10), step("half", 50), checks=(limit,)))
+    value = 3.0
+    stage.world.source.answers = lambda _, at_s: Answer(AnswerKind.VALUE, value, at_s=at_s)
+    stage.release(2)
+    stage.until_step("ten")
+    value = 9.0
+    stage.until(lambda: stage.world.status(NAME).reason == "StoppedByCheck", 60)
+    value = 3.0
+    stage.run(120)
+    status = stage.world.status(NAME)
+    assert (status.reason, stage.split.weight_pct) == ("StoppedByCheck", 10)
+    assert "check orders" in status.message
+    stage.world.kill()
+    stage.world.start()
+    stage.run(30)
+    assert stage.world.status(NAME).reason == "StoppedByCheck"
+    stage.ask(approve="ten")
+    stage.until_phase("Healthy", 120)
+    assert stage.stable == stage.desired
 
 
 def test_b26_mode_manual_goes_on_with_consent_and_asks_at_the_next_step() -> None:

@@ -167,6 +167,8 @@ class StepStatus(StatusModel):
     """Seconds that count towards its `hold` from before the weight was last out of force."""
     not_counted_s: float = 0.0
     """Seconds of this step without evidence; they do not count towards its `hold`."""
+    stopped_by: Message = ""
+    """The failed check that stopped it and asked a person; it stays until the step ends."""
 
     @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorated property
         description="The step as `kubectl get` shows it, such as 2/4."

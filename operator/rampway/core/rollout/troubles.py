@@ -39,16 +39,24 @@ def trouble(course: Course) -> Outcome | None:
 
 
 def _stopped(course: Course) -> Outcome | None:
-    """Stop where it is and ask, because a check failed that asks; consent lets the step go on."""
+    """Stop where it is and ask, because a check failed that asks; consent lets the step go on.
+
+    Whoever was asked has to answer: a check that is well again does not answer for them.
+    """
+    if course.requests.promote or course.approval(course.stage.name):
+        return None
     failed = reactions.failed(course.policy, course.judged, OnFailure.PAUSE)
-    if failed is None or course.requests.promote or course.approval(course.stage.name):
+    step = course.status.step
+    cause = f"check {failed.name}: {failed.message}" if failed else step.stopped_by
+    if not cause:
         return None
     text = (
-        f"stopped: check {failed.name}: {failed.message}. "
+        f"stopped: {cause}{'' if failed else ' (as it stopped)'}. "
         f"Approve step {course.stage.name} to go on all the same, or abort"
     )
-    held = Outcome(course.status, unchanged(course))
-    return say(held, Reason.STOPPED_BY_CHECK, text)
+    step = step.model_copy(update={"stopped_by": step.stopped_by or cause})
+    status = course.status.model_copy(update={"step": step})
+    return say(Outcome(status, unchanged(course)), Reason.STOPPED_BY_CHECK, text)
 
 
 def _out_of_patience(course: Course, patience_s: float) -> Outcome | None:
