@@ -5,6 +5,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from mistakes_counted import COUNTED, WHOLE_COUNTS
+
 Path = tuple[str | int, ...]
 
 LEFT_OUT = object()
@@ -13,7 +15,7 @@ LEFT_OUT = object()
 AUTOSCALING: Path = ("spec", "autoscaling")
 POLICY: Path = ("spec", "rollout", "policy")
 _POLICY = "spec.rollout.policy"
-_EXACTLY_ONE = "exactly one of errorRate, latency and threshold"
+_EXACTLY_ONE = "exactly one of errorRate, latency, "
 
 
 def minimal() -> dict[str, Any]:
@@ -96,6 +98,7 @@ def policy() -> dict[str, Any]:
                     "sustained": "2m",
                 },
             },
+            WHOLE_COUNTS,
         ],
         "onUnknown": {"after": "5m", "then": "Rollback"},
         "rollback": {"keepCandidate": "0s"},
@@ -436,6 +439,10 @@ MISTAKES = (
         (*REVENUE, "max"),
         3,
         (f"{_POLICY}.checks[2].threshold.max", "string"),
+    ),
+    *(
+        Mistake(name, (*CHECKS, 0), {"name": "orders", "counts": counts}, (f"{_POLICY}.{at}", text))
+        for name, counts, at, text in COUNTED
     ),
     Mistake("no query", (*REVENUE, "query"), "", (f"{_POLICY}.checks[2].threshold.query",)),
     Mistake(

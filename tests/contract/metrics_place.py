@@ -40,6 +40,8 @@ class Pod:
 
     Attributes:
         retries: Second attempts; a source must not count them.
+        orders: What the pod counts for its users: `shop_orders_total` by the revision that it
+            names, none if empty, and by the label `kind`.
     """
 
     namespace: str
@@ -49,6 +51,7 @@ class Pod:
     outcomes: dict[str, int] = field(default_factory=lambda: {"ok": 0, "model_error": 0})
     buckets: dict[str, int] = field(default_factory=lambda: {"0.1": 0, "+Inf": 0})
     retries: int = 0
+    orders: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def key(self) -> RevisionKey:
@@ -86,6 +89,9 @@ class Pod:
         for bound, count in self.buckets.items():
             name = "rampway_request_duration_seconds_bucket"
             lines.append(f'{name}{{{label},le="{bound}"}} {count}')
+        for (revision, kind), count in self.orders.items():
+            named = f',revision="{revision}"' if revision else ""
+            lines.append(f'shop_orders_total{{{target}{named},kind="{kind}"}} {count}')
         return "\n".join([*lines, ""])
 
 
@@ -147,6 +153,11 @@ class MemoryPlace:
             pod.started_at_s,
             dict(pod.outcomes),
             tuple((float(bound), count) for bound, count in pod.buckets.items()),
+            counters={
+                f'shop_orders_total{{kind="{kind}"}}': float(count)
+                for (revision, kind), count in pod.orders.items()
+                if revision in {"", pod.revision}
+            },
         )
 
 

@@ -17,7 +17,7 @@ from contract.metrics_place import (
 from prometheus_api_client import PrometheusConnect
 
 from rampway.core.checks.answers import Answer, AnswerKind
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.deltas import Delta, advance, start_ledger
 from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
@@ -100,6 +100,24 @@ async def test_b20_counters_come_without_their_histogram_too(place: Place) -> No
     plain = await place.source.scrapes(*window, histograms=False)
     assert plain == tuple(replace(scrape, buckets=()) for scrape in whole)
     assert plain
+
+
+async def test_b20_users_counters_come_by_revision_with_their_process(place: Place) -> None:
+    """B20: of a user's counter come the series with its labels, of pods and of what they name."""
+    one = pod(place)
+    one.orders = {("", "placed"): 3, ("", "cart"): 8, ("digits-9", "placed"): 5}
+    place.add(one)
+    now_s = await place.scraped()
+    placed = Counter("shop_orders_total", (("kind", "placed"),))
+    window = [one.key], now_s - 60, now_s
+    found = await place.source.scrapes(*window, counters=[placed])
+    last = found[-1]
+    assert (last.namespace, last.revision, last.pod) == (place.namespace, "digits-1", one.name)
+    assert (last.started_at_s, last.counters) == (BORN_S, {str(placed): 3.0})
+    assert not last.outcomes
+    assert all(not scrape.counters for scrape in await place.source.scrapes(*window))
+    elsewhere = [RevisionKey("elsewhere", "digits-1")]
+    assert await place.source.scrapes(elsewhere, now_s - 60, now_s, counters=[placed]) == ()
 
 
 async def test_b20_every_scrape_is_seen_once_in_order(place: Place) -> None:

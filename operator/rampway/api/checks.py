@@ -1,7 +1,7 @@
 """The checks of a policy: what a candidate is judged by."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 from pydantic.alias_generators import to_camel
@@ -13,13 +13,13 @@ from rampway.api.base import (
     ApiModel,
     Decimal,
     Duration,
-    Factor,
     Label,
     Percent,
-    factor,
     fraction,
     seconds,
 )
+from rampway.api.counted import CountsCheck
+from rampway.api.paired import PairedCheck, Require
 from rampway.api.rules import Form, Rule, matches
 
 Percentile = Annotated[
@@ -27,52 +27,6 @@ Percentile = Annotated[
     Field(max_length=5),
     Form(r"^[1-9][0-9]?(\.[0-9]{1,2})?$", 'a percentile from "1" to "99.99", for example "99"'),
 ]
-
-
-class Against(StrEnum):
-    """What a candidate is compared with."""
-
-    STABLE = "Stable"
-
-
-class Require(StrEnum):
-    """What a comparison needs to pass."""
-
-    NO_HARM_SEEN = "NoHarmSeen"
-    HARM_RULED_OUT = "HarmRuledOut"
-
-
-class PairedCheck(ApiModel):
-    """What all comparisons with stable share."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel=f"!{matches('self.detect', FACTOR_PATTERN)} || "
-            "double(self.detect.replace('x', '')) > 1.0",
-            message="detect: expected a factor above 1x: it is a harm, not an improvement",
-            holds=lambda check: check.detect_ratio > 1,
-        ),
-    )
-
-    against: Against = Field(default=Against.STABLE, description="Compare with stable's pods.")
-    detect: Factor = Field(
-        default="3x",
-        description="The harm that must not be missed: the check passes only once it had an 80 % "
-        "chance to see events this many times as frequent.",
-    )
-
-    require: Require = Field(
-        default=Require.NO_HARM_SEEN,
-        description="NoHarmSeen: pass when harm of the size of detect would have been seen and was "
-        "not. HarmRuledOut: pass when it is proved, with a chance under 5 % to be wrong, that the "
-        "candidate is not worse than what maxIncrease and ignoreBelow tolerate; detect is not "
-        "asked then. That needs many times as many requests.",
-    )
-
-    @property
-    def detect_ratio(self) -> float:
-        """`detect` as a number above 1."""
-        return factor(self.detect)
 
 
 class ErrorRateCheck(PairedCheck):
@@ -202,13 +156,14 @@ class OnFailure(StrEnum):
     NOTIFY = "Notify"
 
 
-_KINDS = ("error_rate", "latency", "threshold")
+_COMPARING = ("error_rate", "latency", "counts")
+_KINDS = (*_COMPARING, "threshold")
 _NAMES = [to_camel(kind) for kind in _KINDS]
 _GIVEN = ", ".join(f"has(self.{name})" for name in _NAMES)
 
 
 class Check(ApiModel):
-    """One question put to the evidence: exactly one of errorRate, latency, threshold."""
+    """One question put to the evidence: exactly one of errorRate, latency, counts, threshold."""
 
     rules = (
         Rule(
@@ -229,6 +184,9 @@ class Check(ApiModel):
         default=None, description="Compare the share of failed requests."
     )
     latency: LatencyCheck | None = Field(default=None, description="Compare response times.")
+    counts: CountsCheck | None = Field(
+        default=None, description="Compare how often something of your own happens."
+    )
     threshold: ThresholdCheck | None = Field(
         default=None, description="Compare the value of a query with fixed limits."
     )
@@ -236,4 +194,5 @@ class Check(ApiModel):
     @property
     def paired(self) -> PairedCheck | None:
         """The comparison with stable, or None for a threshold."""
-        return self.error_rate or self.latency
+        given = (getattr(self, kind) for kind in _COMPARING)
+        return next((found for found in given if found is not None), None)

@@ -14,26 +14,17 @@ from rampway.api.base import (
     fraction,
     seconds,
 )
-from rampway.api.checks import (
-    Against,
-    Check,
-    ErrorRateCheck,
-    LatencyCheck,
-    PairedCheck,
-    ThresholdCheck,
-)
+from rampway.api.checks import Check, ErrorRateCheck, LatencyCheck, ThresholdCheck
 from rampway.api.hooks import Hook
 from rampway.api.rules import Form, Rule, UniqueItems, matches
 from rampway.api.steps import Step, Steps, named, percent
 
 __all__ = [
     "AfterUnknown",
-    "Against",
     "Check",
     "ErrorRateCheck",
     "LatencyCheck",
     "OnUnknown",
-    "PairedCheck",
     "Policy",
     "PolicyKind",
     "PolicyRef",

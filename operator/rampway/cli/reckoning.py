@@ -33,8 +33,16 @@ def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
             yield from _step(index, step, rps)
     first = next((step for step in steps if _share_pct(step[0])), None)
     for index, check in enumerate(policy.checks):
-        if first is not None and check.paired is not None:
-            yield from _comparison(("checks", index), policy, check, first, rps)
+        path = ("checks", index)
+        if first is None or check.paired is None:
+            continue
+        imagined = kinds.of(check).imagined()
+        if imagined is not None:
+            yield from _comparison(path, policy, check, first, rps)
+        elif rps is not None:
+            what = kinds.of(check).exposures
+            text = f"check {check.name}: how many {what} there are is not known from --rps: not"
+            yield Doubt(path, f"{text} reckoned", note=True)
 
 
 def _share_pct(stage: Stage) -> int:
@@ -86,7 +94,7 @@ def _comparison(
         yield Doubt(
             path,
             f"check {check.name} would never pass: no number of requests tells detect {detect} "
-            "from what maxIncrease and ignoreBelow tolerate; raise detect, or tolerate less",
+            f"from what {kinds.of(check).tolerated} tolerate; raise detect, or tolerate less",
         )
         return
     if rps is None:
@@ -135,7 +143,10 @@ def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirror
     """Whether a comparison had its power after so many requests on a harmless candidate."""
     others = number * FULL_PCT / share_pct if mirrored else number * (FULL_PCT / share_pct - 1)
     kind = kinds.of(check)
-    state, rate = kind.imagined()
+    imagined = kind.imagined()
+    if imagined is None:
+        return False
+    state, rate = imagined
     process = state.processes[0]
     for look in range(_LOOKS):
         counts = [round(total * part) for total in (number, others) for part in (1.0, rate)]

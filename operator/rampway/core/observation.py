@@ -140,6 +140,7 @@ class Look:
         timed_every_s: Prometheus is asked for durations by turns, at least so often; 0: each time.
         foresees: Whether the answers tell how many requests are missing, which takes longer than to
             judge; a trial (sim/trial.py) asks only whether any are.
+        unread: Why users' counters could not be read, else empty.
     """
 
     at_s: float
@@ -150,6 +151,7 @@ class Look:
     past: tuple[Scrape, ...] | None = None
     timed_every_s: float = 0.0
     foresees: bool = True
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

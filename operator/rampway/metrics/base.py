@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from rampway.core.checks.answers import Answer, AnswerKind
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import Past
 
 __all__ = ["Answer", "AnswerKind", "MetricSource", "MetricsUnavailable", "RevisionKey"]
@@ -31,11 +31,13 @@ class MetricSource(Protocol):
         until_s: float,
         *,
         histograms: bool = True,
+        counters: Collection[Counter] = (),
     ) -> tuple[Scrape, ...]:
         """Return every scrape in (since_s, until_s] of the pods of these revisions, by time.
 
         Pods that are gone by now are included: what was scraped is never lost. Without histograms
-        the scrapes have no buckets, and cost a seventh.
+        the scrapes have no buckets, and cost a seventh. With counters of users, the scrapes of
+        these are returned instead, of all pods of the namespaces that tell them of the revisions.
 
         Raises:
             MetricsUnavailable: no answer, an error, or a partial answer.

@@ -14,7 +14,8 @@ import aiohttp
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
+from rampway.metrics.counted import scrapes_of
 from rampway.metrics.profiles import RAMPWAY, Profile
 from rampway.metrics.reading import Series, assemble
 
@@ -33,12 +34,14 @@ class Target:
     Attributes:
         revision: Name of the revision, as the series name it.
         address: IP address of the pod.
+        counters: Counters of users that it may tell of too.
     """
 
     namespace: str
     revision: str
     pod: str
     address: str
+    counters: tuple[Counter, ...] = ()
 
 
 class PodReader(Protocol):
@@ -111,7 +114,8 @@ def read_page(page: str, target: Target, at_s: float, profile: Profile) -> list[
     Raises:
         ValueError, LookupError: the page is not in that format.
     """
-    names = (profile.requests, profile.buckets, profile.started)
+    users = [counter.metric for counter in target.counters]
+    names = (profile.requests, profile.buckets, profile.started, *users)
     # Only the lines that count: the parser takes most of the time, and needs no types.
     lines = [line for line in page.splitlines() if line.startswith(names)]
     where = {"namespace": target.namespace, "pod": target.pod}
@@ -121,4 +125,5 @@ def read_page(page: str, target: Target, at_s: float, profile: Profile) -> list[
         for sample in family.samples
     ]
     found = assemble(series, profile)
+    found += scrapes_of(series, target.counters, [target.revision], profile.started)
     return [scrape.seen_directly() for scrape in found if scrape.revision == target.revision]

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from rampway.core.checks.answers import Answer, AnswerKind
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
+from rampway.metrics.counted import parted
 
 
 class Mode(StrEnum):
@@ -54,6 +55,7 @@ class MemorySource:
         until_s: float,
         *,
         histograms: bool = True,
+        counters: Collection[Counter] = (),
     ) -> tuple[Scrape, ...]:
         """Return every scrape in (since_s, until_s] of the pods of these revisions, by time."""
         if self.mode in _PROBLEMS:
@@ -62,7 +64,9 @@ class MemorySource:
         first = bisect_right(self._kept, since_s, key=_time)
         end = bisect_right(self._kept, until_s, key=_time)
         found = (s for s in self._kept[first:end] if (s.namespace, s.revision) in wanted)
-        return tuple(s if histograms else replace(s, buckets=()) for s in found)
+        told = (one for s in found for one in parted(s, counters))
+        own = (s for s in told if bool(s.counters) == bool(counters))
+        return tuple(s if histograms else replace(s, buckets=()) for s in own)
 
     async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
         """Return the last scrape of each pod in each step, as of its end."""

@@ -7,19 +7,19 @@ see docs/decisions/0001-prometheus-client.md.
 import asyncio
 import json
 import math
-import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from rampway.core.checks.answers import Answer
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import Past
 from rampway.metrics.access import Access
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
+from rampway.metrics.counted import literal, matchers, scrapes_of
 from rampway.metrics.profiles import RAMPWAY, Profile
 from rampway.metrics.questions import Questions
 from rampway.metrics.reading import (
@@ -41,7 +41,6 @@ NAMES_PER_QUERY = 6000
 """Characters of namespaces and revisions in one query; with the rest it stays under 8 kB."""
 POD_PREFIX = 46
 """Kubernetes cuts long names of ReplicaSets' pods; so much of a revision's name is always kept."""
-_SPECIAL = re.compile(r"[.+*?()|\[\]{}^$\\]")
 
 
 class PrometheusSource:
@@ -87,8 +86,11 @@ class PrometheusSource:
         until_s: float,
         *,
         histograms: bool = True,
+        counters: Collection[Counter] = (),
     ) -> tuple[Scrape, ...]:
         """Return every scrape in (since_s, until_s] of the pods of these revisions, by time."""
+        if counters:
+            return await self._of_users(revisions, since_s, until_s, counters)
         found: list[Scrape] = []
         profile = self._profile
         names = [profile.requests, *([profile.buckets] if histograms else []), profile.started]
@@ -104,6 +106,31 @@ class PrometheusSource:
                     if since_s < scrape.at_s <= until_s
                     and (scrape.namespace, scrape.revision) in wanted
                 ]
+        return tuple(sorted(found, key=lambda s: s.at_s))
+
+    async def _of_users(
+        self,
+        revisions: Sequence[RevisionKey],
+        since_s: float,
+        until_s: float,
+        counters: Collection[Counter],
+    ) -> tuple[Scrape, ...]:
+        found: list[Scrape] = []
+        started = self._profile.started
+        for part in portions(revisions):
+            names = [revision.revision for revision in part]
+            spaces = "|".join(sorted({literal(r.namespace) for r in part}))
+            wanted = {"namespace": spaces} | matchers(counters, names, started)
+            series = await self._samples(_ranged(wanted, until_s - since_s), until_s)
+            with understood(self._where):
+                told = scrapes_of(series, counters, names, started)
+            keys = set(part)
+            found += [
+                scrape
+                for scrape in told
+                if since_s < scrape.at_s <= until_s
+                and RevisionKey(scrape.namespace, scrape.revision) in keys
+            ]
         return tuple(sorted(found, key=lambda s: s.at_s))
 
     async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
@@ -183,29 +210,30 @@ def _selector(names: Sequence[str], revisions: Sequence[RevisionKey], length_s: 
     The start time names no revision, so pods are selected by the names they have from it. Only
     counts of requests have an attempt, and second ones are no new questions.
     """
-    spaces = "|".join(sorted({_literal(r.namespace) for r in revisions}))
-    pods = "|".join(sorted({_literal(r.revision[:POD_PREFIX]) for r in revisions}))
-    # One more millisecond: the end of the window is rounded to one.
-    window = f"[{math.ceil(length_s * 1000) + 1}ms]"
-    return _series(names, spaces, f"({pods}).*") + window
+    spaces = "|".join(sorted({literal(r.namespace) for r in revisions}))
+    pods = "|".join(sorted({literal(r.revision[:POD_PREFIX]) for r in revisions}))
+    return _ranged(_wanted(names, spaces, f"({pods}).*"), length_s)
 
 
 def _subquery(names: Sequence[str], past: Past, until_s: float) -> str:
     """Return a query of as many samples as there are steps, however often was scraped."""
-    pods = "|".join(_literal(pod) for pod in past.pods)
+    pods = "|".join(literal(pod) for pod in past.pods)
     window = f"[{math.ceil(until_s - past.since_s)}s:{math.ceil(past.step_s)}s]"
-    return _series(names, _literal(past.namespace), pods) + window
+    return _series(_wanted(names, literal(past.namespace), pods)) + window
 
 
-def _series(names: Sequence[str], spaces: str, pods: str) -> str:
-    """Return a selector of these series; namespaces and pods are regular expressions."""
-    labels = (
-        ("__name__", "|".join(names)),
-        ("namespace", spaces),
-        ("pod", pods),
-        ("attempt", "first|"),
-    )
-    return f"{{{','.join(f'{name}=~{_quoted(text)}' for name, text in labels)}}}"
+def _ranged(wanted: Mapping[str, str], length_s: float) -> str:
+    # One more millisecond: the end of the window is rounded to one.
+    return f"{_series(wanted)}[{math.ceil(length_s * 1000) + 1}ms]"
+
+
+def _wanted(names: Sequence[str], spaces: str, pods: str) -> dict[str, str]:
+    return {"__name__": "|".join(names), "namespace": spaces, "pod": pods, "attempt": "first|"}
+
+
+def _series(wanted: Mapping[str, str]) -> str:
+    """Return a selector of series by regular expressions, one for each label."""
+    return f"{{{','.join(f'{name}=~{_quoted(text)}' for name, text in wanted.items())}}}"
 
 
 def portions(
@@ -223,14 +251,6 @@ def portions(
         size += more
     if part:
         yield part
-
-
-def _literal(name: str) -> str:
-    """Return a regular expression that matches just this name.
-
-    Not re.escape: it also escapes what needs none, and names are half hyphens.
-    """
-    return _SPECIAL.sub(lambda found: "\\" + found[0], name)
 
 
 def _quoted(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rampway.core.checks.answers import Answer, AnswerKind
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 
@@ -24,6 +24,7 @@ class UnavailableSource:
         until_s: float,
         *,
         histograms: bool = True,
+        counters: Collection[Counter] = (),
     ) -> tuple[Scrape, ...]:
         """Say why there are none."""
         raise MetricsUnavailable(self.why)

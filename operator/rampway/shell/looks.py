@@ -14,6 +14,7 @@ from rampway.core.checks.sources import Source
 from rampway.core.observation import Look
 from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
 from rampway.metrics.direct import PodReader
+from rampway.shell.counting import NOTHING, Beside, counted
 from rampway.shell.interest import Interest, Key, Sources
 
 __all__ = ["Interest", "Key", "Looks"]
@@ -115,11 +116,14 @@ class Looks:
         # What several rollouts ask is one question; all of them are asked in one go.
         texts = {query for interest in asked.values() for query in interest.queries.values()}
         try:
-            answers, pasts = await asyncio.gather(
-                _answers(client, sorted(texts), now_s), self._pasts(client, asked, now_s)
+            answers, pasts, users = await asyncio.gather(
+                _answers(client, sorted(texts), now_s),
+                self._pasts(client, asked, now_s),
+                counted(client, asked, lambda interest: _window(interest, now_s)),
             )
+            beside = Beside(answers, pasts, users)
             for window, interests in windows.items():
-                await self._look_at(client, interests, window, answers, pasts)
+                await self._look_at(client, interests, window, beside)
         finally:
             self._busy.discard(source)
 
@@ -226,8 +230,7 @@ class Looks:
         client: MetricSource,
         interests: Mapping[Key, Interest],
         window: _Window,
-        answers: Mapping[str, Answer],
-        pasts: Mapping[Key, tuple[Scrape, ...]],
+        beside: Beside,
     ) -> None:
         since_s, until_s, timed = window
         wanted = {
@@ -246,12 +249,18 @@ class Looks:
         for key, interest in interests.items():
             if not interest.same_questions(self._interests.get(key)):
                 continue  # its rollout ended while we looked, or another one began
-            mine = _scrapes_of(interest, of)
+            users = beside.counted.get(key, NOTHING)
             before = self._latest.get(key)
-            heard = not problem or (before is not None and before.heard)
-            found = {name: answers[query] for name, query in interest.queries.items()}
-            every_s = self._timed_every_s if interest.timed else 0.0
-            self._latest[key] = Look(until_s, mine, problem, found, heard, pasts.get(key), every_s)
+            self._latest[key] = Look(
+                until_s,
+                (*_scrapes_of(interest, of), *users.scrapes),
+                problem,
+                {name: beside.answers[query] for name, query in interest.queries.items()},
+                heard=not problem or (before is not None and before.heard),
+                past=beside.pasts.get(key),
+                timed_every_s=self._timed_every_s if interest.timed else 0.0,
+                unread=users.problem,
+            )
             self.notify(key)
 
 

@@ -8,32 +8,26 @@ import structlog
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, Unparseable, parse_deployment
 from rampway.core.actions import Emit, SetSplit, WriteRollout, WriteStatus
-from rampway.core.checks import history, kinds, paired
-from rampway.core.checks.history import Past
-from rampway.core.checks.queries import fill
-from rampway.core.checks.sources import Source
 from rampway.core.decide import decide
-from rampway.core.model.policies import Trouble
 from rampway.core.observation import Observation
 from rampway.core.rollout import adopting
 from rampway.core.rollout.passes import Decision
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict, Ending, NotFound
 from rampway.kube.kinds import MODEL_DEPLOYMENT
-from rampway.metrics.direct import Target
 from rampway.shell import telemetry
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
 from rampway.shell.followers import Followers
 from rampway.shell.gather import Gatherer
+from rampway.shell.interest import interest_of
 from rampway.shell.leaving import Leaver
-from rampway.shell.looks import Interest, Key, Looks
+from rampway.shell.looks import Key, Looks
 from rampway.shell.memory import Memory, Name
 
 log = structlog.get_logger("rampway.reconcile")
 QUIET = (WriteRollout, WriteStatus, Emit)
 """What changes nothing that is acted upon, and is bound to what was read."""
-UNDER_TRAFFIC = frozenset({RolloutPhase.STEPPING, RolloutPhase.PROMOTING, RolloutPhase.WATCHING})
 FRESH_S = 10.0
 """What was read of a rollout under way stays good for so long, where no event says otherwise."""
 REST_S = 50.0
@@ -217,7 +211,7 @@ class Reconciler:
         phase = (active.status.phase or RolloutPhase.STARTING) if active else ""
         telemetry.rollout(memory.phase, phase)
         memory.phase = phase
-        self.looks.want(key, _interest(obs, active, decision) if active else None)
+        self.looks.want(key, interest_of(obs, active, decision) if active else None)
 
 
 def _users_route(obs: Observation) -> str:
@@ -240,61 +234,3 @@ def _rewritten(
             kept = tuple(obj if r.name == obj.name else r for r in obs.rollouts)
             obs = replace(obs, rollouts=kept)
     return obs
-
-
-def _interest(obs: Observation, active: ModelRollout, decision: Decision) -> Interest:
-    """Return what the active rollout wants to know of the metrics."""
-    spec = active.spec
-    names = {
-        "candidate": f"{spec.deployment}-{spec.candidate.revision}",
-        "stable": f"{spec.deployment}-{spec.stable.revision}",
-        "name": spec.deployment,
-        "namespace": active.namespace,
-    }
-    compared = any(check.paired for check in spec.policy.checks)
-    source = obs.source
-    return Interest(
-        namespace=active.namespace,
-        source=Source(problem=source.message) if isinstance(source, Trouble) else source,
-        revisions=(names["candidate"], names["stable"]) if compared else (),
-        seen_s=(decision.evidence.seen_s or None) if decision.evidence else None,
-        queries={
-            check.name: fill(check.threshold.query, names)
-            for check in spec.policy.checks
-            if check.threshold
-        },
-        timed=any(kind.timed for kind in kinds.compared(spec.policy.checks)),
-        pods=_pods(obs, active) if compared else (),
-        past=_past(obs, active, decision),
-        hurry=_suspicious(active, decision),
-    )
-
-
-def _past(obs: Observation, active: ModelRollout, decision: Decision) -> Past | None:
-    """Return what is to be read of stable's past, until the candidate gets its first request."""
-    stable = obs.revision(active.spec.stable.revision)
-    if stable is None or active.status.traffic_since:
-        return None
-    policy = active.spec.policy
-    return history.wanted(policy, active.namespace, stable, decision.evidence, obs.now_s)
-
-
-def _suspicious(active: ModelRollout, decision: Decision) -> bool:
-    """Whether something may have begun on the candidate."""
-    known = decision.evidence
-    return known is not None and paired.suspicious(active.spec.policy.checks, known.paired)
-
-
-def _pods(obs: Observation, active: ModelRollout) -> tuple[Target, ...]:
-    """Return the pods to be read directly: those of both revisions, while a step runs."""
-    wanted = obs.deployment.spec.metrics.direct_look.enabled
-    if not wanted or active.status.phase not in UNDER_TRAFFIC:
-        return ()
-    contenders = {active.spec.candidate.revision, active.spec.stable.revision}
-    return tuple(
-        Target(active.namespace, revision.name, pod.name, pod.address)
-        for revision in obs.revisions
-        if revision.hash in contenders
-        for pod in revision.pods
-        if pod.address
-    )

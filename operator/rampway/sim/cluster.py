@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from rampway.core.checks.counters import Scrape
 from rampway.kube import kinds
 from rampway.kube.base import Obj
+from rampway.metrics.counted import parted
 from rampway.metrics.direct import Target
 from rampway.sim.api_store import Store
 from rampway.sim.clock import SimClock
@@ -166,13 +167,13 @@ class SimCluster:
 
     async def scrapes(self, targets: Sequence[Target]) -> tuple[Scrape, ...]:
         """Return what these pods say themselves, as a `PodReader`."""
-        pods = [self._scene.pods.get((t.namespace, t.pod)) for t in targets]
-        now_s = self._scene.clock.now_s
-        return tuple(
-            pod.scrape(now_s).seen_directly()
-            for pod in pods
-            if pod is not None and pod.stage is Stage.RUNNING and not pod.severed
-        )
+        found: list[Scrape] = []
+        for target in targets:
+            pod = self._scene.pods.get((target.namespace, target.pod))
+            if pod is not None and pod.stage is Stage.RUNNING and not pod.severed:
+                told = pod.scrape(self._scene.clock.now_s).seen_directly()
+                found += parted(told, target.counters)
+        return tuple(found)
 
     def _pod(self, namespace: str, name: str) -> SimPod:
         found = self._scene.pods.get((namespace, name))

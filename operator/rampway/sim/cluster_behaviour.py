@@ -43,6 +43,8 @@ class Behaviour:
         error_rate: Share of answers that are `model_error`.
         client_error_rate: Share of answers that are `client_error`.
         slowdown: Every latency times this.
+        base_order_rate: Share of answers that come to an order, also before `from_s`.
+        order_rate: Likewise from then on; None: as before.
         crash_every_s: A container crashes so long after it became ready.
         crash_after_requests: A container crashes when it has answered so many.
         oom_after_requests: A container is OOM-killed when it has answered so many.
@@ -68,6 +70,8 @@ class Behaviour:
     error_rate: float = 0.0
     client_error_rate: float = 0.0
     slowdown: float = 1.0
+    base_order_rate: float = 0.0
+    order_rate: float | None = None
     crash_every_s: float = math.inf
     crash_after_requests: float = math.inf
     oom_after_requests: float = math.inf
@@ -86,6 +90,7 @@ def _harmless(how: Behaviour) -> Behaviour:
         error_rate=0.0,
         client_error_rate=0.0,
         slowdown=1.0,
+        order_rate=None,
         crash_every_s=math.inf,
         crash_after_requests=math.inf,
         oom_after_requests=math.inf,

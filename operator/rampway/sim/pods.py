@@ -7,9 +7,11 @@ from random import Random
 
 from rampway.core.checks.counters import Scrape
 from rampway.sim.cluster_behaviour import BOUNDS_S, Behaviour
-from rampway.sim.traffic import latency_cells, multinomial, spread
+from rampway.sim.traffic import binomial, latency_cells, multinomial, spread
 
 OUTCOMES = ("ok", "client_error", "model_error", "server_error")
+VISITS, ORDERS = "shop_visits_total", "shop_orders_total"
+"""What pods count for their users."""
 _BOUNDS = (*BOUNDS_S, float("inf"))
 
 
@@ -75,11 +77,18 @@ class Counters:
 
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     cells: list[int] = field(default_factory=lambda: [0] * len(_BOUNDS))
+    visits: int = 0
+    orders: int = 0
 
     @property
     def requests(self) -> int:
         """All answered requests."""
         return sum(self.outcomes.values())
+
+    @property
+    def of_users(self) -> dict[str, float]:
+        """What users count; there is no series before the first time."""
+        return {VISITS: self.visits, ORDERS: self.orders} if self.visits else {}
 
 
 @dataclass(slots=True)
@@ -167,10 +176,18 @@ class SimPod:
         outcomes, cells = self.counters.outcomes, self.counters.cells
         wrong = self._predict(rng, taken, how)
         spread(rng, taken, latency_cells(how.median_s * how.slowdown, how.sigma), cells)
+        self._order(rng, taken, how)
         refused = heard - taken  # within less than a millisecond
         outcomes["server_error"] += refused
         cells[0] += refused
         return {"model_error": wrong, "server_error": refused, "no answer": n - heard}
+
+    def _order(self, rng: Random, n: int, how: Behaviour) -> None:
+        """Count the visits that answers belong to, and the orders that they come to."""
+        rate = how.base_order_rate if how.order_rate is None else how.order_rate
+        if rate:
+            self.counters.visits += n
+            self.counters.orders += binomial(rng, n, rate)
 
     def _predict(self, rng: Random, n: int, how: Behaviour) -> int:
         """Count how n predictions ended, and return how many the model failed at."""
@@ -187,7 +204,7 @@ class SimPod:
         return wrong
 
     def scrape(self, at_s: float) -> Scrape:
-        """Return what Prometheus reads from it now."""
+        """Return what Prometheus reads from it now, all counters of one instant."""
         return Scrape(
             namespace=self.namespace,
             revision=self.origin.deployment,
@@ -196,4 +213,5 @@ class SimPod:
             started_at_s=round(self.started_s, 2),
             outcomes=dict(self.counters.outcomes),
             buckets=tuple(zip(_BOUNDS, accumulate(self.counters.cells), strict=True)),
+            counters=self.counters.of_users,
         )

@@ -5,7 +5,7 @@ is told of every point at which something may happen: after each write of the op
 each boundary (the rollout's phase or step has changed).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from simulation.systematic.strategies import HEADERS, HEADERS_SHARE, QUERY, cour
 
 from rampway.api import labels
 from rampway.core.checks.answers import Answer, AnswerKind
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.instants import from_wire
 from rampway.core.traffic.contested import WINDOW_S, WRITES
 from rampway.kube import kinds
@@ -54,9 +54,12 @@ class Source(MemorySource):
         until_s: float,
         *,
         histograms: bool = True,
+        counters: Collection[Counter] = (),
     ) -> tuple[Scrape, ...]:
         """Return what is stored by now."""
-        found = await MemorySource.scrapes(self, revisions, since_s, until_s, histograms=histograms)
+        found = await MemorySource.scrapes(
+            self, revisions, since_s, until_s, histograms=histograms, counters=counters
+        )
         return tuple(s for s in found if s.at_s <= until_s - self.late_s)
 
 

@@ -117,3 +117,12 @@ def test_nothing_is_reckoned_before_the_mistakes_are_gone() -> None:
     assert note == (
         "warnings are looked for and --rps is reckoned with once the mistakes in the spec are gone"
     )
+
+
+def test_what_users_count_is_not_reckoned_with() -> None:
+    """No rate of requests tells how many visits there are: that is said where a rate is given."""
+    counts = {"events": {"metric": "orders"}, "exposures": {"metric": "visits"}}
+    given = policy(checks=[{"name": "orders", "counts": counts}])
+    (text,) = said(given, 10)
+    assert text == "check orders: how many visits there are is not known from --rps: not reckoned"
+    assert said(given, None) == []

@@ -105,7 +105,7 @@ def test_b20_any_decrease_drops_the_whole_scrape(odd: Scrape) -> None:
     base = scrape(0, 100, failed=2, fast=90)
     ledger, found = counted(start_ledger(T0_S), [base, odd])
     assert found.requests == 0
-    assert ledger.last["space", "a"] == base
+    assert ledger.last["space", "a", ""] == base
 
 
 def test_b20_start_time_that_goes_back_is_dropped() -> None:
@@ -147,7 +147,7 @@ def test_b20_long_unseen_pod_is_forgotten_and_never_counted_twice() -> None:
     ledger, found = counted(start_ledger(T0_S), [scrape(20, 50, started_s=10)])
     assert found.requests == 50
     ledger, found = counted(ledger, [scrape(30 + FORGET_S, 1, pod="b", started_s=3000)])
-    assert ledger.last.keys() == {("space", "b")}
+    assert ledger.last.keys() == {("space", "b", "")}
     ledger, found = counted(ledger, [scrape(40 + FORGET_S, 60, started_s=10)])
     assert found.requests == 0
     assert counted(ledger, [scrape(45 + FORGET_S, 62, started_s=10)])[1].requests == 2
@@ -165,7 +165,7 @@ def test_duplicate_of_an_idle_pod_does_not_turn_back_its_time() -> None:
     """Counters that stood still are no reason to take an older scrape for the last one."""
     ledger, _ = counted(start_ledger(T0_S), [scrape(0, 100), scrape(30, 100)])
     ledger, _ = counted(ledger, [scrape(15, 100)])
-    assert ledger.last_scrapes() == {("space", "a"): T0_S + 30}
+    assert ledger.last_scrapes() == {("space", "a", ""): T0_S + 30}
 
 
 def test_b20_new_process_takes_over_no_histogram() -> None:
@@ -203,7 +203,7 @@ def test_pods_of_one_name_in_two_namespaces_are_two() -> None:
     """A pod is known by namespace and name."""
     elsewhere = replace(scrape(1, 5, started_s=-9), namespace="elsewhere")
     ledger, _ = counted(start_ledger(T0_S), [scrape(0, 100), elsewhere])
-    assert ledger.last_scrapes() == {("space", "a"): T0_S, ("elsewhere", "a"): T0_S + 1}
+    assert ledger.last_scrapes() == {("space", "a", ""): T0_S, ("elsewhere", "a", ""): T0_S + 1}
 
 
 BOUNDS = (0.1, 0.2, INF)

@@ -163,7 +163,10 @@ def test_b18_what_can_never_be_told_apart_says_so() -> None:
     ]
     wanted = policy({"name": "errors", "errorRate": near})
     found = looked(seen, wanted)
-    assert "would tell detect 2x from what maxIncrease and ignoreBelow tolerate" in found.waiting
+    assert (
+        "would tell detect 2x from what maxIncrease 90% and ignoreBelow 1% tolerate"
+        in found.waiting
+    )
     assert "cannot yet tell how many" in looked(seen[:1], wanted).waiting
 
 
@@ -277,7 +280,7 @@ def test_thresholds_are_answered_without_counters() -> None:
 
 def split(ledger: Mapping[str, float], *times_s: float, cutoff_s: float = 10) -> list[float]:
     """Return which of a pod's scrapes count, its last one before them being in the ledger."""
-    last = {("ml", pod): scrape("2", at_s) for pod, at_s in ledger.items() for scrape in (at,)}
+    last = {("ml", pod, ""): scrape("2", at_s) for pod, at_s in ledger.items() for scrape in (at,)}
     stale, counted = _split(Ledger(0.0, last), [at("2", t) for t in times_s], NOW_S + cutoff_s)
     assert len(stale) + len(counted) == len(times_s)
     return [s.at_s - NOW_S for s in counted]

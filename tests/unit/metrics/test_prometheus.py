@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Counter
 from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY
@@ -330,6 +331,20 @@ async def test_scrapes_are_selected_by_quoted_names(
     await source.scrapes([KEY], NOW_S - 60, NOW_S, histograms=False)
     names = '"rampway_requests_total|process_start_time_seconds"'
     assert server.forms[1]["query"].startswith(f"{{__name__=~{names},")
+
+
+async def test_b36_counters_are_asked_for_in_the_namespace_alone(
+    server: Server, source: PrometheusSource
+) -> None:
+    """B36: a user names a series and values of labels; the namespace is said here, all quoted."""
+    server.answers({"status": "success", "data": {"resultType": "matrix", "result": []}})
+    odd = Counter("shop_orders_total", (("kind", 'x"} or {a="'),))
+    await source.scrapes([RevisionKey("ml", "digits-1")], 970.0, 1000.0, counters=[odd])
+    query = server.forms[-1]["query"]
+    assert query == (
+        '{namespace=~"ml",__name__=~"shop_orders_total|process_start_time_seconds",'
+        'revision=~"digits-1|",kind=~"x\\"\\\\} or \\\\{a=\\"|"}[30001ms]'
+    )
 
 
 async def test_every_query_is_short(server: Server, source: PrometheusSource) -> None:

@@ -9,6 +9,7 @@ import pytest
 from unit.shell.pods import Pods
 
 from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.checks.counters import Counter as Counted
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
@@ -52,6 +53,8 @@ class Source:
     asked: list[list[str]] = field(default_factory=list)
     timed: list[tuple[str, bool]] = field(default_factory=list)
     forgetful: bool = False
+    counted: list[list[str]] = field(default_factory=list)
+    enough: int = 9
     pasts: list[tuple[str, float]] = field(default_factory=list)
 
     async def scrapes(
@@ -61,14 +64,29 @@ class Source:
         until_s: float,
         *,
         histograms: bool = True,
+        counters: Collection[Counted] = (),
     ) -> tuple[Scrape, ...]:
         """Return what was scraped."""
+        if counters:
+            return self._counted(revisions, counters)
         self.timed += [(r.revision, histograms) for r in revisions]
         self.windows.append(([r.revision for r in revisions], since_s, until_s))
         self.meanwhile()
         if self.down:
             raise MetricsUnavailable("Prometheus is down")
         return self.scraped
+
+    def _counted(
+        self, revisions: Sequence[RevisionKey], counters: Collection[Counted]
+    ) -> tuple[Scrape, ...]:
+        """Return one of each counter; too much of it for more revisions than `enough`."""
+        self.counted.append([r.revision for r in revisions])
+        if len(revisions) > self.enough:
+            raise MetricsUnavailable("an answer that is too long")
+        told = {str(counter): 1.0 for counter in counters}
+        return tuple(
+            replace(scrape(r.revision, r.namespace), outcomes={}, counters=told) for r in revisions
+        )
 
     async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
         """Return the same of the past."""
@@ -384,3 +402,38 @@ async def reads_of(looks: Looks, monkeypatch: pytest.MonkeyPatch, until_s: float
         with pytest.raises(asyncio.CancelledError):
             await looks.run_directly(1.0)
     return reads
+
+
+ORDERS = Counted("shop_orders_total")
+
+
+async def test_those_who_need_the_same_counters_share_a_query() -> None:
+    """Users' counters of many rollouts are one query; each look has its own revision's."""
+    source = Source()
+    found, _ = looking(
+        source,
+        a=Interest("ml", ("a-1",), None, {}, counters=(ORDERS,)),
+        b=Interest("ml", ("b-1",), None, {}, counters=(ORDERS,)),
+    )
+    await found.look()
+    assert source.counted == [["a-1", "b-1"]]
+    look = found.latest(("ml", "a"))
+    assert look is not None
+    assert [scrape.revision for scrape in look.scrapes if scrape.counters] == ["a-1"]
+    assert not look.unread
+
+
+async def test_b21_counters_that_are_too_much_are_only_their_owners_trouble() -> None:
+    """B21: a shared query that fails is asked for each alone, and the others are counted."""
+    source = Source(enough=2)
+    found, _ = looking(
+        source,
+        a=Interest("ml", ("a-1",), None, {}, counters=(ORDERS,)),
+        b=Interest("ml", ("b-1", "b-2", "b-3"), None, {}, counters=(ORDERS,)),
+    )
+    await found.look()
+    fine, much = found.latest(("ml", "a")), found.latest(("ml", "b"))
+    assert fine is not None
+    assert much is not None
+    assert [s.revision for s in fine.scrapes if s.counters] == ["a-1"]
+    assert (fine.unread, much.unread, much.problem) == ("", "an answer that is too long", "")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.sources import OWN, Source
 from rampway.metrics.base import RevisionKey
 from rampway.metrics.direct import Target
@@ -40,9 +40,10 @@ class Hanging(MemorySource):
         until_s: float,
         *,
         histograms: bool = True,
+        counters: Collection[Counter] = (),
     ) -> tuple[Scrape, ...]:
         """Wait for ever."""
-        self.begun += len(revisions) > 0 and since_s < until_s and histograms
+        self.begun += len(revisions) > 0 and since_s < until_s and histograms and not counters
         await asyncio.Event().wait()
         return ()
 

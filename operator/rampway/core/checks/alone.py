@@ -102,6 +102,9 @@ def answer(check: Check, state: EvidenceState, contest: Contest, now_s: float) -
         text = f"{why}, which cannot rule out {sentences.beyond(check)}: promote it, or mend stable"
         return CheckResult(check.name, CheckState.WAITING, text)
     kind = kinds.of(check)
+    if kind.counters:
+        text = f"{why}, which is no comparison: promote it, or mend stable"
+        return CheckResult(check.name, CheckState.WAITING, text)
     standards = kind.standards(_reference(check, state, mine, contest.stable))
     if not standards:
         # Nobody is slower than a stable that does not answer, and of before there is no record.

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from rampway.api.policy import Check, Policy
 from rampway.core.checks import alone, history, kinds, paired, sentences, thresholds
 from rampway.core.checks.bound import Bound, bound_of
-from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
+from rampway.core.checks.judged import (
+    CheckResult,
+    CheckState,
+    Contest,
+    EvidenceState,
+    heard_as,
+)
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.instants import brief
 
@@ -24,10 +30,6 @@ def answers(
     policy: Policy, state: EvidenceState, look: "Look", contest: Contest, now_s: float
 ) -> tuple[CheckResult, ...]:
     """Return what each check answers to the evidence so far."""
-    blind = look.problem or _blind(state, contest, now_s)
-    untold = (
-        (CheckState.UNKNOWN, blind) if blind else (CheckState.WAITING, _unrecorded(state, contest))
-    )
     bound = bound_of(policy, watching=contest.watching)
     found: list[CheckResult] = []
     for check in policy.checks:
@@ -38,13 +40,30 @@ def answers(
             text = sentences.harm(bound, check, state.paired[check.name])
             at_once = kinds.of(check).at_once
             found.append(CheckResult(check.name, CheckState.FAIL, text, at_once=at_once))
-        elif untold[1]:
-            found.append(CheckResult(check.name, *untold))
+        elif untold := _untold(check, state, look, contest, now_s):
+            found.append(untold)
         elif contest.stable_down:
             found.append(alone.answer(check, state, contest, now_s))
         else:
             found.append(_in_turns(check, _compared(bound, check, state, look), look))
     return tuple(found)
+
+
+def _untold(
+    check: Check, state: EvidenceState, look: "Look", contest: Contest, now_s: float
+) -> CheckResult | None:
+    """Return the answer of a comparison that lacks what it needs to be told, None if it has it."""
+    counters = kinds.of(check).counters
+    if counters and contest.mirrored:
+        text = "not asked while the candidate gets copies only: nobody sees its answers"
+        return CheckResult(check.name, CheckState.PASS, text)
+    told = str(counters[0]) if counters else ""
+    blind = look.problem or (look.unread if counters else "")
+    blind = blind or _blind(state, contest, now_s, told)
+    if blind:
+        return CheckResult(check.name, CheckState.UNKNOWN, blind)
+    missing = _unrecorded(state, contest, told)
+    return CheckResult(check.name, CheckState.WAITING, missing) if missing else None
 
 
 def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float) -> CheckResult:
@@ -58,9 +77,13 @@ def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") ->
     if not mine.processes:
         text = "waits until stable has answered 100 requests"
         return CheckResult(check.name, CheckState.WAITING, text)
+    kind = kinds.of(check)
     text = sentences.seen(check, mine)
-    caution = history.caution(state, mine)
+    caution = "" if kind.counters else history.caution(state, mine)
     text += f"; {caution}" if caution else ""
+    wrong = kind.mistake(mine)
+    if wrong:
+        return CheckResult(check.name, CheckState.UNKNOWN, wrong, mistake=wrong)
     missing = paired.missing(bound, check, mine, foresees=look.foresees)
     if missing == 0 and paired.leans_to_harm(check, mine):
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
@@ -72,8 +95,8 @@ def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") ->
         more = sentences.why_unforeseen(check, mine)
     else:
         what_for = f" to rule out {sentences.beyond(check)}" if paired.wants_proof(check) else ""
-        more = f"about {missing} more requests on the candidate{what_for}"
-        if state.rate_per_s >= LEAST_RATE_PER_S:
+        more = f"about {missing} more {kind.exposures} on the candidate{what_for}"
+        if state.rate_per_s >= LEAST_RATE_PER_S and not kind.counters:
             more += f", {brief(missing / state.rate_per_s)} at the present rate"
     return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
 
@@ -87,7 +110,7 @@ def _in_turns(check: Check, answer: CheckResult, look: "Look") -> CheckResult:
     return replace(answer, message=f"{answer.message}; {why}")
 
 
-def _unrecorded(state: EvidenceState, contest: Contest) -> str:
+def _unrecorded(state: EvidenceState, contest: Contest, counter: str) -> str:
     """Return whom Prometheus has not scraped since the weight is in force, empty if both are.
 
     What only the pods say themselves lets nothing pass (B17).
@@ -95,17 +118,20 @@ def _unrecorded(state: EvidenceState, contest: Contest) -> str:
     if contest.weight_since_s is None:
         return ""
     for role, revision in _heard(contest):
-        if state.last_scrape_s.get(revision, 0.0) < contest.weight_since_s:
-            return f"waits for Prometheus's first scrape of the {role} under this weight"
+        if state.last_scrape_s.get(heard_as(revision, counter), 0.0) < contest.weight_since_s:
+            what = f"{counter} of the {role}" if counter else f"the {role}"
+            return f"waits for Prometheus's first scrape of {what} under this weight"
     return ""
 
 
-def _blind(state: EvidenceState, contest: Contest, now_s: float) -> str:
+def _blind(state: EvidenceState, contest: Contest, now_s: float, counter: str) -> str:
     """Return which revision the metrics say nothing of, empty if they tell of both."""
     for role, revision in _heard(contest):
-        seen_s = state.last_scrape_s.get(revision, contest.traffic_since_s or now_s)
+        name = heard_as(revision, counter)
+        seen_s = state.last_scrape_s.get(name, contest.traffic_since_s or now_s)
         if now_s - seen_s > STALE_S:
-            text = f"no scrape of the {role} {revision} for {brief(now_s - seen_s)}"
+            what = f"{counter} of the {role}" if counter else f"the {role}"
+            text = f"no scrape of {what} {revision} for {brief(now_s - seen_s)}"
             return text + (_until_alone(state, contest, now_s) if role == "stable" else "")
     return ""
 

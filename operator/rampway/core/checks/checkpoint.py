@@ -49,7 +49,7 @@ def _paired(state: PairedState) -> dict[str, Any]:
     return {
         "processes": [evidence.to_json(process) for process in state.processes],
         "bounds": [[b.weight, b.stable_bound_s, b.candidate_bound_s] for b in state.bounds],
-    }
+    } | ({"waiting": list(state.waiting)} if any(state.waiting) else {})
 
 
 def _history(intervals: int, lacking: str) -> History:
@@ -71,6 +71,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
             name: PairedState(
                 tuple(evidence.from_json(process) for process in mine["processes"]),
                 tuple(BoundPair(*bound) for bound in mine["bounds"]),
+                tuple(map(float, mine.get("waiting", ()))),
             )
             for name, mine in data["paired"].items()
         },

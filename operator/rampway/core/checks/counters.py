@@ -3,6 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+PodKey = tuple[str, str, str]
+"""Namespace and name of a pod; and for users' counters the revision that they tell of, else empty:
+a pod of theirs may count for both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A counter of a user's own: all series of this name with these labels.
+
+    Attributes:
+        labels: Names and values.
+    """
+
+    metric: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """Write it as PromQL does."""
+        pairs = ",".join(f'{name}="{value}"' for name, value in self.labels)
+        return f"{self.metric}{{{pairs}}}" if pairs else self.metric
+
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
@@ -20,6 +41,8 @@ class Scrape:
         buckets: Requests so far that took at most so many seconds, `(bound_s, count)`, bounds
             ascending, the last one infinity; empty where no check needs them.
         direct: Read from the pod itself, not from Prometheus.
+        counters: Counters of users, by what they are called (`str(Counter)`). A scrape has either
+            them or the model server's own, as they may be told by other pods.
     """
 
     namespace: str
@@ -30,6 +53,12 @@ class Scrape:
     outcomes: Mapping[str, int]
     buckets: tuple[tuple[float, int], ...] = field(default=())
     direct: bool = False
+    counters: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def key(self) -> PodKey:
+        """Whose counters these are."""
+        return self.namespace, self.pod, self.revision if self.counters else ""
 
     def seen_directly(self) -> "Scrape":
         """Return the same as read from the pod itself."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from operator import add, itemgetter, lt, sub
 from typing import Any
 
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import PodKey, Scrape
 
 FORGET_S = 3600.0
 """A pod that was not scraped for so long, while others were, is forgotten."""
@@ -13,8 +13,6 @@ CLOCK_S = 1.5
 """Start times closer than this are of one process: some clients compute them anew at each scrape,
 from a boot time in whole seconds."""
 
-PodKey = tuple[str, str]
-"""Namespace and name of a pod."""
 Histogram = tuple[tuple[float, int], ...]
 """`(bound_s, count)`, counts cumulative over bounds, bounds ascending."""
 
@@ -26,10 +24,12 @@ class Delta:
     Attributes:
         outcomes: Answers by outcome, first attempts.
         buckets: Requests up to each bound, `(bound_s, count)`, cumulative over bounds.
+        counters: What users count, by what it is called.
     """
 
     outcomes: Mapping[str, int] = field(default_factory=dict)
     buckets: Histogram = ()
+    counters: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -40,7 +40,8 @@ class Delta:
         """Return both together."""
         names = self.outcomes.keys() | other.outcomes.keys()
         outcomes = {n: self.outcomes.get(n, 0) + other.outcomes.get(n, 0) for n in names}
-        return Delta(outcomes, _add(self.buckets, other.buckets))
+        buckets = _add(self.buckets, other.buckets)
+        return Delta(outcomes, buckets, _both(self.counters, other.counters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def advance(ledger: Ledger, scrapes: Iterable[Scrape]) -> tuple[Ledger, dict[str
     known_s = max(ledger.began_at_s, ledger.forgotten_s)
     deltas: dict[str, Delta] = {}
     for scrape in sorted(scrapes, key=lambda s: s.at_s):
-        key = (scrape.namespace, scrape.pod)
+        key = scrape.key
         before = last.get(key)
         delta = _counted(before, scrape, known_s)
         if delta is None:
@@ -98,7 +99,7 @@ def advance(ledger: Ledger, scrapes: Iterable[Scrape]) -> tuple[Ledger, dict[str
 
 
 def _whole(scrape: Scrape) -> Delta:
-    return Delta(dict(scrape.outcomes), scrape.buckets)
+    return Delta(dict(scrape.outcomes), scrape.buckets, scrape.counters)
 
 
 def _counted(before: Scrape | None, now: Scrape, known_s: float) -> Delta | None:
@@ -112,7 +113,8 @@ def _counted(before: Scrape | None, now: Scrape, known_s: float) -> Delta | None
     if _decreased(before, now):
         return None
     outcomes = {n: count - before.outcomes.get(n, 0) for n, count in now.outcomes.items()}
-    return Delta(outcomes, _subtract(now.buckets, before.buckets))
+    counters = {n: count - before.counters.get(n, 0.0) for n, count in now.counters.items()}
+    return Delta(outcomes, _subtract(now.buckets, before.buckets), counters)
 
 
 def _same_process(before: Scrape, now: Scrape) -> bool:
@@ -121,6 +123,8 @@ def _same_process(before: Scrape, now: Scrape) -> bool:
 
 def _decreased(before: Scrape, now: Scrape) -> bool:
     if any(now.outcomes.get(n, 0) < count for n, count in before.outcomes.items()):
+        return True
+    if any(now.counters.get(n, 0.0) < count for n, count in before.counters.items()):
         return True
     if _bounds(now.buckets) == _bounds(before.buckets):  # nearly always, and much faster
         return any(map(lt, _counts(now.buckets), _counts(before.buckets)))
@@ -160,6 +164,12 @@ def _forgetting(ledger: Ledger, last: Mapping[PodKey, Scrape]) -> Ledger:
     return replace(ledger, last=kept, forgotten_s=max(ledger.forgotten_s, gone_s))
 
 
+def _both(one: Mapping[str, float], other: Mapping[str, float]) -> Mapping[str, float]:
+    if not one or not other:
+        return one or other
+    return {n: one.get(n, 0.0) + other.get(n, 0.0) for n in one.keys() | other.keys()}
+
+
 def _add(one: Histogram, other: Histogram) -> Histogram:
     """Add counts over the bounds that both have; an empty histogram adds nothing."""
     if not one or not other:
@@ -193,6 +203,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
     """
     scrapes = list(ledger.last.values())
     outcomes = sorted({name for s in scrapes for name in s.outcomes})
+    counters = sorted({name for s in scrapes for name in s.counters})
     namespaces = sorted({s.namespace for s in scrapes})
     revisions = sorted({s.revision for s in scrapes})
     bounds = sorted({tuple(bound for bound, _ in s.buckets) for s in scrapes})
@@ -206,6 +217,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
             [s.outcomes.get(name) for name in outcomes],
             bounds.index(tuple(bound for bound, _ in s.buckets)),
             *_packed([count for _, count in s.buckets]),
+            *([[s.counters.get(name) for name in counters]] if s.counters else []),
         ]
         for s in scrapes
     ]
@@ -215,6 +227,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
         "namespaces": namespaces,
         "revisions": revisions,
         "outcomes": outcomes,
+        "counters": counters,
         # JSON has no infinity.
         "bounds": [["inf" if b == float("inf") else b for b in row] for row in bounds],
         "pods": pods,
@@ -231,12 +244,12 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
         scrapes = [_scrape(data, row) for row in data["pods"]]
     except IndexError as error:
         raise ValueError("a row of the checkpoint's pods points outside its tables") from error
-    last = {(s.namespace, s.pod): s for s in scrapes}
+    last = {s.key: s for s in scrapes}
     return Ledger(float(data["began"]), last, float(data["forgotten"]))
 
 
 def _scrape(data: Mapping[str, Any], row: Sequence[Any]) -> Scrape:
-    namespace, revision, pod, at_s, started_s, counts, bounds, zeros, steps = row
+    namespace, revision, pod, at_s, started_s, counts, bounds, zeros, steps, *users = row
     named = zip(data["outcomes"], counts, strict=True)
     bounds_s = [float(bound) for bound in data["bounds"][bounds]]
     return Scrape(
@@ -247,6 +260,12 @@ def _scrape(data: Mapping[str, Any], row: Sequence[Any]) -> Scrape:
         started_at_s=float(started_s),
         outcomes={name: count for name, count in named if count is not None},
         buckets=tuple(zip(bounds_s, _unpacked(len(bounds_s), zeros, steps), strict=True)),
+        counters={
+            name: float(count)
+            for told in users
+            for name, count in zip(data["counters"], told, strict=True)
+            if count is not None
+        },
     )
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from rampway.api.policy import Policy
 from rampway.core.checks import kinds, paired
-from rampway.core.checks.deltas import Delta, Ledger, PodKey, advance, start_ledger
+from rampway.core.checks.counters import PodKey
+from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
 from rampway.core.checks.judged import EvidenceState, History
 from rampway.core.checks.kinds.base import PairedState
 
@@ -111,8 +112,7 @@ def intervals(scrapes: Sequence["Scrape"]) -> tuple[list[tuple[Delta, Delta]], L
     for _, together in groupby(ordered, key=lambda s: s.at_s):
         of_half: list[list[Scrape]] = [[], []]
         for scrape in together:
-            key = (scrape.namespace, scrape.pod)
-            of_half[half_of.setdefault(key, len(half_of) % HALVES)].append(scrape)
+            of_half[half_of.setdefault(scrape.key, len(half_of) % HALVES)].append(scrape)
         for half in range(HALVES):
             ledgers[half], deltas = advance(ledgers[half], of_half[half])
             for delta in deltas.values():

@@ -75,7 +75,7 @@ class EvidenceState:
         step_requests: First attempts that the candidate answered in this step.
         shares: What candidate and stable answered under the present weight, first attempts.
         rate_per_s: Candidate's requests per second, smoothed; for telling how long is left.
-        last_scrape_s: Time of the newest scrape, by revision.
+        last_scrape_s: Time of the newest scrape, by revision and, for users' counters, their name.
         cutoff_s: Scrapes up to here belong to an earlier weight.
         history: What was learnt from stable's past; None while it was not read.
         down: Since when no pod of stable stays ready; None while one does.
@@ -97,6 +97,11 @@ class EvidenceState:
     history: History | None = None
     down: Down | None = None
     alone: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+
+def heard_as(revision: str, counter: str) -> str:
+    """Return under which name `last_scrape_s` knows who counted: of a user's counter, or ours."""
+    return f"{revision} {counter}" if counter else revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,7 @@ class Contest:
         patience_s: A stable no pod of which stays ready for so long is down.
         stable_down: It is: the candidate is judged by itself.
         watching: The candidate is promoted, and compared with what stays on the old revision.
+        mirrored: The candidate gets copies of requests only, and nobody sees its answers.
     """
 
     candidate: str
@@ -159,3 +165,4 @@ class Contest:
     patience_s: float = math.inf
     stable_down: bool = False
     watching: bool = False
+    mirrored: bool = False

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
@@ -11,7 +11,14 @@ from rampway.core.checks import alone, history, paired, share, thresholds
 from rampway.core.checks.answering import answers
 from rampway.core.checks.bound import Bound, bound_of
 from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
-from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
+from rampway.core.checks.judged import (
+    CheckResult,
+    CheckState,
+    Contest,
+    EvidenceState,
+    Judged,
+    heard_as,
+)
 from rampway.core.checks.kinds.base import PairedState
 
 if TYPE_CHECKING:
@@ -108,7 +115,8 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     new_step = contest.step_index != state.step_index
     shares = (0, 0) if changed or new_step else state.shares
     bound = bound_of(policy, watching=contest.watching)
-    updated = _updated(policy, bound, state, contest, (mine, other), new_segment=changed)
+    new = _News(mine, other, changed=changed, settled_s=state.seen_s - cutoff_s)
+    updated = _updated(policy, bound, state, contest, new)
     before = {} if new_step else state.alone
     settled = contest.weight_since_s is not None and not changed
     return replace(
@@ -126,20 +134,41 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What both revisions have counted since the look before.
+
+    Attributes:
+        changed: Under another split of the traffic than before.
+        settled_s: For how long it had been as it is when the look before was taken.
+    """
+
+    candidate: Delta
+    stable: Delta
+    changed: bool
+    settled_s: float
+
+
 def _updated(
     policy: Policy,
     bound: Bound,
     state: EvidenceState,
     contest: Contest,
-    new: tuple[Delta, Delta],
-    *,
-    new_segment: bool,
+    new: "_News",
 ) -> dict[str, PairedState]:
-    """Bring the paired checks up to date by what is new of the candidate and of stable."""
+    """Bring the paired checks up to date."""
     # Bounds are chosen from earlier looks: a look must not choose what it is judged by.
     states = paired.start(policy.checks, state.paired, state.ledger, contest.stable)
     return {
-        check.name: paired.update(bound, check, states[check.name], *new, new_segment=new_segment)
+        check.name: paired.update(
+            bound,
+            check,
+            states[check.name],
+            new.candidate,
+            new.stable,
+            new_segment=new.changed,
+            settled_s=new.settled_s,
+        )
         for check in policy.checks
         if check.paired
     }
@@ -159,8 +188,10 @@ def _newest(state: EvidenceState, look: "Look") -> dict[str, float]:
     """
     newest = dict(state.last_scrape_s)
     for scrape in look.scrapes:
-        if not scrape.direct and scrape.at_s > newest.get(scrape.revision, 0.0):
-            newest[scrape.revision] = scrape.at_s
+        for told in scrape.counters or ("",):
+            name = heard_as(scrape.revision, told)
+            if not scrape.direct and scrape.at_s > newest.get(name, 0.0):
+                newest[name] = scrape.at_s
     return newest
 
 
@@ -176,11 +207,11 @@ def _split(
     known_s = ledger.last_scrapes()
     spanning = {pod for pod, at_s in known_s.items() if at_s < cutoff_s}
     # Most was read before: it says nothing new, and spans nothing.
-    new = [s for s in scrapes if s.at_s > known_s.get((s.namespace, s.pod), 0.0)]
+    new = [s for s in scrapes if s.at_s > known_s.get(s.key, 0.0)]
     stale: list[Scrape] = []
     counted: list[Scrape] = []
     for scrape in sorted(new, key=lambda s: s.at_s):
-        pod = (scrape.namespace, scrape.pod)
+        pod = scrape.key
         if scrape.at_s < cutoff_s:
             stale.append(scrape)
             spanning.add(pod)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from rampway.api.checks import Require
+from rampway.api.paired import Require
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
 from rampway.core.checks import kinds
@@ -45,10 +45,13 @@ def update(
     stable: Delta,
     *,
     new_segment: bool,
+    settled_s: float = math.inf,
 ) -> PairedState:
-    """Return the state after one look."""
+    """Return the state after one look; `settled_s`: as for `Comparison.take`."""
     kind = kinds.of(check)
-    new = kind.counts(state, candidate, stable)
+    if new_segment:
+        state = replace(state, waiting=())
+    state, new = kind.take(state, candidate, stable, settled_s)
     asked = zip(state.processes, new, kind.shares(state), strict=True)
     processes = tuple(
         evidence.update(
@@ -68,13 +71,16 @@ def with_past(
     policy: Policy, check: Check, state: PairedState, pairs: Sequence[tuple[Delta, Delta]]
 ) -> PairedState:
     """Return the state with what two halves of stable's pods showed before (`history.py`)."""
+    kind = kinds.of(check)
+    if kind.counters:
+        return state  # the past of users' counters is not read
     # Both halves are stable: what it is not compared with has no slower bound either.
     alike = replace(
         state, bounds=tuple(replace(b, candidate_bound_s=b.stable_bound_s) for b in state.bounds)
     )
     pasts = [Dispersion()] * len(state.processes)
     for one, other in pairs:
-        for index, both in enumerate(kinds.of(check).counts(alike, one, other)):
+        for index, both in enumerate(kind.counts(alike, one, other)):
             if both.comparable:
                 theta = both.candidate_n / (both.candidate_n + both.stable_n)
                 events = (both.candidate_events, both.stable_events)
@@ -158,12 +164,17 @@ def missing(bound: Bound, check: Check, state: PairedState, *, foresees: bool = 
     limits = check.paired
     if limits is None or not state.processes:
         return None
-    tolerance = kinds.of(check).tolerance
+    kind = kinds.of(check)
     needs = [
-        evidence.requests_to_rule_out(process, tolerance)
+        evidence.requests_to_rule_out(process, kind.tolerance, fewer=kind.fewer)
         if wants_proof(check)
         else evidence.requests_missing(
-            process, tolerance, limits.detect_ratio, bound.log_of(share), foresees=foresees
+            process,
+            kind.tolerance,
+            limits.detect_ratio,
+            bound.log_of(share),
+            fewer=kind.fewer,
+            foresees=foresees,
         )
         for share, process in decisive_of(check, state)
     ]

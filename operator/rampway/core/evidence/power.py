@@ -20,6 +20,15 @@ _MOST_TIMES = 2.0**20
 """Traffic this many times as long as the present segment's is called out of reach."""
 
 
+def rarer_rate(process: EProcess, detect: float) -> float:
+    """Return the event rate of a candidate to which events come so many times as seldom.
+
+    The process has stable where else the candidate is: its observed rate is the one to go by.
+    """
+    total = process.total
+    return (total.candidate_events + 0.5) / (total.candidate_n + 1) / detect
+
+
 def harm_rate(process: EProcess, tolerance: Tolerance, detect: float) -> float:
     """Return the event rate of a candidate that does the harm to detect.
 
@@ -32,7 +41,14 @@ def harm_rate(process: EProcess, tolerance: Tolerance, detect: float) -> float:
     return min(1.0, detect * max(stable, tolerance.floor))
 
 
-def power(process: EProcess, tolerance: Tolerance, detect: float, log_bound: float) -> float:
+def power(
+    process: EProcess,
+    tolerance: Tolerance,
+    detect: float,
+    log_bound: float,
+    *,
+    fewer: bool = False,
+) -> float:
     """Return the chance that the harm to detect would by now be called.
 
     Computed from the exposures and stable's rate, never from the candidate's share of the
@@ -46,8 +62,10 @@ def power(process: EProcess, tolerance: Tolerance, detect: float, log_bound: flo
         tolerance: What is not called harm.
         detect: Ratio to stable's rate (or to the floor) that must not be missed, above 1.
         log_bound: log(1/alpha) of this process, its share of the budget included.
+        fewer: Rarer events are harm, so the process has stable where else the candidate is; the
+            harm is then a candidate to which they come `detect` times as seldom as to stable.
     """
-    plan = _plan(process, tolerance, detect)
+    plan = _plan(process, tolerance, detect, fewer=fewer)
     return _power(plan, log_bound) if plan.exposures else 0.0
 
 
@@ -58,17 +76,22 @@ def requests_missing(
     log_bound: float,
     target: float = TARGET,
     *,
+    fewer: bool = False,
     foresees: bool = True,
 ) -> int | None:
     """Return about how many more candidate requests at the present split reach the target.
+
+    `fewer`: rarer events are harm, so the process has stable where else the candidate is.
 
     0 when it is reached, and when stable is so bad that nothing could be worse than what is
     tolerated. None when no number of requests is known to do: the present segment has no traffic
     on one side yet, or the harm to detect is (nearly) within the tolerance; and unless it
     `foresees`, whenever the target is not reached.
     """
-    plan = _coarse(_plan(process, tolerance, detect), detect)
-    return _missing(plan, log_bound, target, going_on=foresees and bool(process.segments[-1].looks))
+    plan = _coarse(_plan(process, tolerance, detect, fewer=fewer), detect)
+    now = process.segments[-1]
+    more = _missing(plan, log_bound, target, going_on=foresees and bool(now.looks))
+    return math.ceil(more * now.stable_n / now.candidate_n) if fewer and more else more
 
 
 @lru_cache(maxsize=16384)  # a plan changes when its traffic has grown by a fortieth
@@ -98,10 +121,13 @@ def _missing(plan: Plan, log_bound: float, target: float, *, going_on: bool) -> 
     return max(1, math.ceil(newest.candidate_n * (high - 1)))
 
 
-def _plan(process: EProcess, tolerance: Tolerance, detect: float) -> Plan:
+def _plan(process: EProcess, tolerance: Tolerance, detect: float, *, fewer: bool = False) -> Plan:
     total = process.total
     stable = total.stable_events / total.stable_n if total.stable_n else 0.0
     harm = harm_rate(process, tolerance, detect)
+    if fewer:
+        stable = rarer_rate(process, detect)
+        harm = min(1.0, detect * stable)
     known = process.past.plus(process.dispersion) if process.past else process.dispersion
     phi = known.phi_from(Prior(phi=1.0))
     seen = exposures(process.segments)

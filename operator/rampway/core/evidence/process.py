@@ -138,8 +138,12 @@ def with_past(process: EProcess, past: Dispersion, log_bound: float) -> EProcess
     return replace(process, past=measured, cap=cap)
 
 
-def requests_to_rule_out(process: EProcess, tolerance: Tolerance) -> int | None:
+def requests_to_rule_out(
+    process: EProcess, tolerance: Tolerance, *, fewer: bool = False
+) -> int | None:
     """Return about how many more candidate requests rule harm beyond the tolerance out.
+
+    `fewer`: rarer events are harm, so the process has stable where else the candidate is.
 
     At the rates seen so far and the present split; 0: it is ruled out; None: no number is known
     to do, as the present split had no traffic on both sides or the candidate does too much harm.
@@ -152,7 +156,8 @@ def requests_to_rule_out(process: EProcess, tolerance: Tolerance) -> int | None:
     mine = (total.candidate_events + 0.5) / (total.candidate_n + 1)
     theirs = (total.stable_events + 0.5) / (total.stable_n + 1)
     others = now.stable_n / now.candidate_n
-    return harmless.requests_left(process.ruled, (mine, theirs), others, tolerance, process.phi)
+    more = harmless.requests_left(process.ruled, (mine, theirs), others, tolerance, process.phi)
+    return math.ceil(more * others) if fewer and more else more
 
 
 def start() -> EProcess:

@@ -191,6 +191,7 @@ def _judged(
         step_index=active.status.step.index,
         stable_ready=bool(stable.ready) or not obs.deployment.spec.replicas,
         patience_s=max(STALE_S, seconds(active.spec.progress_deadline)),
+        mirrored=bool(obs.route.split.mirror_pct),
     )
     return judge(active.spec.policy, obs.evidence, obs.look, contest, obs.now_s)
 

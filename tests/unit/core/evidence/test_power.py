@@ -131,6 +131,39 @@ def test_b18_missing_requests_give_the_power(share: int, stable_rate: float, det
     assert 0.7 < measured(later, stable_rate, tolerance, detect, alpha) < 0.95
 
 
+@pytest.mark.parametrize("share", [20, 50])
+def test_b18_missing_exposures_give_the_power_where_fewer_is_harm(share: int) -> None:
+    """The process has stable in the candidate's place; its own events say nothing of the power."""
+    tolerance, alpha, rate, detect = Tolerance(1 / 0.9, 0.001), 0.005, 0.1, 2.0
+    others = 100 - share
+
+    def swapped(looks: int, mine: int) -> EProcess:
+        whole = Segment(looks * others, round(looks * others * rate), looks * share, mine, looks)
+        return EProcess(dispersion=Dispersion(1000.0, 1000.0, 1000), segments=(whole,))
+
+    process = swapped(20, 0)
+    log_bound = -math.log(alpha)
+    missing = requests_missing(process, tolerance, detect, log_bound, fewer=True)
+    assert missing
+    lucky = swapped(20, 20 * share)
+    assert requests_missing(lucky, tolerance, detect, log_bound, fewer=True) == missing
+    looks = 20 + math.ceil(missing / share)
+    schedule = [(float(others), float(share))] * looks
+    runs = simulate(
+        np.random.default_rng(share),
+        2000,
+        binomial(lambda _: (rate, rate / detect), schedule),
+        schedule,
+        alpha=alpha,
+        ratio=tolerance.ratio,
+        floor=tolerance.floor,
+        patient=True,
+    )
+    assert 0.7 < float((runs.log_e >= log_bound).mean()) < 0.97
+    told = power(swapped(looks, 0), tolerance, detect, log_bound, fewer=True)
+    assert 0.7 < told < 0.9
+
+
 def test_b18_few_looks_have_no_power_however_many_requests() -> None:
     """No look gains more than log 3, so five looks cannot reach 1/alpha = 333."""
     process = seen((5, 10**6, 10**6), stable_rate=0.02)

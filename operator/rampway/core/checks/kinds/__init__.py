@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rampway.api.checks import Check
+from rampway.core.checks.counters import Counter
 from rampway.core.checks.kinds.base import Comparison
+from rampway.core.checks.kinds.counts import Counts
 from rampway.core.checks.kinds.errors import Errors
 from rampway.core.checks.kinds.latency import Latency
 
 KINDS: dict[str, Callable[[Any], Comparison]] = {
     "error_rate": Errors,
     "latency": Latency,
+    "counts": Counts,
 }
 """By the field of a check that asks for it."""
 
@@ -27,3 +30,9 @@ def of(check: Check) -> Comparison:
 def compared(checks: Iterable[Check]) -> list[Comparison]:
     """Return the comparisons among some checks."""
     return [of(check) for check in checks if check.paired]
+
+
+def counters(checks: Iterable[Check]) -> tuple[Counter, ...]:
+    """Return all counters of users that some checks need, each once."""
+    found = {counter for kind in compared(checks) for counter in kind.counters}
+    return tuple(sorted(found, key=str))

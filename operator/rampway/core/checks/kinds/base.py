@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
 from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
 
@@ -15,10 +16,12 @@ class PairedState:
     Attributes:
         processes: One per kind of event; empty while the bounds are not chosen.
         bounds: For latency: the bounds compared, in the order of `processes`.
+        waiting: For users' counters: what was counted and not compared yet, as in a PairCount.
     """
 
     processes: tuple[EProcess, ...] = ()
     bounds: tuple[BoundPair, ...] = ()
+    waiting: tuple[float, ...] = ()
 
 
 class Comparison(Protocol):
@@ -27,12 +30,27 @@ class Comparison(Protocol):
     @property
     def at_once(self) -> bool:
         """Whether its harm puts back all traffic at once (B24)."""
-        ...
+        return False
 
     @property
     def timed(self) -> bool:
         """Whether it needs durations."""
-        ...
+        return False
+
+    @property
+    def fewer(self) -> bool:
+        """Whether rarer events are harm: a process then has stable where else the candidate is."""
+        return False
+
+    @property
+    def counters(self) -> tuple[Counter, ...]:
+        """The counters of users that it needs; none where it compares requests."""
+        return ()
+
+    @property
+    def exposures(self) -> str:
+        """What may come to an event."""
+        return "requests"
 
     @property
     def tolerance(self) -> Tolerance:
@@ -49,8 +67,22 @@ class Comparison(Protocol):
         ...
 
     def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
-        """Return what a look adds, for each process of the state."""
+        """Return requests and events of both, for each process of the state."""
         ...
+
+    def take(
+        self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float
+    ) -> tuple[PairedState, list[PairCount]]:
+        """Return what a look adds to each process, and the state with what waits.
+
+        Args:
+            state: The state before.
+            candidate: What its pods counted since the look before.
+            stable: Likewise.
+            settled_s: For how long the traffic's split had been as it is at the look before.
+        """
+        del settled_s
+        return state, self.counts(state, candidate, stable)
 
     def shares(self, state: PairedState) -> list[float]:
         """Return each process's share of the check's budget, summing to 1."""
@@ -71,8 +103,11 @@ class Comparison(Protocol):
         """
         ...
 
-    def imagined(self) -> tuple[PairedState, float]:
-        """Return a state before its first look, and stable's rate of events, to reckon with."""
+    def imagined(self) -> tuple[PairedState, float] | None:
+        """Return a state before its first look and stable's rate of events, to reckon with.
+
+        None where requests do not tell how many exposures there are.
+        """
         ...
 
     def what(self, state: PairedState, index: int) -> str:
@@ -82,3 +117,8 @@ class Comparison(Protocol):
     def counted(self, state: PairedState, index: int) -> str:
         """Return what a process has counted on both sides."""
         ...
+
+    def mistake(self, state: PairedState) -> str:
+        """Return why what was counted cannot be what was meant, else empty."""
+        del state
+        return ""

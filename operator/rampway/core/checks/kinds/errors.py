@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rampway.api.checks import ErrorRateCheck
 from rampway.core.checks.deltas import Delta
-from rampway.core.checks.kinds.base import PairedState
+from rampway.core.checks.kinds.base import Comparison, PairedState
 from rampway.core.evidence import EProcess, PairCount, Tolerance
 
 SERVER_ERRORS = ("model_error", "server_error")
@@ -16,12 +16,15 @@ does harm too; bad clients reach both revisions alike."""
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
-    """Implements `Comparison` for `errorRate`."""
+class Errors(Comparison):
+    """Comparison by `errorRate`."""
 
     asked: ErrorRateCheck
-    at_once: bool = True
-    timed: bool = False
+
+    @property
+    def at_once(self) -> bool:
+        """Return that errors put back all traffic at once."""
+        return True
 
     @property
     def tolerance(self) -> Tolerance:

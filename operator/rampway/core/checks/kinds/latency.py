@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rampway.api.checks import LatencyCheck
 from rampway.core import evidence
 from rampway.core.checks.deltas import Delta
-from rampway.core.checks.kinds.base import PairedState
+from rampway.core.checks.kinds.base import Comparison, PairedState
 from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
 
 _TAIL, _TAIL_SHARE = 0.1, 1 / 3
@@ -14,12 +14,15 @@ _TAIL, _TAIL_SHARE = 0.1, 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Implements `Comparison` for `latency`."""
+class Latency(Comparison):
+    """Comparison by `latency`."""
 
     asked: LatencyCheck
-    at_once: bool = False
-    timed: bool = True
+
+    @property
+    def timed(self) -> bool:
+        """Return that it needs durations."""
+        return True
 
     @property
     def tolerance(self) -> Tolerance:

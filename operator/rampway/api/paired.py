@@ -1,0 +1,55 @@
+"""What all checks have in common that compare with stable."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from rampway.api.base import FACTOR_PATTERN, ApiModel, Factor, factor
+from rampway.api.rules import Rule, matches
+
+
+class Against(StrEnum):
+    """What a candidate is compared with."""
+
+    STABLE = "Stable"
+
+
+class Require(StrEnum):
+    """What a comparison needs to pass."""
+
+    NO_HARM_SEEN = "NoHarmSeen"
+    HARM_RULED_OUT = "HarmRuledOut"
+
+
+class PairedCheck(ApiModel):
+    """What all comparisons with stable share."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel=f"!{matches('self.detect', FACTOR_PATTERN)} || "
+            "double(self.detect.replace('x', '')) > 1.0",
+            message="detect: expected a factor above 1x: it is a harm, not an improvement",
+            holds=lambda check: check.detect_ratio > 1,
+        ),
+    )
+
+    against: Against = Field(default=Against.STABLE, description="Compare with stable's pods.")
+    detect: Factor = Field(
+        default="3x",
+        description="The harm that must not be missed: the check passes only once it had an 80 % "
+        "chance to see events this many times as frequent.",
+    )
+
+    require: Require = Field(
+        default=Require.NO_HARM_SEEN,
+        description="NoHarmSeen: pass when harm of the size of detect would have been seen and was "
+        "not. HarmRuledOut: pass when it is proved, with a chance under 5 % to be wrong, that the "
+        "candidate is not worse than what maxIncrease and ignoreBelow tolerate; detect is not "
+        "asked then. That needs many times as many requests.",
+    )
+
+    @property
+    def detect_ratio(self) -> float:
+        """`detect` as a number above 1."""
+        return factor(self.detect)

@@ -1,0 +1,135 @@
+"""What users count themselves: an event of theirs for each exposure of theirs.
+
+The counters may be told by the model's own pods or by any others of the namespace, each scraped at
+a time of its own. So what one revision counted waits until the other has counted exposures too:
+when an interval ends depends on exposures only. An event may also be counted after its exposure;
+where an interval has more events than exposures, the rest counts in the next one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rampway.api.counted import Counter as CounterAsked
+from rampway.api.counted import CountsCheck
+from rampway.core.checks.counters import Counter
+from rampway.core.checks.deltas import Delta
+from rampway.core.checks.kinds.base import Comparison, PairedState
+from rampway.core.evidence import EProcess, PairCount, Segment, Tolerance
+
+NOTHING = (0.0,) * 4
+LEFT_OVER = 100
+"""So many events beyond the exposures, and more than there are exposures, are no delay."""
+
+
+def counter(asked: CounterAsked) -> Counter:
+    """Return a counter as a check names it."""
+    return Counter(asked.metric, tuple((label.name, label.value) for label in asked.labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts(Comparison):
+    """Comparison by `counts`."""
+
+    asked: CountsCheck
+
+    @property
+    def fewer(self) -> bool:
+        """Whether rarer events are harm."""
+        return self.asked.fewer
+
+    @property
+    def counters(self) -> tuple[Counter, ...]:
+        """The exposures, and the events."""
+        return counter(self.asked.exposures), counter(self.asked.events)
+
+    @property
+    def exposures(self) -> str:
+        """What may come to an event."""
+        return str(self.counters[0])
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What is not called harm."""
+        return Tolerance(self.asked.ratio, self.asked.floor)
+
+    @property
+    def tolerated(self) -> str:
+        """The same in the words of the policy."""
+        return f"maxChange {self.asked.max_change} and ignoreBelow {self.asked.ignore_below}"
+
+    def begin(self, stable: Delta) -> PairedState:  # noqa: ARG002 - nothing to choose
+        """Return the state before the first look."""
+        return PairedState((EProcess(),), waiting=NOTHING)
+
+    def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
+        """Return exposures and events of both, and what waits."""
+        return [self._ended(state, candidate, stable)[0]]
+
+    def take(
+        self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float
+    ) -> tuple[PairedState, list[PairCount]]:
+        """Return what a look adds; nothing for as long as events of another split may come."""
+        if 0 < self.asked.lag_s > settled_s:
+            return replace(state, waiting=NOTHING), [PairCount(0, 0, 0, 0)]
+        counts, waiting = self._ended(state, candidate, stable)
+        return replace(state, waiting=waiting), [counts]
+
+    def shares(self, state: PairedState) -> list[float]:  # noqa: ARG002 - there is one
+        """Return that the one process has all of the check's budget."""
+        return [1.0]
+
+    def decisive(self) -> int:
+        """Return that it needs power."""
+        return 1
+
+    def standards(self, stable: Sequence[float]) -> list[float]:  # noqa: ARG002
+        """Return that a candidate alone is held to nothing: its users' ways may have changed."""
+        return []
+
+    def imagined(self) -> None:
+        """Return that requests do not tell how many exposures there are."""
+
+    def what(self, state: PairedState, index: int) -> str:  # noqa: ARG002 - there is one
+        """Return what the candidate's events are."""
+        return f"came to {self.counters[1]}"
+
+    def counted(self, state: PairedState, index: int) -> str:
+        """Return what was counted on both sides."""
+        total = state.processes[index].total
+        mine, other = _sides(total)[:: -1 if self.fewer else 1]
+        exposures, events = self.counters
+        return (
+            f"{mine[1]} {events} in {mine[0]} {exposures} on the candidate, {other[1]} in "
+            f"{other[0]} on stable"
+        )
+
+    def mistake(self, state: PairedState) -> str:
+        """Return that there are more events than exposures, where that is no delay."""
+        for (n, _), left in zip(_sides(state.processes[0].total), state.waiting[1::2], strict=True):
+            if left > max(LEFT_OVER, n):
+                exposures, events = self.counters
+                return (
+                    f"{left:.0f} {events} more than {exposures}; expected at most one event for "
+                    "each exposure: count exposures that come to one event at most"
+                )
+        return ""
+
+    def _ended(
+        self, state: PairedState, candidate: Delta, stable: Delta
+    ) -> tuple[PairCount, tuple[float, ...]]:
+        """Return the interval that has ended, if one has, and what waits from now on."""
+        sides = (stable, candidate) if self.fewer else (candidate, stable)
+        names = [str(counter) for counter in self.counters]
+        new = [side.counters.get(name, 0.0) for side in sides for name in names]
+        n_c, e_c, n_s, e_s = map(sum, zip(state.waiting or NOTHING, new, strict=True))
+        if min(n_c, n_s) < 1:
+            return PairCount(0, 0, 0, 0), (n_c, e_c, n_s, e_s)
+        mine, other = round(n_c), round(n_s)
+        ours, theirs = min(mine, round(e_c)), min(other, round(e_s))
+        waiting = (0.0, e_c - ours, 0.0, e_s - theirs)
+        return PairCount(mine, ours, other, theirs), waiting
+
+
+def _sides(total: Segment) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return exposures and events of who has more events in harm, and of the other."""
+    return (total.candidate_n, total.candidate_events), (total.stable_n, total.stable_events)

@@ -1,0 +1,62 @@
+"""Whole rollouts judged by what users count themselves."""
+
+import pytest
+from simulation.stage import NAME, Stage, mirror, policy, serving, step
+
+from rampway.sim.cluster_behaviour import Behaviour
+from rampway.sim.world import World
+
+ORDERS = {
+    "name": "orders",
+    "counts": {
+        "events": {"metric": "shop_orders_total"},
+        "exposures": {"metric": "shop_visits_total"},
+        "harmWhen": "Less",
+        "detect": "2x",
+    },
+}
+USUAL = Behaviour(base_order_rate=0.1)
+"""A model whose recommendations one visitor in ten follows."""
+WORSE = Behaviour(base_order_rate=0.1, order_rate=0.04)
+
+
+def shop(world: World | None = None, *steps: dict[str, object]) -> Stage:
+    """Return a stage whose users order."""
+    rollout = policy(*(steps or (step("half", 50),)), checks=(ORDERS,))
+    stage = serving(rollout=rollout, world=world)
+    stage.world.behave(stage.stable, USUAL)
+    return stage
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_b19_a_model_that_nobody_orders_from_is_rolled_back(*, direct: bool) -> None:
+    """Fewer orders roll back, with the counts in the sentence; as many are promoted."""
+    stage = shop(World(direct_look=direct))
+    bad = stage.release(2, WORSE)
+    stage.until_phase("RolledBack", 600)
+    status = stage.world.rollouts(NAME)[-1].status
+    assert status.reason == "CheckFailed"
+    assert "shop_orders_total in" in status.message
+    assert "times as seldom" in status.message
+    good = stage.release(3, USUAL)
+    stage.until(lambda: stage.stable == good, 900)
+    assert bad != good
+
+
+def test_b32_what_was_counted_survives_a_restart() -> None:
+    """B32: a new operator goes on with what was counted, and counts nothing twice."""
+    stage = shop(World(checkpoint_interval_s=0.0))
+    stage.release(2, USUAL)
+    stage.until_step("half")
+    stage.run(30)
+    stage.world.kill(5)
+    stage.run(10)
+    second = stage.desired
+    stage.until(lambda: stage.stable == second, 900)
+
+
+def test_in_a_mirror_step_orders_are_not_waited_for() -> None:
+    """Copies come to no orders that anybody sees: the step ends by what else there is."""
+    stage = shop(None, mirror("shadow", 100, 20), step("half", 50))
+    second = stage.release(2, USUAL)
+    stage.until(lambda: stage.stable == second, 900)
