@@ -444,6 +444,18 @@ MISTAKES = (
         Mistake(name, (*CHECKS, 0), {"name": "orders", "counts": counts}, (f"{_POLICY}.{at}", text))
         for name, counts, at, text in COUNTED
     ),
+    Mistake(
+        "a breach borne in two ways",
+        (*REVENUE, "failures"),
+        {"total": 3},
+        (f"{_POLICY}.checks[2].threshold", "expected sustained or failures, not both"),
+    ),
+    Mistake(
+        "failures in a row and in all",
+        REVENUE,
+        {"query": "x", "min": "1", "failures": {"total": 3, "consecutive": 2}},
+        (f"{_POLICY}.checks[2].threshold.failures", "exactly one of consecutive and total"),
+    ),
     Mistake("no query", (*REVENUE, "query"), "", (f"{_POLICY}.checks[2].threshold.query",)),
     Mistake(
         "no false rollback ever",

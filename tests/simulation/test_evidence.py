@@ -115,6 +115,24 @@ def test_b17_nan_holds_a_threshold() -> None:
     assert stage.world.status(NAME).reason == "EvidenceUnknown"
 
 
+@pytest.mark.parametrize(
+    ("failures", "phase"), [({"total": 3}, "RolledBack"), ({"consecutive": 3}, "Healthy")]
+)
+def test_b21_failures_of_a_threshold_are_counted(failures: dict[str, int], phase: str) -> None:
+    """B21: a value that is out of its limits now and then fails by its total, in a row never."""
+    asked = {"query": "orders", "min": "3", "failures": failures | {"every": "5s"}}
+    world = World(checkpoint_interval_s=0.0)
+    world.source.answers = lambda _, at_s: Answer(
+        AnswerKind.VALUE, 1.0 if round(at_s) % 20 < 10 else 5.0, at_s=at_s
+    )
+    check = {"name": "revenue", "threshold": asked}
+    stage = serving(rollout=policy(step("half", 50, 60), checks=(check,)), world=world)
+    stage.release(2)
+    stage.until_step("half")
+    stage.world.kill(2)  # what was counted survives
+    stage.until_phase(phase, 300)
+
+
 def test_b18_a_step_ends_by_hold_requests_and_power() -> None:
     """Not before its hold, its requests and the power to see harm; Waiting says what is missing."""
     rollout = policy(step("ten", 10, 5), checks=(ERRORS,))

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from rampway.api.base import (
     DECIMAL_PATTERN,
+    DURATION_PATTERN,
     FACTOR_PATTERN,
     PERCENT_PATTERN,
     ApiModel,
@@ -27,6 +28,8 @@ Percentile = Annotated[
     Field(max_length=5),
     Form(r"^[1-9][0-9]?(\.[0-9]{1,2})?$", 'a percentile from "1" to "99.99", for example "99"'),
 ]
+
+FailureCount = Annotated[int, Field(ge=1, le=1000, strict=True)]
 
 
 class ErrorRateCheck(PairedCheck):
@@ -109,6 +112,38 @@ class LatencyCheck(PairedCheck):
         return None if self.percentile is None else float(self.percentile) / 100
 
 
+class Failures(ApiModel):
+    """How many answers outside the limits are a failure."""
+
+    rules = (
+        Rule(
+            cel="has(self.consecutive) != has(self.total)",
+            message="expected exactly one of consecutive and total",
+            holds=lambda failures: (failures.consecutive is None) != (failures.total is None),
+        ),
+    )
+
+    consecutive: FailureCount | None = Field(
+        default=None, description="So many in a row; an answer within the limits begins anew."
+    )
+    total: FailureCount | None = Field(
+        default=None, description="So many in all since the candidate got its first request."
+    )
+    every: Duration = Field(
+        default="1m", description="One answer in so long counts; what comes between does not."
+    )
+
+    @property
+    def number(self) -> int:
+        """How many are a failure."""
+        return self.consecutive or self.total or 0
+
+    @property
+    def every_s(self) -> float:
+        """Seconds from one answer that counts to the next."""
+        return seconds(self.every)
+
+
 class ThresholdCheck(ApiModel):
     """Fails when the one value of a PromQL query leaves its limits."""
 
@@ -127,6 +162,14 @@ class ThresholdCheck(ApiModel):
                 check.min is None or check.max is None or float(check.min) <= float(check.max)
             ),
         ),
+        Rule(
+            cel="!has(self.failures) || !has(self.sustained) || "
+            f"!{matches('self.sustained', DURATION_PATTERN)} || "
+            "duration(self.sustained) == duration('0s')",
+            message="expected sustained or failures, not both: two ways to say how long a breach "
+            "is borne",
+            holds=lambda check: check.failures is None or not check.sustained_s,
+        ),
     )
 
     query: str = Field(
@@ -140,6 +183,11 @@ class ThresholdCheck(ApiModel):
     min: Decimal | None = Field(default=None, description="Smallest allowed value, a string.")
     sustained: Duration = Field(
         default="0s", description="Fails only when outside the limits for this long."
+    )
+    failures: Failures | None = Field(
+        default=None,
+        description="Fails only when so many answers were outside the limits, instead of "
+        "sustained.",
     )
 
     @property

@@ -17,7 +17,15 @@ from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.checkpoint import from_text, to_text
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.deltas import Ledger
-from rampway.core.checks.judged import CheckResult, CheckState, Contest, Down, EvidenceState, Judged
+from rampway.core.checks.judged import (
+    CheckResult,
+    CheckState,
+    Contest,
+    Down,
+    EvidenceState,
+    Failed,
+    Judged,
+)
 from rampway.core.checks.judging import SETTLE_S, _split, judge
 from rampway.core.observation import Look
 
@@ -338,7 +346,9 @@ def evidence() -> EvidenceState:
     """Return evidence with everything in it that a checkpoint keeps."""
     wanted = policy(ERRORS, SLOW, REVENUE)
     found = looked(grown(0.01, looks=6), wanted)
-    return replace(state_of(found), breaches={"revenue": NOW_S - 5}, step_index=1)
+    failed = {"revenue": Failed(2, NOW_S - 9)}
+    state = replace(state_of(found), breaches={"revenue": NOW_S - 5}, step_index=1)
+    return replace(state, failures=failed)
 
 
 def test_b32_a_checkpoint_keeps_everything() -> None:
@@ -349,7 +359,7 @@ def test_b32_a_checkpoint_keeps_everything() -> None:
     assert after is not None
     assert to_text(after) == to_text(before)
     assert after.ledger == before.ledger
-    assert after.breaches == before.breaches
+    assert (after.breaches, after.failures) == (before.breaches, before.failures)
     more = (scrape("2", 37, 3300, 90), scrape("1", 37, 8600))
     wanted = policy(ERRORS, SLOW)
     one, two = (looked([(40, more)], wanted, state=state) for state in (before, after))

@@ -15,6 +15,7 @@ from rampway.core.checks.judged import (
     heard_as,
 )
 from rampway.core.checks.kinds.base import PairedState
+from rampway.core.checks.thresholds import Borne
 from rampway.core.instants import brief
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def answers(
     found: list[CheckResult] = []
     for check in policy.checks:
         if check.threshold is not None:
-            breach_s = state.breaches.get(check.name)
-            found.append(_threshold(check, look, breach_s, now_s))
+            found.append(_threshold(check, state, look, now_s))
         elif check.name in state.harmed:  # also when the metrics go away
             text = sentences.harm(bound, check, state.paired[check.name])
             at_once = kinds.of(check).at_once
@@ -66,8 +66,9 @@ def _untold(
     return CheckResult(check.name, CheckState.WAITING, missing) if missing else None
 
 
-def _threshold(check: Check, look: "Look", breach_s: float | None, now_s: float) -> CheckResult:
-    verdict, text, mistake = thresholds.answer(check, look.answers.get(check.name), breach_s, now_s)
+def _threshold(check: Check, state: EvidenceState, look: "Look", now_s: float) -> CheckResult:
+    borne = Borne(state.breaches.get(check.name), state.failures.get(check.name))
+    verdict, text, mistake = thresholds.answer(check, look.answers.get(check.name), borne, now_s)
     return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rampway.core import evidence
 from rampway.core.checks import deltas
-from rampway.core.checks.judged import Down, EvidenceState, History
+from rampway.core.checks.judged import Down, EvidenceState, Failed, History
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import BoundPair
 
@@ -21,6 +21,7 @@ def to_text(state: EvidenceState) -> str:
         "paired": {name: _paired(mine) for name, mine in state.paired.items()},
         "harmed": sorted(state.harmed),
         "breaches": dict(state.breaches),
+        "failures": {name: [of.number, of.at_s] for name, of in state.failures.items()},
         "step": [state.step_index, state.step_requests, state.rate_per_s],
         "shares": list(state.shares),
         "scraped": dict(state.last_scrape_s),
@@ -77,6 +78,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
         },
         harmed=frozenset(data.get("harmed", ())),
         breaches=data["breaches"],
+        failures={name: Failed(*of) for name, of in data.get("failures", {}).items()},
         step_index=index,
         step_requests=requests,
         shares=_shares(*data.get("shares", (0, 0))),

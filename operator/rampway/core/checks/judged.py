@@ -61,6 +61,19 @@ class Down:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """Answers of a threshold's query that were outside its limits.
+
+    Attributes:
+        number: How many count, in a row or in all, as the policy says.
+        at_s: When an answer counted last, whatever it was.
+    """
+
+    number: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceState:
     """Evidence of one rollout so far; what a checkpoint holds (B32).
 
@@ -71,6 +84,7 @@ class EvidenceState:
         harmed: Checks whose comparison has shown harm: it stays shown, as a test that has rejected
             is over, and what its evidence does afterwards means nothing.
         breaches: Since when a threshold's value is outside its limits, by check.
+        failures: Answers outside a threshold's limits, where the policy counts them, by check.
         step_index: Step that `step_requests` belongs to.
         step_requests: First attempts that the candidate answered in this step.
         shares: What candidate and stable answered under the present weight, first attempts.
@@ -88,6 +102,7 @@ class EvidenceState:
     paired: Mapping[str, PairedState] = field(default_factory=dict)
     harmed: frozenset[str] = frozenset()
     breaches: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[str, Failed] = field(default_factory=dict)
     step_index: int = 0
     step_requests: int = 0
     shares: tuple[int, int] = (0, 0)

@@ -53,8 +53,13 @@ def judge(
         after = before = history.learn(policy, before, look, contest.stable)
         if look.scrapes or not look.problem:
             after = _take_in_all(policy, before, look, contest)
-        after = replace(after, breaches=thresholds.breaches(policy.checks, after.breaches, look))
+        after = replace(
+            after,
+            breaches=thresholds.breaches(policy.checks, after.breaches, look),
+            failures=thresholds.failures(policy.checks, after.failures, look),
+        )
     if contest.traffic_since_s is None:
+        after = replace(after, failures={})
         text = "waits for the candidate's first requests"
         return Judged(after, _all(policy.checks, CheckState.WAITING, text))
     return Judged(after, answers(policy, after, look, contest, now_s))

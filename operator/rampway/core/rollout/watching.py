@@ -96,7 +96,7 @@ def _afresh(evidence: EvidenceState | None, index: int) -> EvidenceState | None:
     """
     if evidence is None or evidence.step_index == index:
         return evidence
-    return replace(evidence, paired={}, harmed=frozenset(), breaches={})
+    return replace(evidence, paired={}, harmed=frozenset(), breaches={}, failures={})
 
 
 def _trouble(course: Course) -> Danger | None:
