@@ -145,6 +145,11 @@ def test_b20_what_one_side_counted_waits_for_the_other() -> None:
     assert kept is not None
     assert kept.paired["orders"].waiting == judged.state.paired["orders"].waiting
     assert kept.ledger == judged.state.ledger
+    quiet = looked(looks[:1]).state
+    assert quiet is not None
+    back = from_text(to_text(quiet))
+    assert back is not None
+    assert only(judge(policy(), back, Look(NOW_S + 5), BOTH, NOW_S + 6)).state is CheckState.WAITING
 
 
 def test_events_that_come_late_count_in_a_later_interval() -> None:

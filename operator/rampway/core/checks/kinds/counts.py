@@ -105,7 +105,8 @@ class Counts(Comparison):
 
     def mistake(self, state: PairedState) -> str:
         """Return that there are more events than exposures, where that is no delay."""
-        for (n, _), left in zip(_sides(state.processes[0].total), state.waiting[1::2], strict=True):
+        sides = _sides(state.processes[0].total)
+        for (n, _), left in zip(sides, state.waiting[1::2], strict=False):  # nothing waits at first
             if left > max(LEFT_OVER, n):
                 exposures, events = self.counters
                 return (
