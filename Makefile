@@ -16,8 +16,7 @@ help: ## List the targets
 demo: venv cluster-up images ## Roll out a good model and roll back two bad ones, on a real cluster (4 min once it is up)
 	@$(BIN)/python -m demo.run
 
-test: check unit simulation ## Everything: gates, unit, contract, simulation and cluster tests, 10 000 simulated rollouts
-	@$(MAKE) --no-print-directory -j 2 cluster-test simulate  # the cluster's tests mostly wait
+test: check unit simulation simulate cluster-test ## Everything: gates, unit, contract, simulation and cluster tests, 10 000 simulated rollouts
 
 check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated and compatible
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
@@ -33,7 +32,7 @@ simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
 simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (6 min)
-	@$(call step,simulated rollouts,PYTHONPATH=tests nice $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
+	@$(call step,simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
 
 simulate-all: venv ## The same with every pair of events: some 600 000 rollouts, hours
 	@$(call step,all simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic --all,replay one as make simulate says)
