@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from mistakes_counted import COUNTED, WHOLE_COUNTS
+from mistakes_counted import COUNTED, WHOLE_COUNTS, WHOLE_MEAN
 
 Path = tuple[str | int, ...]
 
@@ -99,6 +99,7 @@ def policy() -> dict[str, Any]:
                 },
             },
             WHOLE_COUNTS,
+            WHOLE_MEAN,
         ],
         "onUnknown": {"after": "5m", "then": "Rollback"},
         "rollback": {"keepCandidate": "0s"},
@@ -443,6 +444,12 @@ MISTAKES = (
     *(
         Mistake(name, (*CHECKS, 0), {"name": "orders", "counts": counts}, (f"{_POLICY}.{at}", text))
         for name, counts, at, text in COUNTED
+    ),
+    Mistake(
+        "bounds the wrong way round",
+        (*CHECKS, 0),
+        {"name": "basket", "mean": WHOLE_MEAN["mean"] | {"lower": "500"}},
+        (f"{_POLICY}.checks[0].mean", "expected lower below upper"),
     ),
     Mistake(
         "a breach borne in two ways",

@@ -23,6 +23,20 @@ WHOLE_COUNTS: dict[str, Any] = {
         "lag": "5m",
     },
 }
+WHOLE_MEAN: dict[str, Any] = {
+    "name": "basket",
+    "mean": {
+        "sum": {"metric": "shop_basket_sum"},
+        "count": {"metric": "shop_basket_count"},
+        "lower": "0",
+        "upper": "500",
+        "harmWhen": "Less",
+        "maxChange": "5%",
+        "ignoreBelow": "1.5",
+        "detect": "1.2x",
+        "lag": "5m",
+    },
+}
 NOTHING = {"maxChange": "0%", "ignoreBelow": "0%"}
 COUNTED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     (

@@ -43,6 +43,28 @@ def test_b19_a_model_that_nobody_orders_from_is_rolled_back(*, direct: bool) -> 
     assert bad != good
 
 
+def test_a_mean_is_judged_like_a_count() -> None:
+    """Orders per visit as a mean of values from 0 to 1: the worse model goes, the good one stays."""
+    mean = {
+        "sum": {"metric": "shop_orders_total"},
+        "count": {"metric": "shop_visits_total"},
+        "upper": "1",
+        "harmWhen": "Less",
+        "detect": "2x",
+        "ignoreBelow": "0.001",
+    }
+    check = {"name": "orders", "mean": mean}
+    stage = serving(rollout=policy(step("half", 50), checks=(check,)))
+    stage.world.behave(stage.stable, USUAL)
+    stage.release(2, WORSE)
+    stage.until_phase("RolledBack", 600)
+    words = stage.world.rollouts(NAME)[-1].status.message
+    assert "a mean of 0.0" in words
+    assert "times as small" in words
+    good = stage.release(3, USUAL)
+    stage.until(lambda: stage.stable == good, 900)
+
+
 def test_b32_what_was_counted_survives_a_restart() -> None:
     """B32: a new operator goes on with what was counted, and counts nothing twice."""
     stage = shop(World(checkpoint_interval_s=0.0))

@@ -19,7 +19,7 @@ from rampway.api.base import (
     fraction,
     seconds,
 )
-from rampway.api.counted import CountsCheck
+from rampway.api.counted import CountsCheck, MeanCheck
 from rampway.api.paired import PairedCheck, Require
 from rampway.api.rules import Form, Rule, matches
 
@@ -204,14 +204,14 @@ class OnFailure(StrEnum):
     NOTIFY = "Notify"
 
 
-_COMPARING = ("error_rate", "latency", "counts")
+_COMPARING = ("error_rate", "latency", "counts", "mean")
 _KINDS = (*_COMPARING, "threshold")
 _NAMES = [to_camel(kind) for kind in _KINDS]
 _GIVEN = ", ".join(f"has(self.{name})" for name in _NAMES)
 
 
 class Check(ApiModel):
-    """One question put to the evidence: exactly one of errorRate, latency, counts, threshold."""
+    """One question put to the evidence: exactly one of errorRate, latency, counts, mean, threshold."""
 
     rules = (
         Rule(
@@ -234,6 +234,9 @@ class Check(ApiModel):
     latency: LatencyCheck | None = Field(default=None, description="Compare response times.")
     counts: CountsCheck | None = Field(
         default=None, description="Compare how often something of your own happens."
+    )
+    mean: MeanCheck | None = Field(
+        default=None, description="Compare the mean of something of your own."
     )
     threshold: ThresholdCheck | None = Field(
         default=None, description="Compare the value of a query with fixed limits."

@@ -10,6 +10,7 @@ from rampway.api.base import (
     PERCENT_PATTERN,
     ApiModel,
     Duration,
+    Factor,
     Percent,
     fraction,
     seconds,
@@ -17,6 +18,11 @@ from rampway.api.base import (
 from rampway.api.paired import PairedCheck, Require
 from rampway.api.rules import Form, Rule, UniqueItems, matches
 
+AMOUNT_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})?$"
+Amount = Annotated[
+    str, Field(max_length=25), Form(AMOUNT_PATTERN, 'a number from 0 on as a string, like "0.95"')
+]
+"""A number, not negative; a string, since floats do not survive every tool."""
 OURS = ("__name__", "namespace", "pod", "revision")
 """Labels that say where a series is from, which is not the user's to choose (B36)."""
 _OURS = ", ".join(f"'{name}'" for name in OURS)
@@ -66,8 +72,8 @@ class HarmWhen(StrEnum):
     LESS = "Less"
 
 
-class CountsCheck(PairedCheck):
-    """Fails when something happens more (or less) often with the candidate than with stable."""
+class CountedCheck(PairedCheck):
+    """What checks of users' own counters have in common."""
 
     rules = (
         Rule(
@@ -88,6 +94,49 @@ class CountsCheck(PairedCheck):
             message="detect: expected more than what maxChange tolerates, for example 2x with 10%",
             holds=lambda check: check.detect_ratio > check.ratio,
         ),
+    )
+
+    harm_when: HarmWhen = Field(
+        default=HarmWhen.MORE,
+        description="More: it is harm when there is more of it. Less: when there is less; detect "
+        "is then how many times as rare, or as small.",
+    )
+    max_change: Percent = Field(
+        default="10%", description="Tolerated change in the direction of harm, relative to stable."
+    )
+    lag: Duration = Field(
+        default="0s",
+        description="So long after an exposure its event may come, for example the time from a "
+        "visit to an order. Nothing is counted for so long after a change of the candidate's "
+        "share: events from before would be held against exposures from after it.",
+    )
+
+    @property
+    def fewer(self) -> bool:
+        """Whether less is harm."""
+        return self.harm_when is HarmWhen.LESS
+
+    @property
+    def change(self) -> float:
+        """Tolerated relative change as a fraction."""
+        return fraction(self.max_change)
+
+    @property
+    def ratio(self) -> float:
+        """Largest tolerated ratio, at least 1, of whoever has more to the other."""
+        return 1 / (1 - self.change) if self.fewer else 1 + self.change
+
+    @property
+    def lag_s(self) -> float:
+        """The same in seconds."""
+        return seconds(self.lag)
+
+
+class CountsCheck(CountedCheck):
+    """Fails when something happens more (or less) often with the candidate than with stable."""
+
+    rules = (
+        *CountedCheck.rules,
         Rule(
             cel="!has(self.require) || self.require != 'HarmRuledOut' || "
             f"!{matches('self.maxChange', PERCENT_PATTERN)} || "
@@ -109,38 +158,9 @@ class CountsCheck(PairedCheck):
     exposures: Counter = Field(
         description="Counts how often it could have happened: visits, results shown, searches."
     )
-    harm_when: HarmWhen = Field(
-        default=HarmWhen.MORE,
-        description="More: it is harm when events become more frequent. Less: when they become "
-        "rarer; detect is then how many times as rare.",
-    )
-    max_change: Percent = Field(
-        default="10%", description="Tolerated change in the direction of harm, relative to stable."
-    )
     ignore_below: Percent = Field(
         default="0.1%", description="Tolerated on top, in percent of the exposures."
     )
-    lag: Duration = Field(
-        default="0s",
-        description="So long after an exposure its event may come, for example the time from a "
-        "visit to an order. Nothing is counted for so long after a change of the candidate's "
-        "share: events from before would be held against exposures from after it.",
-    )
-
-    @property
-    def fewer(self) -> bool:
-        """Whether rarer events are harm."""
-        return self.harm_when is HarmWhen.LESS
-
-    @property
-    def change(self) -> float:
-        """Tolerated relative change as a fraction."""
-        return fraction(self.max_change)
-
-    @property
-    def ratio(self) -> float:
-        """Largest tolerated ratio, at least 1, of whoever has more events to the other."""
-        return 1 / (1 - self.change) if self.fewer else 1 + self.change
 
     @property
     def floor(self) -> float:
@@ -148,7 +168,67 @@ class CountsCheck(PairedCheck):
         tolerated = fraction(self.ignore_below)
         return tolerated * self.ratio if self.fewer else tolerated
 
+
+class MeanCheck(CountedCheck):
+    """Fails when the mean of something is larger (or smaller) with the candidate than with stable."""
+
+    rules = (
+        *CountedCheck.rules,
+        Rule(
+            cel=f"!{matches('self.lower', AMOUNT_PATTERN)} || "
+            f"!{matches('self.upper', AMOUNT_PATTERN)} || "
+            "double(self.lower) < double(self.upper)",
+            message="expected lower below upper",
+            holds=lambda check: check.span > 0,
+        ),
+        Rule(
+            cel="!has(self.require) || self.require != 'HarmRuledOut' || "
+            f"!{matches('self.maxChange', PERCENT_PATTERN)} || "
+            f"!{matches('self.ignoreBelow', AMOUNT_PATTERN)} || "
+            "double(self.maxChange.replace('%', '')) > 0.0 || double(self.ignoreBelow) > 0.0",
+            message="require: HarmRuledOut proves no more than a tolerance; expected maxChange "
+            "or ignoreBelow above 0",
+            holds=lambda check: (
+                check.require is not Require.HARM_RULED_OUT or check.change > 0 or check.floor > 0
+            ),
+        ),
+    )
+
+    sum: Counter = Field(
+        description="The sum of the values so far, such as shop_revenue_sum of a histogram or "
+        "summary."
+    )
+    count: Counter = Field(description="How many values there were, such as shop_revenue_count.")
+    detect: Factor = Field(
+        default="1.5x",
+        description="The harm that must not be missed: the check passes only once it had an 80 % "
+        "chance to see what is above lower so many times as large (with Less: as small).",
+    )
+    lower: Amount = Field(default="0", description="No value is smaller; a string, 0 or more.")
+    upper: Amount = Field(
+        description="No value is larger; a string. The narrower the bounds, the sooner harm shows; "
+        "cut values off in the application where a few are far above all others."
+    )
+    ignore_below: Amount = Field(
+        default="0", description="Tolerated on top, in the unit of the values; a string."
+    )
+
     @property
-    def lag_s(self) -> float:
-        """The same in seconds."""
-        return seconds(self.lag)
+    def low(self) -> float:
+        """The smallest value."""
+        return float(self.lower)
+
+    @property
+    def span(self) -> float:
+        """From the smallest value to the largest."""
+        return float(self.upper) - self.low
+
+    @property
+    def floor(self) -> float:
+        """Tolerated on top, of values scaled into [0, 1], where `ratio` holds for scaled ones too.
+
+        With v = lower + span * x, mean_c <= (1 + change) * mean_s + ignoreBelow comes to
+        x_c <= (1 + change) * x_s + (change * lower + ignoreBelow) / span, and likewise for less.
+        """
+        tolerated = (self.change * self.low + float(self.ignore_below)) / self.span
+        return min(1.0, tolerated * self.ratio if self.fewer else tolerated)

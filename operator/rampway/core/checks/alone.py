@@ -24,7 +24,7 @@ BACK_S = 60.0
 """A pod that is ready for so long is back."""
 ABSENT_S = 120.0
 """After so long without a look stable may have been well in between."""
-Tallies = Mapping[str, tuple[tuple[int, int], ...]]
+Tallies = Mapping[str, tuple[tuple[int, float], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Limit:
         """Say what is tolerated."""
         return f"{100 * self.tolerated:.3g} %"
 
-    def kept(self, requests: int, events: int) -> bool:
+    def kept(self, requests: int, events: float) -> bool:
         """Whether so many events in so many requests show that it is kept."""
         if requests < ENOUGH or events > self.tolerated * requests or self.harm <= self.tolerated:
             return False
@@ -75,7 +75,7 @@ def tallied(
     policy: Policy, states: Mapping[str, PairedState], before: Tallies, mine: Delta
 ) -> Tallies:
     """Return the candidate's counts with those of a look added."""
-    found: dict[str, tuple[tuple[int, int], ...]] = {}
+    found: dict[str, tuple[tuple[int, float], ...]] = {}
     for check in policy.checks:
         if check.paired is None:
             continue

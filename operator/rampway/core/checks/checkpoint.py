@@ -7,7 +7,8 @@ from rampway.core import evidence
 from rampway.core.checks import deltas
 from rampway.core.checks.judged import Down, EvidenceState, Failed, History
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.evidence import BoundPair
+from rampway.core.evidence import Bets, BoundPair
+from rampway.core.evidence.betting import SHARES
 
 FORMAT = 1
 
@@ -50,7 +51,17 @@ def _paired(state: PairedState) -> dict[str, Any]:
     return {
         "processes": [evidence.to_json(process) for process in state.processes],
         "bounds": [[b.weight, b.stable_bound_s, b.candidate_bound_s] for b in state.bounds],
-    } | ({"waiting": list(state.waiting)} if any(state.waiting) else {})
+        "waiting": list(state.waiting),
+        "bets": list(state.bets.log_wealth) if state.bets else None,
+    }
+
+
+def _bets(wealth: list[Any] | None) -> Bets | None:
+    if wealth is None:
+        return None
+    if len(wealth) != len(SHARES):
+        raise ValueError(f"{len(wealth)} bets; expected {len(SHARES)}: begin anew")
+    return Bets(tuple(map(float, wealth)))
 
 
 def _history(intervals: int, lacking: str) -> History:
@@ -73,6 +84,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
                 tuple(evidence.from_json(process) for process in mine["processes"]),
                 tuple(BoundPair(*bound) for bound in mine["bounds"]),
                 tuple(map(float, mine.get("waiting", ()))),
+                _bets(mine.get("bets")),
             )
             for name, mine in data["paired"].items()
         },

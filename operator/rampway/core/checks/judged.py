@@ -111,7 +111,7 @@ class EvidenceState:
     cutoff_s: float = 0.0
     history: History | None = None
     down: Down | None = None
-    alone: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    alone: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
 
 
 def heard_as(revision: str, counter: str) -> str:

@@ -59,7 +59,7 @@ def update(
             count,
             kind.tolerance,
             new_segment=new_segment,
-            log_bound=bound.log_of(share),
+            log_bound=bound.log_of(share) if kind.whole else math.inf,
             to_rule_out=wants_proof(check),
         )
         for process, count, share in asked
@@ -104,8 +104,11 @@ def log_e(check: Check, state: PairedState) -> float:
     """Return the logarithm of a check's e-value: the average of its processes'."""
     if not state.processes:
         return 0.0
-    parts = zip(kinds.of(check).shares(state), (p.log_e() for p in state.processes), strict=True)
-    return evidence.log_average(list(parts))
+    shares = kinds.of(check).shares(state)
+    parts = list(zip(shares, (p.log_e() for p in state.processes), strict=True))
+    if state.bets is not None:
+        parts.append((1 - sum(shares), state.bets.log_e()))
+    return evidence.log_average(parts)
 
 
 def leans_to_harm(check: Check, state: PairedState) -> bool:

@@ -3,10 +3,9 @@
 import math
 
 from rampway.api.policy import Check
-from rampway.core import evidence
 from rampway.core.checks import kinds
 from rampway.core.checks.bound import Bound
-from rampway.core.checks.kinds.base import Comparison, PairedState
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.paired import decisive_of, wants_proof
 
 
@@ -14,14 +13,13 @@ def harm(bound: Bound, check: Check, state: PairedState) -> str:
     """Return what was seen, for a check that shows harm."""
     index, kind = _foremost(check, state), kinds.of(check)
     process = state.processes[index]
-    often = _often(kind)
-    times, least = evidence.ratio(process), evidence.interval(process).low
+    times, least = kind.times(process)
     told = kind.counted(state, index)
     if times is not None:
         surely = f" (at least {least:.3g})" if least > 1 else ""
-        told += f": {times:.1f} times as {often}{surely}"
+        told += f": {times:.1f} times as {kind.often}{surely}"
     elif least > 1:
-        told += f": at least {least:.3g} times as {often}"
+        told += f": at least {least:.3g} times as {kind.often}"
     return f"{told}; a false alarm at this point has a chance under {bound}"
 
 
@@ -46,15 +44,10 @@ def beyond(check: Check) -> str:
 
 def seen(check: Check, state: PairedState) -> str:
     """Return counts of the process that tells most, and how many times as often it happens."""
-    index = _foremost(check, state)
-    times = evidence.ratio(state.processes[index])
-    kind = kinds.of(check)
+    index, kind = _foremost(check, state), kinds.of(check)
+    times, _ = kind.times(state.processes[index])
     text = kind.counted(state, index)
-    return text if times is None else f"{text}: {times:.1f} times as {_often(kind)}"
-
-
-def _often(kind: Comparison) -> str:
-    return "seldom" if kind.fewer else "often"
+    return text if times is None else f"{text}: {times:.1f} times as {kind.often}"
 
 
 def _foremost(check: Check, state: PairedState) -> int:

@@ -1,6 +1,7 @@
 """Evidence for harm, looked at as often as one likes, with a bound on false alarms (B19)."""
 
 from rampway.core.evidence.average import log_average
+from rampway.core.evidence.betting import Bets
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
 from rampway.core.evidence.interval import Ratio, interval
@@ -21,6 +22,7 @@ from rampway.core.evidence.serialise import from_json, to_json
 __all__ = [
     "MOST_PER_LOOK",
     "TARGET",
+    "Bets",
     "BoundPair",
     "Dispersion",
     "EProcess",

@@ -69,7 +69,7 @@ class Dispersion:
             self.looks + other.looks,
         )
 
-    def seen(self, candidate_events: int, stable_events: int, theta: float) -> "Dispersion":
+    def seen(self, candidate_events: float, stable_events: float, theta: float) -> "Dispersion":
         """Return the state after one look.
 
         Args:

@@ -31,14 +31,16 @@ of it: what is left falls like 1 / looks, so that harm which begins after hours 
 class PairCount:
     """Requests and events of candidate and stable in one interval.
 
+    Events may be parts of one, where each request has a value from 0 to 1 (`betting`).
+
     Raises:
         ValueError: a negative count, or more events than requests.
     """
 
     candidate_n: int
-    candidate_events: int
+    candidate_events: float
     stable_n: int
-    stable_events: int
+    stable_events: float
 
     def __post_init__(self) -> None:
         for role, n, events in (

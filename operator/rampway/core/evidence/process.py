@@ -43,9 +43,9 @@ class Segment:
     """Totals while the traffic's split was the same; only looks that could be compared."""
 
     candidate_n: int = 0
-    candidate_events: int = 0
+    candidate_events: float = 0
     stable_n: int = 0
-    stable_events: int = 0
+    stable_events: float = 0
     looks: int = 0
 
     def plus(self, more: "PairCount | Segment") -> "Segment":

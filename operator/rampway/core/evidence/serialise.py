@@ -23,7 +23,7 @@ def to_json(process: EProcess) -> dict[str, Any]:
         "w": _stake(process.stake),
         "d": _dispersed(spread),
         "s": [
-            [s.candidate_n, s.candidate_events, s.stable_n, s.stable_events, s.looks]
+            [s.candidate_n, _part(s.candidate_events), s.stable_n, _part(s.stable_events), s.looks]
             for s in process.segments
         ],
     }
@@ -34,6 +34,16 @@ def to_json(process: EProcess) -> dict[str, Any]:
         if any(won):
             data[key] = [round(gain, _MILLI) for gain in won]
     return data
+
+
+def _part(events: float) -> float:
+    """Return events, which may be parts of one, as a whole number where they are."""
+    return int(events) if events == int(events) else round(events, _NANO)
+
+
+def _segment(numbers: list[Any]) -> Segment:
+    n_c, e_c, n_s, e_s, looks = numbers
+    return Segment(int(n_c), _part(float(e_c)), int(n_s), _part(float(e_s)), int(looks))
 
 
 def _dispersed(spread: Dispersion) -> list[float]:
@@ -73,7 +83,7 @@ def from_json(data: Any) -> EProcess:
     """
     if data["v"] != VERSION:
         raise ValueError(f"evidence of version {data['v']}; expected {VERSION}: begin anew")
-    segments = tuple(Segment(*map(int, numbers)) for numbers in data["s"])
+    segments = tuple(_segment(numbers) for numbers in data["s"])
     if not segments:
         raise ValueError("evidence without a segment; expected at least one: begin anew")
     past = data.get("p")

@@ -9,11 +9,13 @@ from rampway.core.checks.kinds.base import Comparison
 from rampway.core.checks.kinds.counts import Counts
 from rampway.core.checks.kinds.errors import Errors
 from rampway.core.checks.kinds.latency import Latency
+from rampway.core.checks.kinds.means import Mean
 
 KINDS: dict[str, Callable[[Any], Comparison]] = {
     "error_rate": Errors,
     "latency": Latency,
     "counts": Counts,
+    "mean": Mean,
 }
 """By the field of a check that asks for it."""
 

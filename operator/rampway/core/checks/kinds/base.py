@@ -6,7 +6,8 @@ from typing import Protocol
 
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
-from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
+from rampway.core import evidence
+from rampway.core.evidence import Bets, BoundPair, EProcess, PairCount, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +18,13 @@ class PairedState:
         processes: One per kind of event; empty while the bounds are not chosen.
         bounds: For latency: the bounds compared, in the order of `processes`.
         waiting: For users' counters: what was counted and not compared yet, as in a PairCount.
+        bets: For a mean: what was won by betting on it; has the rest of the budget.
     """
 
     processes: tuple[EProcess, ...] = ()
     bounds: tuple[BoundPair, ...] = ()
     waiting: tuple[float, ...] = ()
+    bets: Bets | None = None
 
 
 class Comparison(Protocol):
@@ -51,6 +54,16 @@ class Comparison(Protocol):
     def exposures(self) -> str:
         """What may come to an event."""
         return "requests"
+
+    @property
+    def whole(self) -> bool:
+        """Whether an event happens or not; else there are parts of one."""
+        return True
+
+    @property
+    def often(self) -> str:
+        """What the candidate's events are when there are too many, or too few."""
+        return "seldom" if self.fewer else "often"
 
     @property
     def tolerance(self) -> Tolerance:
@@ -85,7 +98,7 @@ class Comparison(Protocol):
         return state, self.counts(state, candidate, stable)
 
     def shares(self, state: PairedState) -> list[float]:
-        """Return each process's share of the check's budget, summing to 1."""
+        """Return each process's share of the check's budget; bets have what is left of 1."""
         ...
 
     def decisive(self) -> int:
@@ -117,6 +130,10 @@ class Comparison(Protocol):
     def counted(self, state: PairedState, index: int) -> str:
         """Return what a process has counted on both sides."""
         ...
+
+    def times(self, process: EProcess) -> tuple[float | None, float]:
+        """Return how many times as often it is, None if unknown, and at least; 0: no bound."""
+        return evidence.ratio(process), evidence.interval(process).low
 
     def mistake(self, state: PairedState) -> str:
         """Return why what was counted cannot be what was meant, else empty."""

@@ -19,6 +19,8 @@ from rampway.core.evidence import EProcess, PairCount, Segment, Tolerance
 NOTHING = (0.0,) * 4
 LEFT_OVER = 100
 """So many events beyond the exposures, and more than there are exposures, are no delay."""
+Side = tuple[int, float]
+"""Exposures and events."""
 
 
 def counter(asked: CounterAsked) -> Counter:
@@ -26,8 +28,78 @@ def counter(asked: CounterAsked) -> Counter:
     return Counter(asked.metric, tuple((label.name, label.value) for label in asked.labels))
 
 
+class OfUsers(Comparison):
+    """What comparisons of users' own counters have in common; `counters`: exposures, events."""
+
+    __slots__ = ()
+
+    @property
+    def exposures(self) -> str:
+        """What may come to an event."""
+        return str(self.counters[0])
+
+    @property
+    def lag_s(self) -> float:
+        """So long nothing is counted after a change of the split."""
+        ...
+
+    def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
+        """Return exposures and events of both, and what waits."""
+        return [self._ended(state, candidate, stable)[0]]
+
+    def take(
+        self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float
+    ) -> tuple[PairedState, list[PairCount]]:
+        """Return what a look adds; nothing for as long as events of another split may come."""
+        if 0 < self.lag_s > settled_s:
+            return replace(state, waiting=NOTHING), [PairCount(0, 0, 0, 0)]
+        counts, waiting = self._ended(state, candidate, stable)
+        return replace(state, waiting=waiting), [counts]
+
+    def decisive(self) -> int:
+        """Return that it needs power."""
+        return 1
+
+    def standards(self, stable: Sequence[float]) -> list[float]:  # noqa: ARG002
+        """Return that a candidate alone is held to nothing: its users' ways may have changed."""
+        return []
+
+    def imagined(self) -> None:
+        """Return that requests do not tell how many exposures there are."""
+
+    def sides(self, total: Segment) -> tuple[Side, Side]:
+        """Return exposures and events of the candidate, then of stable."""
+        more = total.candidate_n, total.candidate_events
+        less = total.stable_n, total.stable_events
+        return (less, more) if self.fewer else (more, less)
+
+    def scaled(self, exposures: float, events: float) -> float:  # noqa: ARG002
+        """Return the events of so many exposures, each worth 1 at most."""
+        return events
+
+    def part(self, exposures: int, events: float) -> float:
+        """Return what of the events belongs to so many exposures."""
+        return min(exposures, round(events))
+
+    def _ended(
+        self, state: PairedState, candidate: Delta, stable: Delta
+    ) -> tuple[PairCount, tuple[float, ...]]:
+        """Return the interval that has ended, if one has, and what waits from now on."""
+        exposures, events = map(str, self.counters)
+        new: list[float] = []
+        for side in (stable, candidate) if self.fewer else (candidate, stable):
+            number = side.counters.get(exposures, 0.0)
+            new += [number, self.scaled(number, side.counters.get(events, 0.0))]
+        n_c, e_c, n_s, e_s = map(sum, zip(state.waiting or NOTHING, new, strict=True))
+        if min(n_c, n_s) < 1:
+            return PairCount(0, 0, 0, 0), (n_c, e_c, n_s, e_s)
+        mine, other = round(n_c), round(n_s)
+        ours, theirs = self.part(mine, e_c), self.part(other, e_s)
+        return PairCount(mine, ours, other, theirs), (0.0, e_c - ours, 0.0, e_s - theirs)
+
+
 @dataclass(frozen=True, slots=True)
-class Counts(Comparison):
+class Counts(OfUsers):
     """Comparison by `counts`."""
 
     asked: CountsCheck
@@ -43,9 +115,9 @@ class Counts(Comparison):
         return counter(self.asked.exposures), counter(self.asked.events)
 
     @property
-    def exposures(self) -> str:
-        """What may come to an event."""
-        return str(self.counters[0])
+    def lag_s(self) -> float:
+        """So long nothing is counted after a change of the split."""
+        return self.asked.lag_s
 
     @property
     def tolerance(self) -> Tolerance:
@@ -61,33 +133,9 @@ class Counts(Comparison):
         """Return the state before the first look."""
         return PairedState((EProcess(),), waiting=NOTHING)
 
-    def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
-        """Return exposures and events of both, and what waits."""
-        return [self._ended(state, candidate, stable)[0]]
-
-    def take(
-        self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float
-    ) -> tuple[PairedState, list[PairCount]]:
-        """Return what a look adds; nothing for as long as events of another split may come."""
-        if 0 < self.asked.lag_s > settled_s:
-            return replace(state, waiting=NOTHING), [PairCount(0, 0, 0, 0)]
-        counts, waiting = self._ended(state, candidate, stable)
-        return replace(state, waiting=waiting), [counts]
-
     def shares(self, state: PairedState) -> list[float]:  # noqa: ARG002 - there is one
         """Return that the one process has all of the check's budget."""
         return [1.0]
-
-    def decisive(self) -> int:
-        """Return that it needs power."""
-        return 1
-
-    def standards(self, stable: Sequence[float]) -> list[float]:  # noqa: ARG002
-        """Return that a candidate alone is held to nothing: its users' ways may have changed."""
-        return []
-
-    def imagined(self) -> None:
-        """Return that requests do not tell how many exposures there are."""
 
     def what(self, state: PairedState, index: int) -> str:  # noqa: ARG002 - there is one
         """Return what the candidate's events are."""
@@ -95,8 +143,7 @@ class Counts(Comparison):
 
     def counted(self, state: PairedState, index: int) -> str:
         """Return what was counted on both sides."""
-        total = state.processes[index].total
-        mine, other = _sides(total)[:: -1 if self.fewer else 1]
+        mine, other = self.sides(state.processes[index].total)
         exposures, events = self.counters
         return (
             f"{mine[1]} {events} in {mine[0]} {exposures} on the candidate, {other[1]} in "
@@ -105,8 +152,9 @@ class Counts(Comparison):
 
     def mistake(self, state: PairedState) -> str:
         """Return that there are more events than exposures, where that is no delay."""
-        sides = _sides(state.processes[0].total)
-        for (n, _), left in zip(sides, state.waiting[1::2], strict=False):  # nothing waits at first
+        total = state.processes[0].total
+        numbers = (total.candidate_n, total.stable_n)
+        for n, left in zip(numbers, state.waiting[1::2], strict=False):
             if left > max(LEFT_OVER, n):
                 exposures, events = self.counters
                 return (
@@ -114,23 +162,3 @@ class Counts(Comparison):
                     "each exposure: count exposures that come to one event at most"
                 )
         return ""
-
-    def _ended(
-        self, state: PairedState, candidate: Delta, stable: Delta
-    ) -> tuple[PairCount, tuple[float, ...]]:
-        """Return the interval that has ended, if one has, and what waits from now on."""
-        sides = (stable, candidate) if self.fewer else (candidate, stable)
-        names = [str(counter) for counter in self.counters]
-        new = [side.counters.get(name, 0.0) for side in sides for name in names]
-        n_c, e_c, n_s, e_s = map(sum, zip(state.waiting or NOTHING, new, strict=True))
-        if min(n_c, n_s) < 1:
-            return PairCount(0, 0, 0, 0), (n_c, e_c, n_s, e_s)
-        mine, other = round(n_c), round(n_s)
-        ours, theirs = min(mine, round(e_c)), min(other, round(e_s))
-        waiting = (0.0, e_c - ours, 0.0, e_s - theirs)
-        return PairCount(mine, ours, other, theirs), waiting
-
-
-def _sides(total: Segment) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return exposures and events of who has more events in harm, and of the other."""
-    return (total.candidate_n, total.candidate_events), (total.stable_n, total.stable_events)

@@ -1,0 +1,125 @@
+"""The mean of a user's own values: half by fractional events, half by betting.
+
+A value in [0, 1] is worth as much of an event as it says. For a factor f > 0 of an event, f**x is
+convex in x, so its mean is at most 1 + mean * (f - 1): what holds for events that happen or not
+(`evidence.mixture`) holds for these. It takes values for as spread as they could be; `evidence.Bets`
+learns how little they vary. The average of both e-values is one.
+"""
+
+from dataclasses import dataclass, replace
+
+from rampway.api.counted import MeanCheck
+from rampway.core import evidence
+from rampway.core.checks.counters import Counter
+from rampway.core.checks.deltas import Delta
+from rampway.core.checks.kinds.base import PairedState
+from rampway.core.checks.kinds.counts import NOTHING, OfUsers, counter
+from rampway.core.evidence import Bets, EProcess, PairCount, Tolerance
+
+BY_EVENTS = 0.5
+"""Share of the check's part of the budget for fractional events; the rest bets."""
+ROUNDING = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Mean(OfUsers):
+    """Comparison by `mean`."""
+
+    asked: MeanCheck
+
+    @property
+    def fewer(self) -> bool:
+        """Whether a smaller mean is harm."""
+        return self.asked.fewer
+
+    @property
+    def whole(self) -> bool:
+        """Return that events are parts of one."""
+        return False
+
+    @property
+    def often(self) -> str:
+        """How a mean that is harm differs."""
+        return "small" if self.fewer else "large"
+
+    @property
+    def counters(self) -> tuple[Counter, ...]:
+        """The number of values, and their sum."""
+        return counter(self.asked.count), counter(self.asked.sum)
+
+    @property
+    def lag_s(self) -> float:
+        """So long nothing is counted after a change of the split."""
+        return self.asked.lag_s
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What is not called harm, of values scaled into [0, 1]."""
+        return Tolerance(self.asked.ratio, self.asked.floor)
+
+    @property
+    def tolerated(self) -> str:
+        """The same in the words of the policy."""
+        return f"maxChange {self.asked.max_change} and ignoreBelow {self.asked.ignore_below}"
+
+    def begin(self, stable: Delta) -> PairedState:  # noqa: ARG002 - nothing to choose
+        """Return the state before the first look."""
+        return PairedState((EProcess(),), waiting=NOTHING, bets=Bets())
+
+    def shares(self, state: PairedState) -> list[float]:  # noqa: ARG002 - always the same
+        """Return the share of what goes by events; the bets have the rest."""
+        return [BY_EVENTS]
+
+    def what(self, state: PairedState, index: int) -> str:  # noqa: ARG002 - there is one
+        """Return what the candidate's events are."""
+        return f"were of {self.counters[1]}"
+
+    def counted(self, state: PairedState, index: int) -> str:
+        """Return the means on both sides."""
+        mine, other = self.sides(state.processes[index].total)
+        return (
+            f"a mean of {self._mean(*mine):.4g} over {mine[0]} {self.exposures} on the candidate, "
+            f"{self._mean(*other):.4g} over {other[0]} on stable"
+        )
+
+    def times(self, process: EProcess) -> tuple[float | None, float]:
+        """Return how many times as large (or small), and at least; that where `lower` is 0."""
+        ours, theirs = self.sides(process.total)
+        more, less = (theirs, ours) if self.fewer else (ours, theirs)
+        if not (more[0] and less[0] and self._mean(*less)):
+            return None, 0.0
+        least = 0.0 if self.asked.low else evidence.interval(process).low
+        return self._mean(*more) / self._mean(*less), least
+
+    def mistake(self, state: PairedState) -> str:
+        """Return that there are values outside the bounds, where that is no rounding."""
+        total = state.processes[0].total
+        numbers = (total.candidate_n, total.stable_n)
+        for n, left in zip(numbers, state.waiting[1::2], strict=False):
+            if abs(left) > max(1.0, ROUNDING * n):
+                return (
+                    f"{self.counters[1]} has a mean outside lower {self.asked.lower} and upper "
+                    f"{self.asked.upper}; expected bounds that every value keeps"
+                )
+        return ""
+
+    def scaled(self, exposures: float, events: float) -> float:
+        """Return the sum of so many values as if each lay between 0 and 1."""
+        return (events - self.asked.low * exposures) / self.asked.span
+
+    def part(self, exposures: int, events: float) -> float:
+        """Return what of the events belongs to so many exposures."""
+        return min(float(exposures), max(0.0, events))
+
+    def take(
+        self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float
+    ) -> tuple[PairedState, list[PairCount]]:
+        """Return what a look adds, and the state with what was won by betting on it."""
+        state, counts = super(Mean, self).take(state, candidate, stable, settled_s)
+        bets = state.bets or Bets()
+        for one in counts:
+            bets = bets.after(one, self.tolerance)
+        return replace(state, bets=bets), counts
+
+    def _mean(self, number: float, events: float) -> float:
+        return self.asked.low + self.asked.span * events / number if number else 0.0
