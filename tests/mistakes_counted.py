@@ -64,6 +64,12 @@ COUNTED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         "for Rampway to say",
     ),
     (
+        "a value that nothing is held against",
+        ORDERS | {"value": "2%"},
+        "checks[0].counts",
+        "expected value where against is Value",
+    ),
+    (
         "PromQL where a series belongs",
         ORDERS | {"exposures": {"metric": 'x{a="b"}'}},
         "checks[0].counts.exposures.metric",

@@ -44,7 +44,7 @@ def test_b19_a_model_that_nobody_orders_from_is_rolled_back(*, direct: bool) -> 
 
 
 def test_a_mean_is_judged_like_a_count() -> None:
-    """Orders per visit as a mean of values from 0 to 1: the worse model goes, the good one stays."""
+    """Orders per visit as a mean from 0 to 1: the worse model goes, the good one stays."""
     mean = {
         "sum": {"metric": "shop_orders_total"},
         "count": {"metric": "shop_visits_total"},

@@ -20,7 +20,7 @@ from rampway.api.base import (
     seconds,
 )
 from rampway.api.counted import CountsCheck, MeanCheck
-from rampway.api.paired import PairedCheck, Require
+from rampway.api.paired import PROOF_RULE, STABLE_RULE, VALUE_RULE, PairedCheck, Require
 from rampway.api.rules import Form, Rule, matches
 
 Percentile = Annotated[
@@ -36,6 +36,8 @@ class ErrorRateCheck(PairedCheck):
     """Fails when the candidate answers with errors more often than stable."""
 
     rules = (
+        VALUE_RULE,
+        PROOF_RULE,
         Rule(
             cel=f"!{matches('self.detect', FACTOR_PATTERN)} || "
             f"!{matches('self.maxIncrease', PERCENT_PATTERN)} || "
@@ -81,6 +83,8 @@ class ErrorRateCheck(PairedCheck):
 
 class LatencyCheck(PairedCheck):
     """Fails when the candidate is slower than stable."""
+
+    rules = (*PairedCheck.rules, STABLE_RULE, VALUE_RULE)
 
     percentile: Percentile | None = Field(
         default=None,
@@ -211,7 +215,7 @@ _GIVEN = ", ".join(f"has(self.{name})" for name in _NAMES)
 
 
 class Check(ApiModel):
-    """One question put to the evidence: exactly one of errorRate, latency, counts, mean, threshold."""
+    """One question put to the evidence: exactly one of the kinds of questions."""
 
     rules = (
         Rule(
@@ -243,7 +247,18 @@ class Check(ApiModel):
     )
 
     @property
-    def paired(self) -> PairedCheck | None:
-        """The comparison with stable, or None for a threshold."""
+    def comparison(self) -> PairedCheck | None:
+        """What compares with stable or a value; None for a threshold."""
         given = (getattr(self, kind) for kind in _COMPARING)
         return next((found for found in given if found is not None), None)
+
+    @property
+    def paired(self) -> PairedCheck | None:
+        """What compares with stable, else None."""
+        found = self.comparison
+        return found if found is not None and found.usual is None else None
+
+    @property
+    def usual(self) -> float | None:
+        """The value that it is held against in the place of stable's rate, as a fraction."""
+        return self.comparison.usual if self.comparison is not None else None

@@ -106,6 +106,7 @@ class Reason(StrEnum):
     # ends
     PROMOTED = "Promoted"
     CHECK_FAILED = "CheckFailed"
+    UNPAIRED_CHECK_FAILED = "UnpairedCheckFailed"
     CANDIDATE_NOT_READY = "CandidateNotReady"
     CANDIDATE_CRASHED = "CandidateCrashed"
     CANDIDATE_OOM = "CandidateOutOfMemory"

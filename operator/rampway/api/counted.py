@@ -1,7 +1,7 @@
 """Checks of what users count themselves: which series, and which direction is harm."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from rampway.api.base import (
     fraction,
     seconds,
 )
-from rampway.api.paired import PairedCheck, Require
+from rampway.api.paired import PROOF_RULE, STABLE_RULE, VALUE_RULE, PairedCheck, Require
 from rampway.api.rules import Form, Rule, UniqueItems, matches
 
 AMOUNT_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})?$"
@@ -75,7 +75,7 @@ class HarmWhen(StrEnum):
 class CountedCheck(PairedCheck):
     """What checks of users' own counters have in common."""
 
-    rules = (
+    rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             cel="!has(self.harmWhen) || self.harmWhen != 'Less' || "
             f"!{matches('self.maxChange', PERCENT_PATTERN)} || "
@@ -137,6 +137,8 @@ class CountsCheck(CountedCheck):
 
     rules = (
         *CountedCheck.rules,
+        VALUE_RULE,
+        PROOF_RULE,
         Rule(
             cel="!has(self.require) || self.require != 'HarmRuledOut' || "
             f"!{matches('self.maxChange', PERCENT_PATTERN)} || "
@@ -170,10 +172,12 @@ class CountsCheck(CountedCheck):
 
 
 class MeanCheck(CountedCheck):
-    """Fails when the mean of something is larger (or smaller) with the candidate than with stable."""
+    """Fails when the mean of something is larger (or smaller) than with stable."""
 
     rules = (
         *CountedCheck.rules,
+        STABLE_RULE,
+        VALUE_RULE,
         Rule(
             cel=f"!{matches('self.lower', AMOUNT_PATTERN)} || "
             f"!{matches('self.upper', AMOUNT_PATTERN)} || "

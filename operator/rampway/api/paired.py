@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from rampway.api.base import FACTOR_PATTERN, ApiModel, Factor, factor
+from rampway.api.base import FACTOR_PATTERN, ApiModel, Factor, Percent, factor, fraction
 from rampway.api.rules import Rule, matches
 
 
@@ -13,6 +13,7 @@ class Against(StrEnum):
     """What a candidate is compared with."""
 
     STABLE = "Stable"
+    VALUE = "Value"
 
 
 class Require(StrEnum):
@@ -20,6 +21,23 @@ class Require(StrEnum):
 
     NO_HARM_SEEN = "NoHarmSeen"
     HARM_RULED_OUT = "HarmRuledOut"
+
+
+VALUE_RULE = Rule(
+    cel="has(self.value) == (has(self.against) && self.against == 'Value')",
+    message="expected value where against is Value, and only there",
+    holds=lambda check: (check.value is not None) == (check.against is Against.VALUE),
+)
+STABLE_RULE = Rule(
+    cel="!has(self.against) || self.against == 'Stable'",
+    message="against: expected Stable; a threshold holds a query against a value",
+    holds=lambda check: check.against is Against.STABLE,
+)
+PROOF_RULE = Rule(
+    cel="!has(self.value) || !has(self.require) || self.require == 'NoHarmSeen'",
+    message="require: HarmRuledOut needs stable to compare with; expected NoHarmSeen with a value",
+    holds=lambda check: check.value is None or check.require is Require.NO_HARM_SEEN,
+)
 
 
 class PairedCheck(ApiModel):
@@ -34,7 +52,16 @@ class PairedCheck(ApiModel):
         ),
     )
 
-    against: Against = Field(default=Against.STABLE, description="Compare with stable's pods.")
+    against: Against = Field(
+        default=Against.STABLE,
+        description="Stable: compare with what stable does in the same intervals. Value: hold it "
+        "against `value` in the place of stable's rate; marked as Unpaired, and beside "
+        "falseRollbackRate, as what changes for everybody looks like harm.",
+    )
+    value: Percent | None = Field(
+        default=None,
+        description="With against: Value, and only then: how often is usual, in percent.",
+    )
     detect: Factor = Field(
         default="3x",
         description="The harm that must not be missed: the check passes only once it had an 80 % "
@@ -48,6 +75,11 @@ class PairedCheck(ApiModel):
         "candidate is not worse than what maxIncrease and ignoreBelow tolerate; detect is not "
         "asked then. That needs many times as many requests.",
     )
+
+    @property
+    def usual(self) -> float | None:
+        """The value to be held against, as a fraction; None where it is stable."""
+        return None if self.value is None else fraction(self.value)
 
     @property
     def detect_ratio(self) -> float:

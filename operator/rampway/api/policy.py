@@ -14,7 +14,13 @@ from rampway.api.base import (
     fraction,
     seconds,
 )
-from rampway.api.checks import Check, ErrorRateCheck, LatencyCheck, ThresholdCheck
+from rampway.api.checks import (
+    Check,
+    ErrorRateCheck,
+    LatencyCheck,
+    OnFailure,
+    ThresholdCheck,
+)
 from rampway.api.hooks import Hook
 from rampway.api.rules import Form, Rule, UniqueItems, matches
 from rampway.api.steps import Step, Steps, named, percent
@@ -140,7 +146,14 @@ class Watch(ApiModel):
     holdback: Holdback = Field(
         default="0%",
         description="Share of the requests that stays on the old revision, so that the checks go "
-        "on comparing; their failure returns to it. With 0% only pods and thresholds are watched.",
+        "on comparing; their failure returns to it. With 0% they are held against what stable "
+        "showed in the rollout, marked as Unpaired.",
+    )
+    on_unpaired: OnFailure = Field(
+        default=OnFailure.NOTIFY,
+        description="What a failed check does that has nothing to compare with (holdback 0%). "
+        "Notify: only tell, as what changes for everybody looks the same. Pause: ask before the "
+        "watch ends. Rollback: whatever the check itself does.",
     )
 
     @property

@@ -119,6 +119,8 @@ class CheckStatus(StatusModel):
     """Pass, Fail, Waiting (too little data yet) or Unknown (no data, or Prometheus is away)."""
     message: Message = ""
     """What was seen, how much of it, and what is missing."""
+    unpaired: bool = False
+    """Held against what stable showed before, not against stable at the same time."""
 
 
 class Decision(StatusModel):

@@ -104,11 +104,12 @@ def _leap(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:
 def _unjudged(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:
     if not policy.checks:
         yield _unchecked(policy)
+    judged = [check.name for check in policy.checks if check.comparison]
     compared = [check.name for check in policy.checks if check.paired]
-    if compared and not any(stage.exposes for stage in found):
+    if judged and not any(stage.exposes for stage in found):
         yield Doubt(
             ("steps",),
-            f"no step sends the candidate a request, so {', '.join(compared)} cannot judge it "
+            f"no step sends the candidate a request, so {', '.join(judged)} cannot judge it "
             "before it has all of them; add a mirror, match or weight",
         )
     if policy.watch is not None:
@@ -134,8 +135,8 @@ def _held_back(share_pct: int, compared: list[str]) -> Iterator[Doubt]:
     if compared and not share_pct:
         yield Doubt(
             ("watch",),
-            f"holdback 0%: {', '.join(compared)} compare nothing after promotion; only pods and "
-            "thresholds are watched",
+            f"holdback 0%: after promotion {', '.join(compared)} are held against what stable "
+            "showed before (unpaired), and only told unless the watch says onUnpaired",
         )
     if share_pct and not compared:
         yield Doubt(

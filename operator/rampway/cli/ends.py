@@ -28,8 +28,9 @@ def in_watch(rollout: ModelRollout) -> Iterator[str]:
     policy = rollout.spec.policy
     held_back = policy.watch is not None and policy.watch.holdback_pct
     for check in policy.checks:
-        if check.paired and not held_back:
-            yield f"check {check.name}: compares nothing, since the holdback is 0%"
+        if check.comparison and not held_back:
+            does = _DOES[policy.watch.on_unpaired if policy.watch else OnFailure.NOTIFY]
+            yield f"check {check.name}: unpaired, since the holdback is 0%: its failure {does}"
         elif reaction(policy, check.name) is OnFailure.ROLLBACK:
             yield f"check {check.name}: its failure returns to the previous revision"
         else:

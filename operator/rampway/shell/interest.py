@@ -79,7 +79,7 @@ def interest_of(obs: Observation, active: ModelRollout, decision: Decision) -> I
         "name": spec.deployment,
         "namespace": active.namespace,
     }
-    compared = any(check.paired for check in spec.policy.checks)
+    compared = any(check.comparison for check in spec.policy.checks)
     source = obs.source
     return Interest(
         namespace=active.namespace,

@@ -156,7 +156,7 @@ DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
     "mirror, then all": ({"steps": MIRROR}, "after step shadow the candidate goes from answering"),
     "nothing, then all": ({"steps": LOOK}, "after step look the candidate goes from answering"),
     "nobody asked it": ({"steps": LOOK}, "no step sends the candidate a request, so errors cannot"),
-    "nothing held back": ({"watch": {"hold": "1h"}}, "holdback 0%: errors compare nothing"),
+    "nothing held back": ({"watch": {"hold": "1h"}}, "after promotion errors are held against"),
     "unknown place": (
         {"checks": threshold('sum(a{r="{{ candidat }}", s="{{ stable }}"})')},
         "{{ candidat }} is not filled in; known are candidate, name, namespace, stable",

@@ -85,7 +85,7 @@ def only(judged: Judged) -> CheckResult:
     return found
 
 
-def total(judged: Judged) -> tuple[int, int, int, int]:
+def total(judged: Judged) -> tuple[int, float, int, float]:
     """Return visits and orders of the candidate, then of stable, that were compared."""
     assert judged.state is not None
     found = judged.state.paired["orders"].processes[0].total

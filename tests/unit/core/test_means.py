@@ -52,7 +52,7 @@ def after(
 
 
 def test_values_are_scaled_by_their_bounds() -> None:
-    """A value of 10 counts as no event, one of 50 as a whole one; the means are told as they are."""
+    """A value of 10 counts as no event, one of 50 as a whole one; means are told as they are."""
     check, state = after(policy(), 1, (4, 4 * 30.0), (8, 8 * 40.0))
     total = state.processes[0].total
     assert (total.candidate_n, total.candidate_events) == (8, 6.0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core.checks import alone, history, kinds, paired, sentences, thresholds
+from rampway.core.checks import alone, history, kinds, paired, sentences, thresholds, unpaired
 from rampway.core.checks.bound import Bound, bound_of
 from rampway.core.checks.judged import (
     CheckResult,
@@ -36,6 +36,11 @@ def answers(
     for check in policy.checks:
         if check.threshold is not None:
             found.append(_threshold(check, state, look, now_s))
+        elif unpaired.applies(check, contest):
+            untold = None if check.name in state.harmed else (
+                _untold(check, state, look, contest, now_s)
+            )  # fmt: skip
+            found.append(untold or unpaired.answer(check, state, contest))
         elif check.name in state.harmed:  # also when the metrics go away
             text = sentences.harm(bound, check, state.paired[check.name])
             at_once = kinds.of(check).at_once
@@ -54,6 +59,8 @@ def _untold(
 ) -> CheckResult | None:
     """Return the answer of a comparison that lacks what it needs to be told, None if it has it."""
     counters = kinds.of(check).counters
+    if check.usual is not None:
+        contest = replace(contest, unpaired=True)  # stable need not be heard
     if counters and contest.mirrored:
         text = "not asked while the candidate gets copies only: nobody sees its answers"
         return CheckResult(check.name, CheckState.PASS, text)
@@ -147,5 +154,5 @@ def _until_alone(state: EvidenceState, contest: Contest, now_s: float) -> str:
 
 def _heard(contest: Contest) -> list[tuple[str, str]]:
     """Return whose metrics are needed: of both, but for a stable that is down."""
-    stable = [] if contest.stable_down else [("stable", contest.stable)]
+    stable = [] if contest.stable_down or contest.unpaired else [("stable", contest.stable)]
     return [("candidate", contest.candidate), *stable]

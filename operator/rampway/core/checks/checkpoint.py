@@ -1,13 +1,14 @@
 """Evidence as text and back: what survives a restart of the operator (B32)."""
 
 import json
+import math
 from typing import Any
 
 from rampway.core import evidence
 from rampway.core.checks import deltas
 from rampway.core.checks.judged import Down, EvidenceState, Failed, History
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.evidence import Bets, BoundPair
+from rampway.core.evidence import Bets, BoundPair, Detector
 from rampway.core.evidence.betting import SHARES
 
 FORMAT = 1
@@ -29,6 +30,7 @@ def to_text(state: EvidenceState) -> str:
         "cutoff": state.cutoff_s,
         "down": [state.down.since_s, state.down.up_since_s] if state.down else None,
         "alone": dict(state.alone),
+        "lone": {name: [_detector(one) for one in of] for name, of in state.lone.items()},
         "history": [state.history.intervals, state.history.lacking] if state.history else None,
     }
     return json.dumps(data, separators=(",", ":"))
@@ -54,6 +56,16 @@ def _paired(state: PairedState) -> dict[str, Any]:
         "waiting": list(state.waiting),
         "bets": list(state.bets.log_wealth) if state.bets else None,
     }
+
+
+def _detector(one: Detector) -> list[Any]:
+    # JSON has no infinity.
+    log_r = [None if log == -math.inf else round(log, 9) for log in one.log_r]
+    return [log_r, one.begun, one.requests, one.events]
+
+
+def _log(log: float | None) -> float:
+    return -math.inf if log is None else float(log)
 
 
 def _bets(wealth: list[Any] | None) -> Bets | None:
@@ -98,6 +110,10 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
         last_scrape_s=data["scraped"],
         cutoff_s=data["cutoff"],
         down=Down(*data["down"]) if data.get("down") else None,
+        lone={
+            name: tuple(Detector(tuple(map(_log, log_r)), *seen) for log_r, *seen in of)
+            for name, of in data.get("lone", {}).items()
+        },
         alone={name: tuple((n, k) for n, k in of) for name, of in data.get("alone", {}).items()},
         # Not written by earlier versions; never read again, as their rollouts have begun.
         history=_history(*data["history"]) if data.get("history") else None,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rampway.core.checks.deltas import Ledger
 from rampway.core.checks.kinds.base import PairedState
+from rampway.core.evidence import Detector
 
 
 class CheckState(StrEnum):
@@ -24,6 +25,8 @@ class CheckResult:
 
     Attributes:
         at_once: A failure that puts back all traffic at once (B24: errors).
+        unpaired: Held against a value or what was before, not against stable at the same time.
+        tells: In a watch without a holdback: by default it only tells (B27).
         mistake: The user's query is wrong, and how (B21); empty otherwise.
     """
 
@@ -31,6 +34,8 @@ class CheckResult:
     state: CheckState
     message: str
     at_once: bool = False
+    unpaired: bool = False
+    tells: bool = False
     mistake: str = ""
 
 
@@ -95,6 +100,7 @@ class EvidenceState:
         down: Since when no pod of stable stays ready; None while one does.
         alone: Requests and events of the candidate in this step beside a stable that is down, by
             check, for each of its processes.
+        lone: In a watch without a holdback, what was seen of the promoted revision, likewise.
     """
 
     seen_s: float
@@ -112,6 +118,7 @@ class EvidenceState:
     history: History | None = None
     down: Down | None = None
     alone: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    lone: Mapping[str, tuple[Detector, ...]] = field(default_factory=dict)
 
 
 def heard_as(revision: str, counter: str) -> str:
@@ -168,6 +175,7 @@ class Contest:
         patience_s: A stable no pod of which stays ready for so long is down.
         stable_down: It is: the candidate is judged by itself.
         watching: The candidate is promoted, and compared with what stays on the old revision.
+        unpaired: Nobody is compared with it: stable is what `paired` had seen before.
         mirrored: The candidate gets copies of requests only, and nobody sees its answers.
     """
 
@@ -180,4 +188,5 @@ class Contest:
     patience_s: float = math.inf
     stable_down: bool = False
     watching: bool = False
+    unpaired: bool = False
     mirrored: bool = False

@@ -2,12 +2,12 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core.checks import alone, history, paired, share, thresholds
+from rampway.core.checks import alone, history, paired, share, thresholds, unpaired
 from rampway.core.checks.answering import answers
 from rampway.core.checks.bound import Bound, bound_of
 from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
@@ -112,16 +112,17 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     heard = replace(state, last_scrape_s=_newest(state, look))
     one_sided = bool(mine.requests) != bool(other.requests)
     down = contest.stable_down
-    if one_sided and not down and look.at_s - state.seen_s < BOTH_SIDES_S:
+    by_itself = down or contest.unpaired
+    waits = not by_itself and any(check.paired for check in policy.checks)
+    if one_sided and waits and look.at_s - state.seen_s < BOTH_SIDES_S:
         # Pods are scraped at different moments: what one revision counted waits, unread, until
         # the other has counted too. Whether to wait depends on requests only, never on events.
         return heard
     changed = cutoff_s != state.cutoff_s
     new_step = contest.step_index != state.step_index
     shares = (0, 0) if changed or new_step else state.shares
-    bound = bound_of(policy, watching=contest.watching)
     new = _News(mine, other, changed=changed, settled_s=state.seen_s - cutoff_s)
-    updated = _updated(policy, bound, state, contest, new)
+    updated, lone, called = _evidence(policy, state, contest, new, look.at_s)
     before = {} if new_step else state.alone
     settled = contest.weight_since_s is not None and not changed
     return replace(
@@ -129,10 +130,11 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
         seen_s=look.at_s,
         ledger=ledger,
         paired=updated,
-        harmed=state.harmed | paired.culprits(bound, policy.checks, updated),
+        harmed=state.harmed | called,
+        lone=lone,
         step_index=contest.step_index,
         step_requests=mine.requests + (0 if new_step else state.step_requests),
-        shares=(0, 0) if down else share.counted(shares, mine.requests, other.requests),
+        shares=(0, 0) if by_itself else share.counted(shares, mine.requests, other.requests),
         alone=alone.tallied(policy, updated, before, mine) if down else {},
         rate_per_s=_rate_per_s(state, mine.requests, look.at_s, settled=settled),
         cutoff_s=cutoff_s,
@@ -152,6 +154,19 @@ class _News:
     stable: Delta
     changed: bool
     settled_s: float
+
+
+def _evidence(
+    policy: Policy, state: EvidenceState, contest: Contest, new: "_News", at_s: float
+) -> tuple[Mapping[str, PairedState], unpaired.Detectors, frozenset[str]]:
+    """Return comparisons and detectors with what is new, and the checks that show harm by it."""
+    lone = unpaired.watched(policy, state, new.candidate, contest, at_s)
+    called = unpaired.beyond(policy, lone, watching=contest.watching)
+    if contest.unpaired:
+        return state.paired, lone, called
+    bound = bound_of(policy, watching=contest.watching)
+    updated = _updated(policy, bound, state, contest, new)
+    return updated, lone, called | paired.culprits(bound, policy.checks, updated)
 
 
 def _updated(

@@ -2,6 +2,7 @@
 
 from rampway.core.evidence.average import log_average
 from rampway.core.evidence.betting import Bets
+from rampway.core.evidence.detector import Detector
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
 from rampway.core.evidence.interval import Ratio, interval
@@ -24,6 +25,7 @@ __all__ = [
     "TARGET",
     "Bets",
     "BoundPair",
+    "Detector",
     "Dispersion",
     "EProcess",
     "PairCount",

@@ -28,7 +28,8 @@ class Danger:
 
 def of_check(failed: CheckResult) -> Danger:
     """Return a failed check as a danger."""
-    return Danger(Reason.CHECK_FAILED, f"check {failed.name}: {failed.message}", failed.at_once)
+    reason = Reason.UNPAIRED_CHECK_FAILED if failed.unpaired else Reason.CHECK_FAILED
+    return Danger(reason, f"check {failed.name}: {failed.message}", failed.at_once)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,22 @@ def reaction(policy: Policy, name: str) -> OnFailure:
     return own
 
 
+def _does(policy: Policy, result: CheckResult) -> OnFailure:
+    """Return what this answer does: without a comparison it only tells, unless the watch says."""
+    whole = reaction(policy, result.name)
+    if not result.tells or whole is OnFailure.NOTIFY:
+        return whole
+    asked = policy.watch.on_unpaired if policy.watch else OnFailure.NOTIFY
+    return whole if asked is OnFailure.ROLLBACK else asked
+
+
 def failed(policy: Policy, judged: Judged, does: OnFailure) -> CheckResult | None:
     """Return the first failed check whose failure does this."""
     return next(
         (
             result
             for result in judged.results
-            if result.state is CheckState.FAIL and reaction(policy, result.name) is does
+            if result.state is CheckState.FAIL and _does(policy, result) is does
         ),
         None,
     )
@@ -35,9 +44,10 @@ def notified(course: Course, outcome: Outcome) -> Outcome:
     """Return the outcome with each check that only tells on record, once in a rollout."""
     told = {d.message.split(":", 1)[0] for d in outcome.status.decisions if d.action == NOTIFIED}
     for result in course.judged.results:
-        quiet = reaction(course.policy, result.name) is OnFailure.NOTIFY
+        quiet = _does(course.policy, result) is OnFailure.NOTIFY
         about = f"check {result.name}"
         if result.state is CheckState.FAIL and quiet and about not in told:
             text = f"{about}: {result.message}"
-            outcome = record(outcome, course.now_s, NOTIFIED, Reason.CHECK_FAILED, text)
+            reason = Reason.UNPAIRED_CHECK_FAILED if result.unpaired else Reason.CHECK_FAILED
+            outcome = record(outcome, course.now_s, NOTIFIED, reason, text)
     return outcome

@@ -246,7 +246,8 @@ def _given(split: Split) -> dict[str, object]:
 def _checks(judged: Judged, now_s: float) -> dict[str, object]:
     """Return the fields of the rollout's status that tell of the checks."""
     found = tuple(
-        CheckStatus(name=r.name, state=r.state.value, message=r.message) for r in judged.results
+        CheckStatus(name=r.name, state=r.state.value, message=r.message, unpaired=r.unpaired)
+        for r in judged.results
     )
     return {"checks": found, "checked_at": to_wire(now_s)}
 

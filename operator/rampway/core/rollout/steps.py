@@ -144,8 +144,8 @@ def _unjudged(course: Course, outcome: Outcome, stage: Stage) -> tuple[Reason, s
         return Reason.EVIDENCE_WAITING, f"step {stage.name}: {text}"
     if course.judged.waiting:
         return Reason.EVIDENCE_WAITING, f"step {stage.name}: {course.judged.waiting}"
-    paired = any(check.paired for check in course.policy.checks)
-    if paired and not course.judged.requests:  # what passed was judged in an earlier stage
+    compares = any(check.comparison for check in course.policy.checks)
+    if compares and not course.judged.requests:  # what passed was judged in an earlier stage
         return Reason.EVIDENCE_WAITING, f"step {stage.name}: no request was judged in it yet"
     return None
 

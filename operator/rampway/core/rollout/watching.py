@@ -78,8 +78,9 @@ def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Re
         traffic_since_s=from_wire(status.watched_since),
         step_index=status.step.index,
         watching=True,
+        unpaired=_is_unpaired(active),
     )
-    evidence = _afresh(obs.evidence, status.step.index)
+    evidence = _afresh(obs.evidence, status.step.index, keeps=contest.unpaired)
     judged = judge(active.spec.policy, evidence, obs.look, contest, obs.now_s)
     crashed = health.remember(
         status.crashes, health.crashes_since(stable, from_wire(status.watched_since) or obs.now_s)
@@ -89,14 +90,22 @@ def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Re
     return replace(found, rollout=replace(active, status=status.model_copy(update=update)))
 
 
-def _afresh(evidence: EvidenceState | None, index: int) -> EvidenceState | None:
+def _is_unpaired(active: ModelRollout) -> bool:
+    """Whether nothing stays on the old revision, to compare with."""
+    return active.spec.policy.watch is not None and not active.spec.policy.watch.holdback_pct
+
+
+def _afresh(evidence: EvidenceState | None, index: int, *, keeps: bool) -> EvidenceState | None:
     """Return the evidence without what the rollout's own bound was spent on (B19).
 
-    The watch has a part of its own (`checks/bound.py`). The ledger stays: nothing is counted twice.
+    The watch has a part of its own (`checks/bound.py`). The ledger stays: nothing is counted twice;
+    and what was seen of stable, where that is what the promoted revision is held against.
     """
     if evidence is None or evidence.step_index == index:
         return evidence
-    return replace(evidence, paired={}, harmed=frozenset(), breaches={}, failures={})
+    if keeps:
+        return replace(evidence, harmed=frozenset(), breaches={}, failures={}, lone={})
+    return replace(evidence, paired={}, harmed=frozenset(), breaches={}, failures={}, lone={})
 
 
 def _trouble(course: Course) -> Danger | None:
@@ -201,11 +210,11 @@ def _of_new(course: Course, held_back: Split) -> Split:
 
 
 def _clocked(course: Course, wanted: Split) -> ModelRolloutStatus:
-    """Start or stop the clock of the comparison: it runs while the holdback is in force."""
+    """Start or stop the clock of the comparison: it runs while the share is in force."""
     status, plan = course.status, course.policy.watch
     in_force = (
         plan is not None
-        and wanted.weight_pct == plan.holdback_pct > 0
+        and wanted.weight_pct == plan.holdback_pct
         and course.obs.route.split == wanted
         and course.obs.route.accepted
     )

@@ -31,7 +31,7 @@ def of(check: Check) -> Comparison:
 
 def compared(checks: Iterable[Check]) -> list[Comparison]:
     """Return the comparisons among some checks."""
-    return [of(check) for check in checks if check.paired]
+    return [of(check) for check in checks if check.comparison]
 
 
 def counters(checks: Iterable[Check]) -> tuple[Counter, ...]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rampway.core import evidence
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
-from rampway.core import evidence
 from rampway.core.evidence import Bets, BoundPair, EProcess, PairCount, Tolerance
 
 
@@ -82,6 +82,11 @@ class Comparison(Protocol):
     def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
         """Return requests and events of both, for each process of the state."""
         ...
+
+    def lone(self, state: PairedState, candidate: Delta) -> list[tuple[int, float]]:
+        """Return the candidate's requests and events alone, for each process of the state."""
+        found = self.counts(state, candidate, Delta())
+        return [(one.candidate_n, one.candidate_events) for one in found]
 
     def take(
         self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rampway.api.counted import Counter as CounterAsked
-from rampway.api.counted import CountsCheck
+from rampway.api.counted import CountsCheck, MeanCheck
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import Comparison, PairedState
@@ -32,26 +32,43 @@ class OfUsers(Comparison):
     """What comparisons of users' own counters have in common; `counters`: exposures, events."""
 
     __slots__ = ()
+    asked: CountsCheck | MeanCheck
+
+    @property
+    def fewer(self) -> bool:
+        """Whether less is harm."""
+        return self.asked.fewer
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What is not called harm."""
+        return Tolerance(self.asked.ratio, self.asked.floor)
+
+    @property
+    def tolerated(self) -> str:
+        """The same in the words of the policy."""
+        return f"maxChange {self.asked.max_change} and ignoreBelow {self.asked.ignore_below}"
 
     @property
     def exposures(self) -> str:
         """What may come to an event."""
         return str(self.counters[0])
 
-    @property
-    def lag_s(self) -> float:
-        """So long nothing is counted after a change of the split."""
-        ...
-
     def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
         """Return exposures and events of both, and what waits."""
         return [self._ended(state, candidate, stable)[0]]
+
+    def lone(self, state: PairedState, candidate: Delta) -> list[tuple[int, float]]:  # noqa: ARG002
+        """Return the candidate's exposures and events alone."""
+        exposures, events = (candidate.counters.get(str(name), 0.0) for name in self.counters)
+        number = round(exposures)
+        return [(number, self.part(number, self.scaled(exposures, events)))]
 
     def take(
         self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float
     ) -> tuple[PairedState, list[PairCount]]:
         """Return what a look adds; nothing for as long as events of another split may come."""
-        if 0 < self.lag_s > settled_s:
+        if 0 < self.asked.lag_s > settled_s:
             return replace(state, waiting=NOTHING), [PairCount(0, 0, 0, 0)]
         counts, waiting = self._ended(state, candidate, stable)
         return replace(state, waiting=waiting), [counts]
@@ -105,29 +122,9 @@ class Counts(OfUsers):
     asked: CountsCheck
 
     @property
-    def fewer(self) -> bool:
-        """Whether rarer events are harm."""
-        return self.asked.fewer
-
-    @property
     def counters(self) -> tuple[Counter, ...]:
         """The exposures, and the events."""
         return counter(self.asked.exposures), counter(self.asked.events)
-
-    @property
-    def lag_s(self) -> float:
-        """So long nothing is counted after a change of the split."""
-        return self.asked.lag_s
-
-    @property
-    def tolerance(self) -> Tolerance:
-        """What is not called harm."""
-        return Tolerance(self.asked.ratio, self.asked.floor)
-
-    @property
-    def tolerated(self) -> str:
-        """The same in the words of the policy."""
-        return f"maxChange {self.asked.max_change} and ignoreBelow {self.asked.ignore_below}"
 
     def begin(self, stable: Delta) -> PairedState:  # noqa: ARG002 - nothing to choose
         """Return the state before the first look."""

@@ -2,8 +2,8 @@
 
 A value in [0, 1] is worth as much of an event as it says. For a factor f > 0 of an event, f**x is
 convex in x, so its mean is at most 1 + mean * (f - 1): what holds for events that happen or not
-(`evidence.mixture`) holds for these. It takes values for as spread as they could be; `evidence.Bets`
-learns how little they vary. The average of both e-values is one.
+(`evidence.mixture`) holds for these. It takes values for as spread as they could be;
+`evidence.Bets` learns how little they vary. The average of both e-values is one.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.kinds.counts import NOTHING, OfUsers, counter
-from rampway.core.evidence import Bets, EProcess, PairCount, Tolerance
+from rampway.core.evidence import Bets, EProcess, PairCount
 
 BY_EVENTS = 0.5
 """Share of the check's part of the budget for fractional events; the rest bets."""
@@ -26,11 +26,6 @@ class Mean(OfUsers):
     """Comparison by `mean`."""
 
     asked: MeanCheck
-
-    @property
-    def fewer(self) -> bool:
-        """Whether a smaller mean is harm."""
-        return self.asked.fewer
 
     @property
     def whole(self) -> bool:
@@ -46,21 +41,6 @@ class Mean(OfUsers):
     def counters(self) -> tuple[Counter, ...]:
         """The number of values, and their sum."""
         return counter(self.asked.count), counter(self.asked.sum)
-
-    @property
-    def lag_s(self) -> float:
-        """So long nothing is counted after a change of the split."""
-        return self.asked.lag_s
-
-    @property
-    def tolerance(self) -> Tolerance:
-        """What is not called harm, of values scaled into [0, 1]."""
-        return Tolerance(self.asked.ratio, self.asked.floor)
-
-    @property
-    def tolerated(self) -> str:
-        """The same in the words of the policy."""
-        return f"maxChange {self.asked.max_change} and ignoreBelow {self.asked.ignore_below}"
 
     def begin(self, stable: Delta) -> PairedState:  # noqa: ARG002 - nothing to choose
         """Return the state before the first look."""

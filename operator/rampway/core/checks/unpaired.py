@@ -1,0 +1,231 @@
+"""Checks that have nobody to compare with: against a value, or what stable showed before (B27).
+
+The latter in a watch without a holdback. Whatever changes for everybody, a dependency that fails or
+an unusual load, looks like harm then. That is why these answers are marked `Unpaired` and have no
+part in the bound on false rollbacks (B19); those of such a watch by default only tell.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rampway.api.policy import Check, Policy
+from rampway.core import evidence
+from rampway.core.checks import kinds
+from rampway.core.checks.deltas import Delta
+from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
+from rampway.core.checks.kinds.base import PairedState
+from rampway.core.checks.paired import LEANING
+from rampway.core.evidence import Detector
+from rampway.core.evidence.dispersion import PRIOR_PHI
+
+PERIOD_S = 60.0
+"""Harm may begin in each of these."""
+ENOUGH = 100
+"""Fewer requests of stable's are no reference."""
+MISSED = 0.01
+"""Chance that stable's true rate is beyond what is taken for it."""
+MOST = 100_000_000
+"""Of more requests than this nobody waits."""
+Detectors = Mapping[str, tuple[Detector, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What stable showed of one kind of event while it was compared, frozen since.
+
+    Attributes:
+        phi: How its events came together.
+    """
+
+    requests: int
+    events: float
+    phi: float
+
+    def rate(self, *, fewer: bool) -> float:
+        """Return the largest rate that it may have had, or the smallest where fewer are harm."""
+        return _rate(self, fewer=fewer)
+
+
+@lru_cache(maxsize=4096)  # frozen, and asked for at every look
+def _rate(known: Reference, *, fewer: bool) -> float:
+    n, seen = known.requests / known.phi, known.events / known.phi
+    low, high = (0.0, seen / n) if fewer else (seen / n, 1.0)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if fewer:
+            chance = evidence.at_least(seen, n, middle)
+        else:
+            chance = 1 - evidence.at_least(seen + 1, n, middle) if seen + 1 <= n else 1.0
+        if (chance <= MISSED) == fewer:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def reference(check: Check, state: PairedState) -> list[Reference]:
+    """Return what stable showed, for each process of a check; empty if that is too little."""
+    fewer = kinds.of(check).fewer
+    found = []
+    for process in state.processes:
+        total = process.total
+        n, events = (total.candidate_n, total.candidate_events) if fewer else (
+            total.stable_n, total.stable_events
+        )  # fmt: skip
+        if n < ENOUGH:
+            return []
+        found.append(Reference(n, events, process.phi))
+    return found
+
+
+def limit_of(check: Check, rate: float) -> float:
+    """Return the largest rate that is no harm beside this usual one; the smallest for fewer."""
+    kind = kinds.of(check)
+    tolerance = kind.tolerance
+    if kind.fewer:
+        return max(0.0, (rate - tolerance.floor) / tolerance.ratio)
+    return min(1.0, tolerance.ratio * rate + tolerance.floor)
+
+
+def _limits(check: Check, frozen: PairedState) -> list[tuple[float, float]]:
+    """Return limit and phi of each process that is watched; none without a reference.
+
+    A value is one of events that are the revision's own fault: how often clients are wrong it does
+    not say.
+    """
+    if check.usual is not None:
+        return [(limit_of(check, check.usual), PRIOR_PHI)]
+    fewer = kinds.of(check).fewer
+    return [(limit_of(check, one.rate(fewer=fewer)), one.phi) for one in reference(check, frozen)]
+
+
+def applies(check: Check, contest: Contest) -> bool:
+    """Whether a check has nobody to compare with."""
+    return check.usual is not None or (contest.unpaired and check.paired is not None)
+
+
+def _frozen(check: Check, state: EvidenceState) -> PairedState:
+    return state.paired.get(check.name) or kinds.of(check).begin(Delta())
+
+
+def watched(
+    policy: Policy, state: EvidenceState, mine: Delta, contest: Contest, at_s: float
+) -> dict[str, tuple[Detector, ...]]:
+    """Return the detectors with what a look adds: in a watch for harm that begins some time."""
+    passed_s = at_s - (contest.traffic_since_s or at_s)
+    begun = 1 + int(passed_s // PERIOD_S) if contest.watching else 1
+    found: dict[str, tuple[Detector, ...]] = {}
+    for check in policy.checks:
+        if not applies(check, contest):
+            continue
+        kind, frozen = kinds.of(check), _frozen(check, state)
+        limits = _limits(check, frozen)
+        before = state.lone.get(check.name) or (Detector(),) * len(limits)
+        found[check.name] = tuple(
+            detector.after(seen, limit, begun=begun, phi=phi, fewer=kind.fewer)
+            for detector, (limit, phi), seen in zip(
+                before, limits, kind.lone(frozen, mine), strict=False
+            )
+        )
+    return found
+
+
+def beyond(policy: Policy, found: Detectors, *, watching: bool) -> frozenset[str]:
+    """Return the checks whose events have begun to be beyond their limits.
+
+    Each may be wrong in the rollout, or the watch, with a chance of falseRollbackRate over the
+    number of checks, as far as the limit holds; that is beside the bound on comparisons.
+    """
+    hold_s = policy.watch.hold_s if policy.watch and watching else 0.0
+    periods = 1 + math.ceil(hold_s / PERIOD_S)
+    each = math.log(periods * max(1, len(found)) / policy.alpha)
+    return frozenset(
+        name
+        for name, detectors in found.items()
+        if any(one.log_e() >= each + math.log(len(detectors)) for one in detectors)
+    )
+
+
+def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
+    """Answer a check that has nobody to compare with."""
+    frozen, found = _frozen(check, state), state.lone.get(check.name, ())
+    limits = _limits(check, frozen)
+    if not limits or not found:
+        what = "of stable was seen before the promotion to be held against"
+        text = f"too little {what}" if contest.unpaired else "nothing was counted yet"
+        return _result(check, contest, CheckState.WAITING, text)
+    index = max(range(len(found)), key=lambda i: found[i].log_e())
+    text = _told(check, frozen, found[index], limits[index][0], index)
+    if check.name in state.harmed:
+        text += "; there is nobody to compare with, so what changed for all looks the same"
+        return _result(check, contest, CheckState.FAIL, text)
+    missing = 0 if contest.watching else _missing(check, found[0], limits[0][0])
+    if missing is None:
+        return _result(check, contest, CheckState.WAITING, f"{text}; more of them decide")
+    if missing:
+        text += f"; about {missing} more {kinds.of(check).exposures} on the candidate"
+        return _result(check, contest, CheckState.WAITING, text)
+    return _result(check, contest, CheckState.PASS, text)
+
+
+def _result(check: Check, contest: Contest, state: CheckState, text: str) -> CheckResult:
+    at_once = state is CheckState.FAIL and kinds.of(check).at_once
+    tells = contest.unpaired
+    return CheckResult(
+        check.name, state, f"Unpaired: {text}", at_once=at_once, unpaired=True, tells=tells
+    )
+
+
+def _missing(check: Check, found: Detector, limit: float) -> int | None:
+    """Return about how many more requests show that the harm to detect is not there (B18).
+
+    As beside a stable that is down: with a chance of MISSED it would have shown as little as was
+    seen. None where more has been seen than is no harm, or it seems to begin.
+    """
+    if not found.requests:
+        return ENOUGH
+    rate = found.events / found.requests
+    beyond_it = rate < limit if kinds.of(check).fewer else rate > limit
+    if beyond_it or found.log_e() >= math.log(LEANING):
+        return None
+    high = found.requests
+    while not _shown(check, high, rate, limit):
+        high *= 2
+        if high > MOST:
+            return None
+    low = max(found.requests, high // 2)
+    return bisect_left(range(high), 1, lo=low, key=lambda n: _shown(check, n, rate, limit)) - (
+        found.requests
+    )
+
+
+def _shown(check: Check, requests: int, rate: float, limit: float) -> bool:
+    """Whether so many requests with this rate of events show that the harm is not there."""
+    fewer, asked = kinds.of(check).fewer, check.comparison
+    detect, usual = (asked.detect_ratio, asked.usual or 0.0) if asked else (1.0, 0.0)
+    floor = kinds.of(check).tolerance.floor
+    harm = usual / detect if fewer else min(1.0, detect * max(usual, floor))
+    if requests < ENOUGH or (harm >= limit if fewer else harm <= limit):
+        return False
+    events = rate * requests
+    if fewer:
+        return evidence.at_least(events, requests, harm) <= MISSED if harm else events > 0
+    return 1 - evidence.at_least(events + 1, requests, harm) <= MISSED
+
+
+def _told(check: Check, frozen: PairedState, found: Detector, limit: float, index: int) -> str:
+    kind = kinds.of(check)
+    known = [] if check.usual is not None else reference(check, frozen)
+    before = (
+        f", {known[index].events:.4g} of {known[index].requests} on stable before the promotion"
+        if known
+        else ""
+    )
+    bound = "at least" if kind.fewer else "at most"
+    return (
+        f"{found.events:.4g} of {found.requests} {kind.exposures} {kind.what(frozen, index)}"
+        f"{before}; {bound} {100 * limit:.3g} % are no harm"
+    )

@@ -1,0 +1,76 @@
+"""An e-detector: has a rate that was fine so far begun to be beyond a limit?
+
+Without anybody to compare with, a revision is held against a fixed limit. For one interval with n
+requests and e events and an alternative rho > 1,
+
+    factor = rho**e * exp(-n * limit * (rho - 1))
+
+has a mean of at most 1 while the rate is at most the limit, for Poisson counts, for events of any
+frequency and for parts of events, by E[rho**x] <= 1 + p (rho - 1) <= exp(p (rho - 1)). With 1 / rho
+in the place of rho it is the same for rates that are at least the limit. Harm may begin at any
+time, so a mixture of such factors begins anew once a period, and all of them are added up: a
+Shiryaev-Roberts e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532). Stopped at C, its mean time
+to a false alarm is at least C periods, and the chance of one within N periods at most N / C.
+
+All of it rests on the limit: a load that changes, or a dependency that fails, is no harm of the
+revision's and is called all the same. That is why such answers are marked as unpaired.
+"""
+
+import math
+from dataclasses import dataclass
+
+from rampway.core.evidence.dispersion import MOST_PER_LOOK
+from rampway.core.evidence.mixture import RHOS, WEIGHTS, log_sum
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """What was seen of one revision's events.
+
+    Attributes:
+        log_r: By alternative, the logarithm of the sum over all beginnings.
+        begun: How many have begun.
+        requests: Seen so far.
+        events: Seen so far.
+    """
+
+    log_r: tuple[float, ...] = (-math.inf,) * len(RHOS)
+    begun: int = 0
+    requests: int = 0
+    events: float = 0
+
+    def log_e(self) -> float:
+        """Return the logarithm of the detector; harm is called at log(periods / alpha)."""
+        return log_sum(self.log_r)
+
+    def after(
+        self,
+        seen: tuple[int, float],
+        limit: float,
+        *,
+        begun: int,
+        phi: float = 1.0,
+        fewer: bool = False,
+    ) -> "Detector":
+        """Return the detector after one look.
+
+        Args:
+            seen: Requests and events of the look; without requests nothing is known from it.
+            limit: The largest rate that is no harm, 0 or more; the same at every look.
+            begun: How many periods have begun, this one included; it never falls.
+            phi: Over-dispersion known beforehand, at least 1; log factors are divided by it, and
+                none is above MOST_PER_LOOK.
+            fewer: Rarer events are harm: the limit is the smallest rate that is none.
+        """
+        requests, events = seen
+        if requests <= 0:
+            return self
+        fresh = max(0, begun - self.begun)
+        log_r = []
+        for log, rho, weight in zip(self.log_r, RHOS, WEIGHTS, strict=True):
+            times = 1 / rho if fewer else rho
+            won = (events * math.log(times) - requests * limit * (times - 1)) / phi
+            known = log_sum([log, math.log(fresh * weight)]) if fresh else log
+            log_r.append(known + min(MOST_PER_LOOK, won))
+        total = self.requests + requests, self.events + events
+        return Detector(tuple(log_r), self.begun + fresh, *total)
