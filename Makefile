@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLUSTER_TOOL := $(PYTHON) -m tools.localcluster
 CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
 
-.PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback bench-scale bench-evidence bench-server cluster-up cluster-down images crds lock venv clean
+.PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback bench-scale bench-evidence bench-server cluster-up cluster-down images images-full stores crds lock venv clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,7 +25,7 @@ check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated and 
 	@$(call step,generated files,$(CRDS) --check && $(BIN)/python -m tools.behaviour --check && $(BIN)/python -m tools.transitions --check,run 'make crds' and commit what it writes)
 	@$(call step,CRDs take what the last release took,$(BIN)/python -m tools.compatibility,see the lines above)
 
-unit: venv cluster-up ## Unit and contract tests with branch coverage (contract: real API server and Prometheus)
+unit: venv cluster-up stores ## Unit and contract tests with branch coverage (contract: real API server, Prometheus and object stores)
 	@$(call step,unit and contract tests,eval "$$($(CLUSTER_TOOL) env)" && $(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=term,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
 simulation: venv ## Whole rollouts of the real operator in a simulated cluster
@@ -67,6 +67,12 @@ cluster-down: ## Take the local cluster down and leave nothing behind
 
 images: ## Build both images and load them into the cluster
 	@$(CLUSTER_TOOL) images
+
+images-full: ## Build the model server's image with ONNX and pandas too, and load it into the cluster
+	@$(CLUSTER_TOOL) images model-server-full
+
+stores: ## Build the object stores that the tests read models from (5 min, once)
+	@$(CLUSTER_TOOL) build versitygw fake-gcs-server azurite
 
 crds: venv ## Write what is generated: crds/, docs/reference/api.md, behaviour.md, status.md
 	@$(CRDS) && $(BIN)/python -m tools.behaviour && $(BIN)/python -m tools.transitions

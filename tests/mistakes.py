@@ -38,6 +38,7 @@ def full() -> dict[str, Any]:
         "model": {
             "uri": "pvc://models/digits/2.skops",
             "sha256": "9f" * 32,
+            "auth": {"secretRef": {"name": "model-store"}},
             "trustedTypes": ["sklearn.pipeline.Pipeline", "numpy.dtype"],
         },
         "info": {"version": "2", "lineage": {"dataset": "digits@v7", "commit": "1a2b3c"}},
@@ -49,15 +50,7 @@ def full() -> dict[str, Any]:
             "podTemplatePatch": {"spec": {"nodeSelector": {"disk": "fast"}}},
         },
         "replicas": 3,
-        "autoscaling": {
-            "minReplicas": 2,
-            "maxReplicas": 10,
-            "metrics": [
-                {"resource": "cpu", "utilization": "70%"},
-                {"resource": "memory", "averageValue": "1500Mi"},
-                {"metric": "requests_per_second", "averageValue": 20},
-            ],
-        },
+        "autoscaling": autoscaling(),
         "capacity": {"fallback": "Full"},
         "traffic": {
             "type": "OwnedRoute",
@@ -71,6 +64,19 @@ def full() -> dict[str, Any]:
         "paused": True,
     }
     return found
+
+
+def autoscaling() -> dict[str, Any]:
+    """Return a valid autoscaling that sets every field."""
+    return {
+        "minReplicas": 2,
+        "maxReplicas": 10,
+        "metrics": [
+            {"resource": "cpu", "utilization": "70%"},
+            {"resource": "memory", "averageValue": "1500Mi"},
+            {"metric": "requests_per_second", "averageValue": 20},
+        ],
+    }
 
 
 def policy() -> dict[str, Any]:
@@ -197,6 +203,18 @@ MISTAKES = (
         ("spec", "model", "uri"),
         "pvc://models",
         ("spec.model.uri", "expected file:///path, pvc://claim/path"),
+    ),
+    Mistake(
+        "a bucket without a key",
+        ("spec", "model", "uri"),
+        "s3://models",
+        ("spec.model.uri", "s3://bucket/key"),
+    ),
+    Mistake(
+        "a Secret of another namespace",
+        ("spec", "model", "auth"),
+        {"secretRef": {"name": "store/key"}},
+        ("spec.model.auth.secretRef.name", "the name of a Kubernetes object"),
     ),
     Mistake(
         "a digest with its algorithm",

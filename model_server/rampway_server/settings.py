@@ -46,7 +46,9 @@ class Settings:
     """What the server was told; bytes and seconds; an empty string means "not given"."""
 
     path: str = _option("", "RAMPWAY_MODEL_PATH", "a model's file or a folder of models, as PATH")
-    uri: str = _option("", "RAMPWAY_MODEL_URI", "file:///p, pvc://claim/p, http(s)://host/p")
+    uri: str = _option(
+        "", "RAMPWAY_MODEL_URI", "where the model is: file, pvc, http(s), s3, gs, az or hf"
+    )
     name: str = _option("model", "RAMPWAY_MODEL_NAME", "the model's name in paths and metrics")
     sha256: str = _option("", "RAMPWAY_MODEL_SHA256", "digest that the model's bytes must have")
     sha256_file: str = _option(
@@ -54,6 +56,9 @@ class Settings:
     )
     automation_file: str = _option(
         "", "RAMPWAY_AUTOMATION_FILE", "file with Off, Assist, Partial 0.9 or Full; absent: Full"
+    )
+    authorization: str = _option(
+        "", "RAMPWAY_AUTHORIZATION", "header Authorization for http and https, as in: Bearer abc"
     )
     revision: str = _option("", "RAMPWAY_REVISION", "the revision, a label of every metric")
     version: str = _option("", "RAMPWAY_MODEL_VERSION", "version shown to clients (else 1)")
@@ -81,6 +86,9 @@ class Settings:
         120.0, "RAMPWAY_FETCH_TIMEOUT_S", "deadline of the whole download, retries included"
     )
     max_model_bytes: int = _option(2 << 30, "RAMPWAY_MAX_MODEL_BYTES", "largest model accepted")
+    max_cache_bytes: int = _option(
+        16 << 30, "RAMPWAY_MAX_CACHE_BYTES", "what the cache keeps of earlier downloads"
+    )
     max_body_bytes: int = _option(16 << 20, "RAMPWAY_MAX_BODY_BYTES", "largest request accepted")
     body_timeout_s: float = _option(
         60.0, "RAMPWAY_BODY_TIMEOUT_S", "how long a request's body may be on its way; beyond: 408"
@@ -128,8 +136,8 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
 def _checked(settings: Settings) -> Settings:
     if not settings.uri and not settings.path:
         raise StartError(
-            "no model given: set --uri or RAMPWAY_MODEL_URI to file://, pvc:// or http(s)://, "
-            "or name a file or folder"
+            "no model given: set --uri or RAMPWAY_MODEL_URI, for example to file:///path or "
+            "s3://bucket/key, or name a file or folder"
         )
     if settings.uri and settings.path:
         raise StartError(f"two models given: --uri {settings.uri} and the path {settings.path}")

@@ -1,16 +1,22 @@
-"""Where models come from: a file, a mounted claim, or a web server; digests are checked."""
+"""Where models come from: a file, a mounted claim, or a store; digests are checked."""
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from rampway_server.download import download
+from rampway_server import objects, web
+from rampway_server.cache import Cache
+from rampway_server.download import Source, download
 from rampway_server.errors import StartError
 from rampway_server.settings import Settings, read_digest_file
+
+EXPECTED = (
+    "file:///path, pvc://claim/path, http://…, https://…, s3://bucket/key, gs://bucket/key, "
+    "az://container/key or hf://owner/name/path"
+)
 
 
 @dataclass(frozen=True)
@@ -38,17 +44,12 @@ async def fetch(settings: Settings) -> tuple[bytes, str]:
     """
     wanted = demands(settings)
     scheme = urlsplit(settings.uri).scheme
-    if scheme in {"http", "https"}:
-        path = await _cached(settings, wanted)
-    elif scheme == "file":
+    if scheme == "file":
         path = _file(settings.uri)
     elif scheme == "pvc":
         path = _claim(settings.uri, settings.models_dir)
     else:
-        raise StartError(
-            f"model URI {settings.uri!r} has scheme {scheme!r}; "
-            "expected file:///path, pvc://claim/path, http://… or https://…"
-        )
+        path = await _cached(_source(scheme, settings), settings, wanted)
     # In a thread: the liveness probe must be answered while a large file is read.
     data, digest = await asyncio.to_thread(_read, path, settings)
     _check(digest, wanted)
@@ -95,23 +96,25 @@ def _read(path: Path, settings: Settings) -> tuple[bytes, str]:
     return data, hashlib.sha256(data).hexdigest()
 
 
-async def _cached(settings: Settings, wanted: Sequence[Demand]) -> Path:
-    """Return the download, or what an earlier container of the pod left of the same digest."""
-    cache_dir = settings.cache_dir
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(f"cannot write to cache {cache_dir}: {error.strerror}") from error
-    for demand in wanted:
-        path = cache_dir / f"{demand.sha256}.model"
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == demand.sha256:
-            return path
-    partial = cache_dir / f"download-{os.getpid()}.partial"
-    try:
-        digest = await download(
-            settings.uri, partial, settings.fetch_timeout_s, settings.max_model_bytes
-        )
+def _source(scheme: str, settings: Settings) -> Source:
+    if scheme in {"http", "https"}:
+        return web.Web(settings.uri, settings.authorization)
+    if scheme == "hf":
+        return web.hub(settings.uri)
+    if scheme in objects.SCHEMES:
+        return objects.Object(settings.uri, settings.fetch_timeout_s)
+    raise StartError(f"model URI {settings.uri!r} has scheme {scheme!r}; expected {EXPECTED}")
+
+
+async def _cached(source: Source, settings: Settings, wanted: Sequence[Demand]) -> Path:
+    """Return the download, or what an earlier container or another pod left of its digest."""
+    cache = Cache(settings.cache_dir, settings.max_cache_bytes)
+    cache.prepare()
+    known = wanted[0].sha256 if wanted else ""
+    async with cache.partial(known, settings.fetch_timeout_s) as partial:
+        found = await cache.find(known) if known else None
+        if found is not None:
+            return found
+        digest = await download(source, partial, settings.fetch_timeout_s, settings.max_model_bytes)
         _check(digest, wanted)
-        return partial.replace(cache_dir / f"{digest}.model")
-    finally:
-        partial.unlink(missing_ok=True)
+        return cache.keep(partial, digest)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.localcluster import debian, downloads, golang, parts, systemimages, versions
+from tools.localcluster import debian, downloads, golang, nodejs, parts, systemimages, versions
 from tools.localcluster.parts import Part
 from tools.localcluster.paths import Layout
 from tools.localcluster.progress import Progress
@@ -65,8 +65,14 @@ def catalog(layout: Layout) -> Catalog:
         name: systemimages.part(image, programs[name], downloaded["base"], layout)
         for name, image in IMAGES.items()
     }
-    extras = {"kwok": golang.module_program("kwok", versions.KWOK, 150)}
-    return Catalog(layout, {part.name: part for part in compiled}, downloaded, images, extras)
+    extras = [
+        golang.module_program("kwok", versions.KWOK, 150),
+        golang.module_program("versitygw", versions.VERSITYGW, 150),
+        golang.module_program("fake-gcs-server", versions.FAKE_GCS_SERVER, 150),
+        nodejs.program("azurite", 60),
+    ]
+    by_name = {part.name: part for part in extras}
+    return Catalog(layout, {part.name: part for part in compiled}, downloaded, images, by_name)
 
 
 def build_all(built: Catalog) -> None:

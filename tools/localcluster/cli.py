@@ -23,7 +23,7 @@ verbs:
   load-image F  load an image archive into the node
   kubectl …     kubectl against the cluster
   enter …       run a command inside the cluster's network namespace
-  build PART    build a program that belongs to no cluster: kwok, for `make bench-scale`
+  build PART …  build programs that belong to no cluster, as for a benchmark or a test
   env           print shell lines that set PATH and KUBECONFIG: eval "$(… env)"
 
 environment:
@@ -91,11 +91,12 @@ def _load_image(rest: list[str]) -> int:
 def _build(rest: list[str]) -> int:
     folders = layout()
     built = catalog.catalog(folders)
-    if len(rest) != 1 or rest[0] not in built.extras:
+    if not rest or set(rest) - set(built.extras):
         known = ", ".join(built.extras)
-        raise StepError(f"build got {rest}, expected one of: {known}", f"`build {known}`")
+        raise StepError(f"build got {rest}, expected some of: {known}", "`build kwok`, for example")
     with locked(folders):
-        print(catalog.build_one(built, rest[0]))
+        for name in rest:
+            print(catalog.build_one(built, name))
     return 0
 
 

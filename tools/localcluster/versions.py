@@ -48,3 +48,16 @@ KWOK = GoModule(
     "h1:Ar8u7Y5TWvvOktAWapXRWJxwiwy9XFolJd4IPDR3fPg=",
     "./cmd/kwok",
 )
+# Object stores for the model server's tests; versitygw verifies every request's signature.
+VERSITYGW = GoModule(
+    "github.com/versity/versitygw",
+    "v1.8.0",
+    "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc=",
+    "./cmd/versitygw",
+)
+FAKE_GCS_SERVER = GoModule(
+    "github.com/fsouza/fake-gcs-server",
+    "v1.56.1",
+    "h1:K03sAvbLvDz4hAynpCCUqnNRp+ik9JFSvHbkD/wTPOU=",
+    ".",
+)

@@ -39,24 +39,46 @@ Uri = Annotated[
     str,
     Field(max_length=2048),
     Form(
-        r"^(file:///|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/|https?://[^/\s])\S*$",
-        "file:///path, pvc://claim/path, http://host/path or https://host/path",
+        r"^(file:///|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/|https?://[^/\s]|"
+        r"(s3|gs|az|hf)://[^/\s]+/[^/\s])\S*$",
+        "file:///path, pvc://claim/path, http(s)://host/path, s3://bucket/key, gs://bucket/key, "
+        "az://container/key or hf://owner/name/path",
     ),
 ]
 Quantities = Annotated[dict[str, Quantity], SHORT_KEYS]
+
+
+class SecretRef(ApiModel):
+    """A Secret of the same namespace."""
+
+    name: ObjectName = Field(description="The Secret's name.")
+
+
+class Auth(ApiModel):
+    """What lets the pods into the model's store."""
+
+    secret_ref: SecretRef = Field(
+        description="Its keys become environment variables of the server, such as "
+        "AWS_ACCESS_KEY_ID; the operator does not read it."
+    )
 
 
 class Model(ApiModel):
     """The model's bytes."""
 
     uri: Uri = Field(
-        description="Where the skops file is: file:///path (in the image), pvc://claim/path, "
-        "http://… or https://….",
+        description="Where the model's file is: file:///path (in the image), pvc://claim/path, "
+        "http://…, https://…, s3://bucket/key, gs://bucket/key, az://container/key or "
+        "hf://owner/name[@revision]/path.",
     )
     sha256: Digest | None = Field(
         default=None,
         description="Digest of the file. Given: other bytes are refused. Left out: the first "
         "digest loaded is recorded, and later pods of the revision refuse other bytes.",
+    )
+    auth: Auth | None = Field(
+        default=None,
+        description="What lets the pods into the store; left out, they ask as who they are.",
     )
     trusted_types: Annotated[tuple[ShortText, ...], UniqueItems()] = Field(
         default=(),

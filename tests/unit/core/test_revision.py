@@ -81,6 +81,7 @@ OTHER: dict[str, Obj] = {
     "uri": {"model": {"uri": "http://models/digits/2"}},
     "sha256": {"model": {"uri": "http://models/digits/1", "sha256": "ab" * 32}},
     "trusted types": {"model": {"uri": "http://models/digits/1", "trustedTypes": ["a.B"]}},
+    "auth": {"model": {"uri": "http://models/digits/1", "auth": {"secretRef": {"name": "a"}}}},
     "image": {"server": {"image": "mine:2"}},
     "resources": {"server": {"resources": {"limits": {"memory": "1Gi"}}}},
     "service account": {"server": {"serviceAccountName": "digits"}},
@@ -234,6 +235,15 @@ def test_b03_the_environment() -> None:
     assert env["RAMPWAY_REVISION"] == f"{NAME}-{revision_hash(found.spec)}"
     bare = {e["name"] for e in server_of(deployment())["env"]}
     assert not bare & {"RAMPWAY_MODEL_SHA256", "RAMPWAY_TRUST", "RAMPWAY_MODEL_VERSION"}
+
+
+def test_a_secret_gives_variables_that_change_none_of_ours() -> None:
+    """B37: the pods take the Secret's keys by its name alone; `env` comes before `envFrom`."""
+    model = {"uri": "s3://models/digits", "auth": {"secretRef": {"name": "store"}}}
+    server = server_of(deployment(model=model))
+    assert server["envFrom"] == [{"secretRef": {"name": "store"}}]
+    assert {"name": "RAMPWAY_MODEL_URI", "value": "s3://models/digits"} in server["env"]
+    assert "envFrom" not in server_of(deployment())
 
 
 def test_b03_the_image_is_the_users_else_ours() -> None:

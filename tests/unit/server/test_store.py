@@ -2,23 +2,16 @@
 
 import asyncio
 import dataclasses
-import hashlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import web as aio
+from unit.server.stores import CONTENT, DIGEST, OTHER, Handler, serving
 
-from rampway_server import download, store
+from rampway_server import download, store, web
 from rampway_server.errors import StartError
 from rampway_server.settings import Settings
-
-CONTENT = b"model bytes" * 1000
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-OTHER = "0" * 64
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @pytest.fixture
@@ -33,26 +26,12 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_PAUSES_S", (0.01, 0.01, 0.01))
 
 
-@asynccontextmanager
-async def _serving(handler: Handler) -> AsyncIterator[str]:
-    application = web.Application()
-    application.router.add_get("/m", handler)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/m"
-    finally:
-        await runner.cleanup()
-
-
 async def _fetch(settings: Settings, uri: str, **more: object) -> tuple[bytes, str]:
     return await store.fetch(dataclasses.replace(settings, uri=uri, **more))  # type: ignore[arg-type]
 
 
-async def _content(_: web.Request) -> web.Response:
-    return web.Response(body=CONTENT)
+async def _content(_: aio.Request) -> aio.Response:
+    return aio.Response(body=CONTENT)
 
 
 async def test_file_is_read(settings: Settings, tmp_path: Path) -> None:
@@ -72,7 +51,7 @@ async def test_claim_is_read_where_it_is_mounted(settings: Settings) -> None:
 
 async def test_download_is_cached_under_its_digest(settings: Settings) -> None:
     """A download of a known digest is not repeated by the pod's next container."""
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         assert await _fetch(settings, url) == (CONTENT, DIGEST)
     assert [path.name for path in settings.cache_dir.iterdir()] == [f"{DIGEST}.model"]
     assert await _fetch(settings, url, sha256=DIGEST) == (CONTENT, DIGEST)
@@ -82,7 +61,7 @@ async def test_damaged_cache_is_not_believed(settings: Settings) -> None:
     """A cached file of the right name and other bytes is fetched anew."""
     settings.cache_dir.mkdir()
     (settings.cache_dir / f"{DIGEST}.model").write_bytes(b"other")
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         assert await _fetch(settings, url, sha256=DIGEST) == (CONTENT, DIGEST)
 
 
@@ -90,7 +69,7 @@ async def test_damaged_cache_is_not_believed(settings: Settings) -> None:
 async def test_b3_wrong_digest_is_refused(scheme: str, settings: Settings, tmp_path: Path) -> None:
     """B3, B28: other bytes than the manifest's are refused, with both digests and their origin."""
     (tmp_path / "m").write_bytes(CONTENT)
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         uri = url if scheme == "http" else f"file://{tmp_path}/m"
         with pytest.raises(StartError) as refused:
             await _fetch(settings, uri, sha256=OTHER)
@@ -117,7 +96,10 @@ async def test_b3_digest_first_loaded_is_enforced(settings: Settings, tmp_path: 
 @pytest.mark.parametrize(
     ("uri", "sentence"),
     [
-        ("s3://bucket/m", "has scheme 's3'; expected file:///path, pvc://claim/path"),
+        ("ftp://host/m", "has scheme 'ftp'; expected file:///path, pvc://claim/path"),
+        ("s3://bucket", "is not of the form s3://bucket/key"),
+        ("az:///m", "is not of the form az://bucket/key"),
+        ("hf://owner/name", "is not of the form hf://owner/name[@revision]/path"),
         ("m.skops", "has scheme ''"),
         ("file://host/m", "names no absolute path"),
         ("file:///no/such/m", "cannot read model file /no/such/m"),
@@ -141,7 +123,7 @@ async def test_too_large_a_model_is_refused(settings: Settings, tmp_path: Path) 
     (tmp_path / "m").write_bytes(CONTENT)
     with pytest.raises(StartError, match="at most 10 are accepted"):
         await _fetch(settings, f"file://{tmp_path}/m", max_model_bytes=10)
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         with pytest.raises(StartError, match="has more than 10 bytes"):
             await _fetch(settings, url, max_model_bytes=10)
 
@@ -151,24 +133,24 @@ async def test_b28_refusal_is_told_at_once(status: int, settings: Settings) -> N
     """B28: a store's 4xx is final and shown in its own words."""
     asked = 0
 
-    async def refuse(_: web.Request) -> web.Response:
+    async def refuse(_: aio.Request) -> aio.Response:
         nonlocal asked
         asked += 1
-        return web.Response(status=status)
+        return aio.Response(status=status)
 
-    async with _serving(refuse) as url:
+    async with serving(refuse) as url:
         with pytest.raises(StartError) as refused:
             await _fetch(settings, url)
     assert str(refused.value).startswith(f"model store refused {url}: {status} ")
     assert asked == 1
 
 
-async def _unavailable(_: web.Request) -> web.StreamResponse:
-    return web.Response(status=503)
+async def _unavailable(_: aio.Request) -> aio.StreamResponse:
+    return aio.Response(status=503)
 
 
-async def _broken_off(request: web.Request) -> web.StreamResponse:
-    reply = web.StreamResponse(headers={"Content-Length": str(len(CONTENT))})
+async def _broken_off(request: aio.Request) -> aio.StreamResponse:
+    reply = aio.StreamResponse(headers={"Content-Length": str(len(CONTENT))})
     await reply.prepare(request)
     await reply.write(CONTENT[:500])
     assert request.transport is not None
@@ -187,7 +169,7 @@ async def test_b28_lasting_failure_is_told_after_four_tries(
     handler: Handler, sentence: str, settings: Settings
 ) -> None:
     """B28: what may pass is tried four times; a partial download is never left or used."""
-    async with _serving(handler) as url:
+    async with serving(handler) as url:
         with pytest.raises(StartError) as failed:
             await _fetch(settings, url)
     assert str(failed.value).startswith(sentence.format(url=url))
@@ -198,16 +180,16 @@ async def test_passing_failure_is_survived(settings: Settings) -> None:
     """A store that fails, breaks off, then answers gives the whole model."""
     handlers: list[Handler] = [_unavailable, _broken_off, _content]
 
-    async def next_handler(request: web.Request) -> web.StreamResponse:
+    async def next_handler(request: aio.Request) -> aio.StreamResponse:
         return await handlers.pop(0)(request)
 
-    async with _serving(next_handler) as url:
+    async with serving(next_handler) as url:
         assert await _fetch(settings, url) == (CONTENT, DIGEST)
 
 
 async def test_b28_unreachable_store_is_told(settings: Settings) -> None:
     """B28: a refused connection is told with the system's words and without secrets."""
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         pass
     secret = url.replace("http://", "http://user:word@") + "?token=abc"
     with pytest.raises(StartError) as failed:
@@ -222,15 +204,15 @@ async def test_b28_unreachable_store_is_told(settings: Settings) -> None:
 async def test_b28_slow_store_meets_one_deadline(settings: Settings) -> None:
     """B28: a store that drips bytes is given up at the deadline of the whole download."""
 
-    async def drip(request: web.Request) -> web.StreamResponse:
-        reply = web.StreamResponse(headers={"Content-Length": str(len(CONTENT))})
+    async def drip(request: aio.Request) -> aio.StreamResponse:
+        reply = aio.StreamResponse(headers={"Content-Length": str(len(CONTENT))})
         await reply.prepare(request)
         for _ in range(100):
             await reply.write(b"x")
             await asyncio.sleep(0.02)
         return reply
 
-    async with _serving(drip) as url:
+    async with serving(drip) as url:
         with pytest.raises(StartError, match=r"model store too slow .* after 0\.3 s"):
             await _fetch(settings, url, fetch_timeout_s=0.3)
     assert list(settings.cache_dir.iterdir()) == []
@@ -240,13 +222,13 @@ async def test_b28_silent_store_is_told(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B28: a store that accepts and says nothing is told as silent."""
-    monkeypatch.setattr(download, "_SILENCE_S", 0.05)
+    monkeypatch.setattr(web, "SILENCE_S", 0.05)
 
-    async def silent(_: web.Request) -> web.StreamResponse:
+    async def silent(_: aio.Request) -> aio.StreamResponse:
         await asyncio.sleep(0.5)
-        return web.Response()
+        return aio.Response()
 
-    async with _serving(silent) as url:
+    async with serving(silent) as url:
         with pytest.raises(StartError, match=r"model store unreachable .*: silent for 0\.05 s"):
             await _fetch(settings, url)
 
@@ -254,12 +236,12 @@ async def test_b28_silent_store_is_told(
 async def test_b28_store_that_hangs_up_is_told(settings: Settings) -> None:
     """B28: a store that closes the connection without a word is told so, without the query."""
 
-    async def hang_up(request: web.Request) -> web.StreamResponse:
+    async def hang_up(request: aio.Request) -> aio.StreamResponse:
         assert request.transport is not None
         request.transport.close()
-        return web.Response()
+        return aio.Response()
 
-    async with _serving(hang_up) as url:
+    async with serving(hang_up) as url:
         with pytest.raises(StartError, match="ServerDisconnectedError") as failed:
             await _fetch(settings, url + "?token=abc")
     assert "abc" not in str(failed.value)
@@ -267,7 +249,7 @@ async def test_b28_store_that_hangs_up_is_told(settings: Settings) -> None:
 
 async def test_b28_unencrypted_store_is_told(settings: Settings) -> None:
     """B28: https to a store that speaks http is told in the words of the TLS library."""
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         with pytest.raises(StartError, match=r"unreachable https://.*: \[SSL"):
             await _fetch(settings, url.replace("http://", "https://"))
 
@@ -289,14 +271,14 @@ async def test_b28_unknown_host_is_told(
 async def test_b28_full_disk_is_told(settings: Settings) -> None:
     """B28: a disk without room is told as such, not as the store's failure."""
     settings.cache_dir.mkdir()
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         with pytest.raises(StartError, match=r"cannot write the model to /dev: No space left"):
-            await download.download(url, Path("/dev/full"), 5, 10**6)
+            await download.download(web.Web(url), Path("/dev/full"), 5, 10**6)
 
 
 async def test_unwritable_cache_is_told(settings: Settings, tmp_path: Path) -> None:
     """A cache folder that cannot be made is told by its path."""
     (tmp_path / "file").touch()
-    async with _serving(_content) as url:
+    async with serving(_content) as url:
         with pytest.raises(StartError, match="cannot write to cache"):
             await _fetch(settings, url, cache_dir=tmp_path / "file" / "cache")

@@ -164,10 +164,13 @@ def _template(deployment: ModelDeployment, digest: str, image: str) -> dict[str,
 
 def _container(deployment: ModelDeployment, name: str, image: str) -> dict[str, Any]:
     resources = deployment.spec.server.resources
+    auth = deployment.spec.model.auth
     return {
         "name": labels.SERVER_CONTAINER,
         "image": image,
         "env": _environment(deployment, name),
+        # What `env` sets, no key of the Secret can change.
+        **({"envFrom": [{"secretRef": {"name": auth.secret_ref.name}}]} if auth else {}),
         "ports": [{"name": "http", "containerPort": labels.SERVER_PORT, "protocol": "TCP"}],
         "readinessProbe": {
             "httpGet": {"path": "/v2/health/ready", "port": labels.SERVER_PORT},
