@@ -101,8 +101,14 @@ def test_the_names_are_written_for_programs_and_for_shells(tmp_path: Path) -> No
 def test_an_unknown_image_is_refused() -> None:
     """A misspelt target is named, with those that exist."""
     with pytest.raises(StepError, match="unknown image: opertor") as caught:
-        images._require_known(["opertor"])
-    assert caught.value.advice == "use operator, model-server"
+        images._chosen(["opertor"])
+    assert caught.value.advice == "use operator, model-server, model-server-full"
+
+
+def test_the_large_image_is_built_by_name_only() -> None:
+    """Without names the two images that every cluster needs; the third where it is named."""
+    assert [one.target for one in images._chosen([])] == ["operator", "model-server"]
+    assert [one.target for one in images._chosen(["model-server-full"])] == ["model-server-full"]
 
 
 def test_the_user_says_how_images_reach_another_cluster() -> None:

@@ -19,7 +19,8 @@ verbs:
   up            build what is missing and bring the cluster up; seconds when it is up and well
   down          stop everything and leave nothing behind but the cache of built parts
   status        what runs, since when, where the kubeconfig is
-  images [T …]  build the project's two images where their inputs changed, and load them
+  images [T …]  build the project's images where their inputs changed, and load them:
+                without names operator and model-server; model-server-full by name only
   load-image F  load an image archive into the node
   kubectl …     kubectl against the cluster
   enter …       run a command inside the cluster's network namespace

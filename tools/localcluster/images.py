@@ -1,4 +1,4 @@
-"""Builds the project's two images where their inputs changed, and brings them to the cluster."""
+"""Builds the project's images where their inputs changed, and brings them to the cluster."""
 
 import json
 import os
@@ -23,12 +23,16 @@ RECIPE = (CHECKOUT / "Dockerfile", HERE / "image_install.py")
 
 @dataclass(frozen=True)
 class ProjectImage:
-    """One target of the Dockerfile; ``limit_mb`` is its largest unpacked size in 10^6 bytes."""
+    """One target of the Dockerfile; ``limit_mb`` is its largest unpacked size in 10^6 bytes.
+
+    What is ``by_name`` is built only where it is asked for.
+    """
 
     target: str
     requirements: Path
     package: Path
     limit_mb: int
+    by_name: bool = False
 
     def key(self, base: str) -> str:
         """Return a digest of all that goes into it, so that a changed image has a new name."""
@@ -45,22 +49,29 @@ IMAGES = (
         CHECKOUT / "model_server/rampway_server",
         500,
     ),
+    ProjectImage(
+        "model-server-full",
+        CHECKOUT / "requirements/server-full.txt",
+        CHECKOUT / "model_server/rampway_server",
+        600,
+        by_name=True,
+    ),
 )
 
 
 def images(layout: Layout, wanted: list[str], *, current: bool) -> int:
     """Build, bring to the cluster, print the names, and write them down for other programs.
 
-    ``wanted`` names targets; none means all.
+    ``wanted`` names targets; none means all but those that are built by name only.
     """
-    _require_known(wanted)
+    chosen = _chosen(wanted)
     with locked(layout, "images"):
         delivery = to_current(os.environ) if current else to_own(layout)
         named_base = os.environ.get("BASE_IMAGE", "")
         base_key = named_base or catalog.catalog(layout).downloaded["base"].key
         target = layout.current_images_json if current else layout.images_json
         tags = _read_names(target)
-        for image in [image for image in IMAGES if not wanted or image.target in wanted]:
+        for image in chosen:
             tag = f"{delivery.prefix}/{image.target}:{image.key(base_key)}"
             if not delivery.has(tag):
                 _build_and_deliver(_Job(layout, image, tag, named_base), delivery)
@@ -176,10 +187,11 @@ def _size_file(layout: Layout, tag: str) -> Path:
     return layout.cache / "image-sizes" / tag.replace("/", "_")
 
 
-def _require_known(wanted: list[str]) -> None:
+def _chosen(wanted: list[str]) -> list[ProjectImage]:
     known = [image.target for image in IMAGES]
     if unknown := set(wanted) - set(known):
         raise StepError(f"unknown image: {', '.join(sorted(unknown))}", f"use {', '.join(known)}")
+    return [one for one in IMAGES if (one.target in wanted if wanted else not one.by_name)]
 
 
 def _read_names(source: Path) -> dict[str, str]:
