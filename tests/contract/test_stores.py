@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import skops.io
 from contract.cutting import cutting
 from contract.stores_place import STORES, Place, certificate, free_port, s3
+from sklearn.linear_model import LogisticRegression
+from unit.server.conftest import starter
 
 from rampway_server import download, store
 from rampway_server.errors import StartError
@@ -190,3 +193,18 @@ async def test_b28_missing_credentials_are_told(
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", metadata)
     with pytest.raises(StartError, match=rf"\({metadata}/latest/.*\): Connection refused"):
         await _fetch(settings, "s3://models/m")
+
+
+def test_b28_server_takes_its_model_and_tells_why_it_cannot(tmp_path: Path) -> None:
+    """B28: a real server process, its credentials from the environment as a Secret gives them."""
+    (tmp_path / "s3/models").mkdir(parents=True)
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    skops.io.dump(model, tmp_path / "s3/models/m.skops")
+    with s3(tmp_path / "s3", free_port()) as place, starter(tmp_path) as start:
+        server = start("s3://models/m.skops", **place.environment)
+        server.wait_ready()
+        assert b'"name":"input-0"' in server.get("/v2/models/digits")[1]
+        refused = start("s3://models/m.skops", **place.environment | {place.secret: "wrong"})
+        assert refused.end()[0] == 1
+        told = refused.termination_log.read_text()
+    assert told.startswith("model store refused s3://models/m.skops: 403 Forbidden (")

@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,27 @@ async def test_passing_failure_is_survived(settings: Settings) -> None:
 
     async with serving(next_handler) as url:
         assert await _fetch(settings, url) == (CONTENT, DIGEST)
+
+
+class Short:
+    """A source that announces more than it gives, and ends as if all were well."""
+
+    name = "store/m"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[download.Content]:
+        """Announce ten bytes and give three."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"abc"
+
+        yield download.Content(chunks(), 10)
+
+
+async def test_b28_less_than_announced_is_no_model(tmp_path: Path) -> None:
+    """B28: what is shorter than the store said beforehand is a download broken off."""
+    with pytest.raises(StartError, match=r"broke off store/m after 3 bytes \(4 tries"):
+        await download.download(Short(), tmp_path / "m", 5, 100)
 
 
 async def test_b28_unreachable_store_is_told(settings: Settings) -> None:
