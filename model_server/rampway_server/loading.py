@@ -17,6 +17,7 @@ from rampway_server.reference import Profile
 
 _ONNX = b"\x08"  # the field of a ModelProto that comes first, its IR version
 _PICKLES = (b"\x80", b"\x78", b"\x1f\x8b", b"BZ", b"\xfd7zXZ")  # plain, and as joblib packs them
+_MOST_BYTES = 2 << 30  # of a zip archive's content: a small file may hold terabytes of zeros
 
 
 def load(
@@ -58,6 +59,7 @@ def _model(data: bytes, sha256: str, trusted: Sequence[str], *, allow_pickle: bo
 
 
 def _skops(data: bytes, trusted: Sequence[str]) -> Any:
+    _check_unpacked(data)
     try:
         untrusted = sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
         estimator = None if untrusted else skops.io.loads(data, trusted=list(trusted))
@@ -71,6 +73,19 @@ def _skops(data: bytes, trusted: Sequence[str]) -> Any:
             "name those you trust with --trust or RAMPWAY_TRUST"
         )
     return estimator
+
+
+def _check_unpacked(data: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile:
+        return  # whoever reads it says what is wrong with it
+    if unpacked > _MOST_BYTES:
+        raise StartError(
+            f"the model file of {len(data)} bytes has {unpacked} unpacked; at most {_MOST_BYTES} "
+            "are accepted"
+        )
 
 
 def _unpickled(data: bytes) -> Any:

@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def test_a_bomb_does_not_go_off_without_consent(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="looks like a pickle"):
         loading.load(pickle.dumps(Bomb(mark)), "", [])
     assert not mark.exists()
+
+
+def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file of many zeros is refused by what it says it holds, before memory is taken."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", bytes(2000))
+    monkeypatch.setattr(loading, "_MOST_BYTES", 1999)
+    with pytest.raises(StartError, match="has 2000 unpacked; at most 1999 are accepted"):
+        loading.load(buffer.getvalue(), "", [])
 
 
 @pytest.mark.parametrize("data", [b"\x80\x05junk", pickle.dumps([1]), b"\x08junk"])
