@@ -97,8 +97,17 @@ def gs(folder: Path, port: int) -> Iterator[Place]:
 @contextlib.contextmanager
 def az(folder: Path, port: int) -> Iterator[Place]:
     """Run Azurite, with one account and one container."""
-    words: list[str | Path] = [program("azurite", "bin/azurite-blob"), "--blobHost", "127.0.0.1"]
-    words += ["--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
+    words: list[str | Path] = [
+        program("azurite", file) for file in ("bin/node", "bin/azurite-blob")
+    ]
+    words += [
+        "--blobHost",
+        "127.0.0.1",
+        "--blobPort",
+        str(port),
+        "--inMemoryPersistence",
+        "--skipApiVersionCheck",
+    ]
     environment = {
         "AZURE_STORAGE_ACCOUNT_NAME": "account",
         "AZURE_STORAGE_ACCOUNT_KEY": KEY,

