@@ -204,12 +204,7 @@ MISTAKES = (
         "pvc://models",
         ("spec.model.uri", "expected file:///path, pvc://claim/path"),
     ),
-    Mistake(
-        "a bucket without a key",
-        ("spec", "model", "uri"),
-        "s3://models",
-        ("spec.model.uri", "s3://bucket/key"),
-    ),
+    Mistake("no key", ("spec", "model", "uri"), "s3://m", ("spec.model.uri", "s3://bucket/key")),
     Mistake(
         "a Secret of another namespace",
         ("spec", "model", "auth"),

@@ -32,6 +32,14 @@ async def _fetch(settings: Settings, uri: str, **more: object) -> tuple[bytes, s
     return await store.fetch(dataclasses.replace(settings, uri=uri, **more))  # type: ignore[arg-type]
 
 
+async def _outcome(settings: Settings, uri: str, **more: object) -> object:
+    """Return what was fetched, or the sentence that says why it was not."""
+    try:
+        return await _fetch(settings, uri, **more)
+    except StartError as error:
+        return str(error)
+
+
 async def _content(_: aio.Request) -> aio.Response:
     return aio.Response(body=CONTENT)
 
@@ -64,7 +72,7 @@ async def test_damaged_cache_is_not_believed(settings: Settings) -> None:
     settings.cache_dir.mkdir()
     (settings.cache_dir / f"{DIGEST}.model").write_bytes(b"other")
     async with serving(_content) as url:
-        assert await _fetch(settings, url, sha256=DIGEST) == (CONTENT, DIGEST)
+        assert await _outcome(settings, url, sha256=DIGEST) == (CONTENT, DIGEST)
 
 
 @pytest.mark.parametrize("scheme", ["file", "http"])
@@ -186,7 +194,7 @@ async def test_passing_failure_is_survived(settings: Settings) -> None:
         return await handlers.pop(0)(request)
 
     async with serving(next_handler) as url:
-        assert await _fetch(settings, url) == (CONTENT, DIGEST)
+        assert await _outcome(settings, url) == (CONTENT, DIGEST)
 
 
 class Short:
