@@ -206,12 +206,6 @@ MISTAKES = (
     ),
     Mistake("no key", ("spec", "model", "uri"), "s3://m", ("spec.model.uri", "s3://bucket/key")),
     Mistake(
-        "a Secret of another namespace",
-        ("spec", "model", "auth"),
-        {"secretRef": {"name": "store/key"}},
-        ("spec.model.auth.secretRef.name", "the name of a Kubernetes object"),
-    ),
-    Mistake(
         "a digest with its algorithm",
         ("spec", "model", "sha256"),
         "sha256:" + "9f" * 28,
