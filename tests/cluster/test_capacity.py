@@ -64,6 +64,35 @@ def test_b12_scaled_in_mid_rollout_under_traffic(subject: Subject, calling: Call
     assert not caller.failed()
 
 
+def test_b06_a_rollout_within_one_pod_more(subject: Subject, calling: Calling) -> None:
+    """B6: scarce pods are swapped one for the other under traffic, there and back; none fails."""
+    policy = {"steps": [step(50, "10s")], "checks": [], "watch": {"hold": "10m", "holdback": "0%"}}
+    tight = {"replicas": 2, "capacity": {"fallback": "Proportional", "maxSurge": 1}}
+    first = subject.start("a", policy, **tight)
+    subject.until(lambda: ready_pods(subject, first) == 2, "two pods")
+    most: list[int] = []
+
+    def stable_is(revision: str, pods: int) -> bool:
+        found = subject.bench.kube.items("pods", subject.namespace, subject.label())
+        most.append(len(found))  # those that leave too
+        return subject.stable() == revision and ready_pods(subject, revision) == pods
+
+    with calling() as caller:
+        generation = subject.apply("b", policy, **tight)
+        subject.until(
+            lambda: subject.status().get("phase") == "Watching", f"generation {generation} watched",
+            180,
+        )  # fmt: skip
+        second = subject.stable()
+        subject.until(lambda: stable_is(second, 2), "the new one with both pods")
+        subject.until(lambda: ready_pods(subject, first) == 1, "one warm pod", 90)
+        subject.apply("a", policy, **tight)
+        subject.until(lambda: stable_is(first, 2), "the old one with both pods again", 180)
+        subject.until(lambda: not ready_pods(subject, second), "the other one's pods gone", 90)
+    assert max(most) <= 3
+    assert not caller.failed()
+
+
 def test_b38_zero_and_back(subject: Subject) -> None:
     """B38: at zero nothing serves and it says so; back from zero it serves, with no rollout."""
     first = subject.start("a")
