@@ -220,6 +220,7 @@ def test_b24_errors_do_not_wait_for_all_of_stable(subject: Subject, calling: Cal
     assert not caller.failed(after_s)
 
 
+@pytest.mark.alone  # others make both models slow
 def test_slow_model_is_rolled_back(subject: Subject, calling: Calling) -> None:
     """A model that is right but twice as slow is put back by the check of latency, none failing."""
     policy = evidence(step(50, "2m"))
