@@ -1,6 +1,7 @@
 """ONNX models, through onnxruntime: their tensors are what the file declares."""
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ def load(data: bytes, sha256: str) -> Model:
     Raises:
         StartError: it is none, takes what is no tensor, or onnxruntime is not installed.
     """
+    # Else it reports to its makers, from version 1.31 on; whoever wants that sets 0.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime as ort
     except ImportError:

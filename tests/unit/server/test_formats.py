@@ -3,6 +3,7 @@
 import builtins
 import io
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -148,6 +149,13 @@ def test_onnx_with_a_fixed_number_of_rows_is_not_batched() -> None:
     types = [("X", FloatTensorType([1, 2]))]
     regressor = to_onnx(LinearRegression().fit(X, Y), initial_types=types)
     assert not loading.load(regressor.SerializeToString(), "", [])[0].batches
+
+
+def test_onnx_reports_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its runtime would tell its makers of its use; it is told not to, unless somebody set it."""
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    loading.load(ONNX, "", [])
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_onnx_without_its_runtime_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
