@@ -1,0 +1,105 @@
+"""A trial: whole rollouts decided by the core, over traffic that dice draw."""
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from rampway.api.conditions import RolloutPhase
+from rampway.api.policy import Policy
+from rampway.cli.assumed import NO_HARM, Harm, Traffic, setting
+from rampway.sim.answering import lognormal
+from rampway.sim.trial import Ended, Trial
+
+STEPS = [
+    {"name": "ten", "weight": "10%", "hold": "30s"},
+    {"name": "half", "weight": "50%", "hold": "30s"},
+]
+CHECKS: list[dict[str, Any]] = [
+    {"name": "errors", "errorRate": {"ignoreBelow": "1%", "detect": "5x"}},
+    {"name": "slow", "latency": {"detect": "5x"}},
+]
+CALM = Traffic(100.0, 0.0, lognormal(0.02, 0.4), "as in tests")
+BROKEN = Harm("30 % fail", 0.3)
+
+
+def run(harm: Harm = NO_HARM, seed: int = 1, traffic: Traffic = CALM, **policy: Any) -> Ended:
+    """Play one trial."""
+    wanted = Policy.model_validate({"steps": STEPS, "checks": CHECKS} | policy, by_name=False)
+    made = setting(None, wanted, traffic, harm)
+    return Trial(replace(made, longest_s=3600.0), Random(seed)).run()  # noqa: S311
+
+
+def test_a_good_candidate_goes_through_all_steps() -> None:
+    """It is promoted after the steps' holds and its pods' start, and no sooner."""
+    ended = run()
+    assert ended.promoted
+    assert [name for name, _ in ended.stages] == ["ten", "half"]
+    assert 80 < ended.took_s < 300  # two holds of 30 s, and two starts of 10 s
+    assert ended.tally.failed == 0
+    assert ended.tally.most_pods == 6
+
+
+def test_the_same_dice_give_the_same_course() -> None:
+    """The seed decides everything."""
+    assert run(BROKEN, seed=3) == run(BROKEN, seed=3)
+    assert run(BROKEN, seed=3) != run(BROKEN, seed=4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_harm_is_rolled_back_at_once(seed: int) -> None:
+    """A candidate that fails three times in ten is stopped by its check within a minute."""
+    ended = run(BROKEN, seed)
+    assert (ended.phase, ended.check) == (RolloutPhase.ROLLED_BACK, "errors")
+    assert ended.exposed_s < 60
+    assert 0 < ended.tally.failed < ended.tally.answers
+
+
+def test_a_slow_candidate_is_rolled_back() -> None:
+    """Three times as slow is found by the latency check."""
+    ended = run(Harm("3x as slow", slowdown=3.0))
+    assert (ended.phase, ended.check) == (RolloutPhase.ROLLED_BACK, "slow")
+
+
+def test_copies_cost_users_nothing() -> None:
+    """A candidate that only gets copies is judged, and no user sees what it answers."""
+    shadow = {"name": "shadow", "mirror": "100%", "hold": "30s"}
+    ended = run(BROKEN, steps=[shadow, *STEPS])
+    assert ended.stopped
+    assert ended.tally.copies > 0
+    assert ended.tally.answers == 0
+
+
+def test_people_and_thresholds_are_taken_to_agree() -> None:
+    """An approval and a threshold hold a trial up no longer than a pass."""
+    look = {"name": "look", "approval": {"message": "fine?"}}
+    limit = {"name": "orders", "threshold": {"query": "x{{ candidate }}", "min": "3"}}
+    ended = run(steps=[STEPS[0], look, STEPS[1]], checks=[*CHECKS, limit])
+    assert ended.promoted
+    assert [name for name, _ in ended.stages] == ["ten", "look", "half"]
+
+
+def test_hooks_are_taken_to_succeed() -> None:
+    """A hook before promotion is run, and its rollout promoted."""
+    call = {"url": "http://hooks/tell"}
+    hook = {"name": "tell", "when": "BeforePromotion", "http": call}
+    assert run(hooks=[hook]).promoted
+
+
+def test_a_watch_that_compares_is_part_of_it() -> None:
+    """With a holdback it goes on until the watch is over; without one it ends with promotion."""
+    alone = run(watch={"hold": "5m"})
+    compared = run(watch={"hold": "5m", "holdback": "10%"})
+    assert alone.promoted
+    assert compared.promoted
+    assert compared.took_s > alone.took_s + 250
+
+
+def test_a_match_step_gets_the_share_that_is_said() -> None:
+    """Requests that a header chooses are the part of all that the setting tells."""
+    step = {"name": "some", "match": {"headers": [{"name": "x", "value": "y"}]}, "hold": "100s"}
+    wanted = Policy.model_validate({"steps": [step], "checks": []})
+    made = setting(None, wanted, CALM, NO_HARM, matched=0.2)
+    ended = Trial(made, Random(1)).run()  # noqa: S311
+    assert 0.15 < ended.tally.answers / (100 * ended.exposed_s) < 0.25
