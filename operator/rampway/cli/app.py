@@ -14,7 +14,10 @@ from rampway.cli.history import history
 from rampway.cli.lint import lint
 from rampway.cli.list_ import list_
 from rampway.cli.pause import pause, resume
+from rampway.cli.plan import plan
+from rampway.cli.replay import replay
 from rampway.cli.requesting import abort, promote, retry
+from rampway.cli.simulate import simulate
 from rampway.cli.status import status
 from rampway.cli.undo import undo
 from rampway.cli.version import version
@@ -62,6 +65,9 @@ for verb in (
     resume,
     undo,
     lint,
+    simulate,
+    plan,
+    replay,
     completion,
     version,
 ):

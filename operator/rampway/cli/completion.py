@@ -26,7 +26,7 @@ _SCRIPTS: Mapping[Shell, str] = {
 # kubectl runs this to complete `kubectl rampway`; put it on the PATH as kubectl_complete-rampway.
 # It gets the words so far, the one to complete last; :4 says no file names, :0 says them as well.
 COMP_WORDS="{PROGRAM} $*" COMP_CWORD=$# {VARIABLE}=complete_bash {PROGRAM} | sed "/^$/d"
-case ${{1-}} in lint) echo :0 ;; *) echo :4 ;; esac
+case ${{1-}} in lint | simulate | plan | replay) echo :0 ;; *) echo :4 ;; esac
 """,
     Shell.BASH: f'eval "$({VARIABLE}=source_bash {PROGRAM})"\n',
     Shell.ZSH: f'eval "$({VARIABLE}=source_zsh {PROGRAM})"\n',

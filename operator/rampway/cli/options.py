@@ -37,7 +37,8 @@ def _namespace(namespace: str | None) -> str | None:
     return namespace
 
 
-def _duration(text: str | None) -> str | None:
+def checked_duration(text: str | None) -> str | None:
+    """Return a duration as it was told, or say what is wrong with it."""
     from rampway.api.base import seconds
 
     try:
@@ -75,7 +76,9 @@ Wait = Annotated[
 ]
 Timeout = Annotated[
     str | None,
-    typer.Option(help="How long --wait waits: 90s, 1h30m; left out, 15m.", callback=_duration),
+    typer.Option(
+        help="How long --wait waits: 90s, 1h30m; left out, 15m.", callback=checked_duration
+    ),
 ]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print what is found.")]
 Kubeconfig = Annotated[
@@ -116,4 +119,80 @@ Rate = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="A warning is exit code 1, too.")]
 InCluster = Annotated[
     bool, typer.Option("--cluster", help="Ask the API server as well, by a dry run.")
+]
+
+
+def _part(text: str | None) -> str | None:
+    from rampway.api.base import fraction
+
+    try:
+        if text is not None and fraction(text) > 1:
+            raise typer.BadParameter(f"expected at most 100%; seen: {text}")
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
+    return text
+
+
+PolicyFile = Annotated[
+    str | None,
+    typer.Argument(
+        help="YAML or JSON file with a ModelDeployment or a policy; - for the standard input.",
+        metavar="[FILE]",
+    ),
+]
+PolicyName = Annotated[
+    str | None, typer.Option("--policy", help="Name of the object, where the file has several.")
+]
+Of = Annotated[
+    str | None,
+    typer.Option(
+        help="A ModelDeployment of the cluster: its traffic, and without FILE its policy.",
+        autocompletion=names,
+    ),
+]
+Rps = Annotated[
+    float | None, typer.Option(min=0.0, help="Requests a second of all clients together.")
+]
+ErrorRate = Annotated[str, typer.Option(help="Part of stable's answers that fail.", callback=_part)]
+Latency = Annotated[
+    str,
+    typer.Option(help="Half of stable's answers come within this time.", callback=checked_duration),
+]
+Histogram = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead: how long stable's answers take, as Prometheus has it: bounds in seconds "
+        "with the requests so far, such as 0.01:120,0.05:900,+Inf:1000.",
+    ),
+]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Pods of stable; left out: the file's, or 3.")
+]
+Prometheus = Annotated[
+    str | None,
+    typer.Option(help="Where the Prometheus is reached from here, such as http://localhost:9090."),
+]
+Token = Annotated[str | None, typer.Option(help="File with a bearer token for the Prometheus.")]
+Window = Annotated[
+    str, typer.Option(help="How far back --of measures the traffic.", callback=checked_duration)
+]
+Runs = Annotated[int, typer.Option(min=2, max=100_000, help="Trials of each candidate.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Of all dice; left out, one is drawn and printed.")
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Processes; left out, one for each processor.")
+]
+Matched = Annotated[
+    str,
+    typer.Option(help="Part of the requests that a step with a match chooses.", callback=_part),
+]
+PodStart = Annotated[
+    str, typer.Option(help="How long a pod takes until it is ready.", callback=checked_duration)
+]
+Scraped = Annotated[
+    str,
+    typer.Option(
+        "--scrape-interval", help="How often Prometheus scrapes.", callback=checked_duration
+    ),
 ]

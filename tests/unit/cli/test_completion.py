@@ -64,11 +64,13 @@ def test_each_shell_gets_a_script_and_answers(shell: str, program: dict[str, str
 @pytest.mark.parametrize(
     ("words", "found", "directive"),
     [
-        (["p"], {"promote", "pause"}, ":4"),
+        (["p"], {"promote", "pause", "plan"}, ":4"),
         ([""], {"status", "list", "approve", "undo"}, ":4"),
         (["status", "digits", "--w"], {"--watch", "--wait"}, ":4"),
         (["list", "-o", ""], {"table", "wide", "json", "yaml"}, ":4"),
         (["lint", "f"], set(), ":0"),
+        (["simulate", "f"], set(), ":0"),
+        (["replay", "digits", "--un"], {"--under"}, ":0"),
         (["status", ""], set(), ":4"),  # no cluster: no names, and no error
     ],
 )

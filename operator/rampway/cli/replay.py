@@ -1,0 +1,150 @@
+"""`kubectl rampway replay NAME [ATTEMPT]`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rampway.cli import options, terminal
+from rampway.cli.exits import ExitCode
+from rampway.cli.options import Format
+from rampway.cli.trying import AWAY
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rampway.api.parse import ModelRollout
+    from rampway.api.policy import Policy
+    from rampway.cli.replaying import Verdict
+    from rampway.kube.base import KubeApi
+
+Under = Annotated[
+    str | None,
+    typer.Option(help="File with the other policy; left out, the rollout's own.", metavar="FILE"),
+]
+RIGHTS = "list modelrollouts.rampway.dev and its metric sources"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is replayed, and from where."""
+
+    name: str
+    attempt: int | None
+    under: str | None
+    policy: str | None
+    prometheus: str | None
+    token: str | None
+
+
+def replay(
+    name: options.Name,
+    attempt: options.Number = None,
+    *,
+    under: Under = None,
+    policy: options.PolicyName = None,
+    prometheus: options.Prometheus = None,
+    token: options.Token = None,
+    output: options.Output = Format.TABLE,
+    namespace: options.Namespace = None,
+    kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
+    no_color: options.NoColor = False,
+) -> None:
+    """Judge a past rollout again, from Prometheus's history, by another policy's checks.
+
+    Without ATTEMPT the last one. The steps are those that were.
+    """
+    asked = Options(name, attempt, under, policy, prometheus, token)
+
+    async def work(api: "KubeApi", space: str) -> ExitCode:
+        from rampway.cli.printing import printed
+        from rampway.cli.replaying import as_data
+
+        rollout, wanted, verdict = await _replayed(api, space, asked)
+        about = {"rollout": rollout.name, "ended": rollout.status.phase, "policy": wanted[0]}
+        shown = view(rollout, wanted[0], verdict)
+        printed(shown, about | as_data(verdict), output, no_color=no_color)
+        return ExitCode.OK
+
+    run = terminal.logged_in(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    raise typer.Exit(terminal.guarded(run, needed=RIGHTS))
+
+
+async def _replayed(
+    api: "KubeApi", space: str, asked: Options
+) -> "tuple[ModelRollout, tuple[str, Policy], Verdict]":
+    import time
+
+    from rampway.api.parse import parse_deployment
+    from rampway.cli import measured, replaying
+    from rampway.cli.asked import Refusal
+    from rampway.cli.policyfile import NoPolicy, of_file
+    from rampway.kube.kinds import MODEL_DEPLOYMENT
+    from rampway.metrics.base import MetricsUnavailable
+
+    deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, space, asked.name))
+    rollout = await _rollout(api, space, asked)
+    try:
+        wanted = ("its own policy", rollout.spec.policy)
+        if asked.under is not None:
+            subject = of_file(asked.under, asked.policy)
+            wanted = (subject.name, subject.policy)
+        what = replaying.recorded(rollout, time.time())
+        source = await measured.source_of(api, deployment, asked.prometheus, asked.token)
+        try:
+            return rollout, wanted, await replaying.replay(source, wanted[1], what)
+        finally:
+            await source.close()
+    except (NoPolicy, replaying.NoHistory) as err:
+        raise Refusal(str(err)) from err
+    except MetricsUnavailable as err:
+        raise Refusal(f"{err}; {AWAY}") from err
+
+
+async def _rollout(api: "KubeApi", space: str, asked: Options) -> "ModelRollout":
+    from rampway.cli.acting import rollouts_of
+    from rampway.cli.asked import Refusal
+
+    rollouts = await rollouts_of(api, space, asked.name)
+    if not rollouts:
+        raise Refusal(f"{asked.name} has had no rollout yet: nothing to replay")
+    if asked.attempt is None:
+        return rollouts[-1]
+    found = [one for one in rollouts if one.spec.attempt == asked.attempt]
+    if not found:
+        there = ", ".join(str(one.spec.attempt) for one in rollouts)
+        text = f"{asked.name} has no rollout with attempt {asked.attempt} any more; kept: {there}"
+        raise Refusal(text)
+    return found[0]
+
+
+def view(rollout: "ModelRollout", policy: str, verdict: "Verdict") -> "RenderableType":
+    """Return what the replay found, for people."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from rampway.cli.words import clean
+    from rampway.core.instants import brief
+
+    status = rollout.status
+    lines = [f"{rollout.name} was {status.phase} ({status.reason}): {status.message}"]
+    lines += [f"Judged again by the checks of {policy}, in the steps that were:"]
+    lines += [
+        f"  {brief(f.at_s)} after its first request, in step {f.step}, {f.check} fails: {f.message}"
+        for f in verdict.failures
+    ]
+    if not verdict.failures:
+        lines += ["  no check fails"]
+        lines += [
+            f"  step {name}: "
+            + ("not all checks pass" if s is None else f"all checks pass after {brief(s)}")
+            for name, s in verdict.passed.items()
+        ]
+    lines += [
+        f"  {r.name} at the end: {r.state.value}, {r.message}"
+        for r in (verdict.last.results if verdict.last else ())
+    ]
+    lines += [f"Lacking: {text}." for text in verdict.lacking]
+    lines += ["Prometheus alone is replayed: direct looks at the pods saw it a little sooner."]
+    return Group(*(Text("  " * line.startswith("  ") + clean(line)) for line in lines))

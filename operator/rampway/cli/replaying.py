@@ -1,0 +1,238 @@
+"""A past rollout judged again: what Prometheus kept of it, and another policy's checks."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rampway.api import labels
+from rampway.api.parse import ModelRollout
+from rampway.api.policy import Policy
+from rampway.core.checks import judging
+from rampway.core.checks.answers import Answer
+from rampway.core.checks.counters import Scrape
+from rampway.core.checks.history import MOST_PODS, MOST_STEPS, PAST_S, Past
+from rampway.core.checks.judged import CheckState, Contest, EvidenceState, Judged
+from rampway.core.checks.queries import fill
+from rampway.core.instants import from_wire
+from rampway.core.observation import Look
+from rampway.metrics.base import MetricSource, RevisionKey
+
+PIECE_S = 600.0
+"""Prometheus answers so much at a time within its deadline."""
+BEFORE_S = 120.0
+"""The newest scrape of every pod before the rollout lies within."""
+LOOK_S = 1.0
+TAIL_S = 30.0
+"""What a candidate answered before its traffic was taken away is scraped so long after at most."""
+ASK_S = 15.0
+"""Users' queries are asked again after so long."""
+LATE_S = 120.0
+"""A history that begins so long after the candidate's first request lacks its beginning."""
+_STEP = re.compile(r"step (\d+)/\d+ ([^:]+):")
+
+
+class NoHistory(Exception):  # noqa: N818 - a state of the world, not a defect
+    """Prometheus has nothing, or not enough, of the rollout; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A rollout as it was.
+
+    Attributes:
+        names: Of candidate and stable.
+        steps: Index, name and begin of each stage.
+        since_s: The candidate's first request.
+        until_s: When it was promoted, or its traffic was taken away.
+        tail_s: What is scraped so long after that still tells of it.
+    """
+
+    namespace: str
+    names: tuple[str, str]
+    steps: tuple[tuple[int, str, float], ...]
+    since_s: float
+    until_s: float
+    tail_s: float = 0.0
+
+    @property
+    def keys(self) -> list[RevisionKey]:
+        """Both revisions as the series name them."""
+        return [RevisionKey(self.namespace, name) for name in self.names]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The first time that a check fails; seconds since the candidate's first request."""
+
+    check: str
+    at_s: float
+    step: str
+    message: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the checks of a policy make of a rollout.
+
+    Attributes:
+        failures: The first failure of each check that fails, earliest first.
+        passed: By step, how long after its begin all checks passed; None: not before its end.
+        last: What the checks said at the end.
+        lacking: What is missing of the history, in sentences.
+    """
+
+    failures: list[Failure] = field(default_factory=list)
+    passed: dict[str, float | None] = field(default_factory=dict)
+    last: Judged | None = None
+    lacking: list[str] = field(default_factory=list)
+
+
+def recorded(rollout: ModelRollout, now_s: float) -> Recorded:
+    """Return what its status tells of a rollout.
+
+    Raises:
+        NoHistory: its candidate never got a request, or its steps are not on record any more.
+    """
+    spec, status = rollout.spec, rollout.status
+    since_s = from_wire(status.traffic_since)
+    if since_s is None:
+        raise NoHistory(f"{rollout.name}: its candidate never got a request: nothing to judge")
+    steps = [
+        (int(found[1]) - 1, found[2], at_s)
+        for made in status.decisions
+        if made.action == "StepStarted"
+        and (found := _STEP.match(made.message))
+        and (at_s := from_wire(made.at)) is not None
+    ]
+    if not steps:
+        raise NoHistory(f"{rollout.name}: its status does not tell any more when its steps began")
+    over = {"Promoted", "RollingBack", "RolledBack"}
+    made_s = [from_wire(d.at) for d in status.decisions if d.action in over]
+    ends_s = [at_s for at_s in made_s if at_s is not None and at_s >= steps[-1][2]]
+    until_s = min(ends_s, default=from_wire(status.ended_at) or now_s)
+    tail_s = 0.0 if status.phase in {"Promoted", "Watching"} else TAIL_S
+    names = [
+        labels.revision_name(spec.deployment, one.revision) for one in (spec.candidate, spec.stable)
+    ]
+    return Recorded(rollout.namespace, (names[0], names[1]), tuple(steps), since_s, until_s, tail_s)
+
+
+async def scrapes(source: MetricSource, what: Recorded) -> tuple[Scrape, ...]:
+    """Return all that Prometheus has of both revisions, in pieces.
+
+    Raises:
+        NoHistory: it has nothing of one of them.
+        MetricsUnavailable: it does not answer.
+    """
+    found: list[Scrape] = []
+    at_s = what.since_s - BEFORE_S
+    while at_s < what.until_s + what.tail_s:
+        end_s = min(at_s + PIECE_S, what.until_s + what.tail_s)
+        found += await source.scrapes(what.keys, at_s, end_s)
+        at_s = end_s
+    for role, name in zip(("candidate", "stable"), what.names, strict=True):
+        if not any(scrape.revision == name for scrape in found):
+            raise NoHistory(
+                f"Prometheus has no scrape of the {role} {name} from that time: the history is "
+                "gone (its retention), or it is another Prometheus than the rollout's"
+            )
+    return tuple(found)
+
+
+async def past(source: MetricSource, what: Recorded, found: Sequence[Scrape], *, timed: bool) -> tuple[Scrape, ...]:  # fmt: skip  # noqa: E501
+    """Return stable's past before the rollout, as the operator reads it."""
+    mine = [s for s in found if s.revision == what.names[1] and s.at_s <= what.since_s]
+    pods = {s.pod: s.started_at_s for s in mine}
+    oldest = sorted(pods, key=lambda pod: (pods[pod], pod))[:MOST_PODS]
+    if len(oldest) < 2:  # noqa: PLR2004 - two halves
+        return ()
+    since_s = max(what.since_s - PAST_S, *(pods[pod] for pod in oldest[:2]))
+    step_s = max(5.0, math.ceil((what.since_s - since_s) / MOST_STEPS))
+    wanted = Past(what.namespace, what.names[1], tuple(oldest), since_s, step_s, timed)
+    return await source.past(wanted, what.since_s)
+
+
+async def replay(source: MetricSource, policy: Policy, what: Recorded) -> Verdict:
+    """Judge a rollout by the checks of a policy, over what Prometheus kept of it.
+
+    The steps are those that were: other shares would have made other counts.
+    """
+    found = await scrapes(source, what)
+    timed = any(check.latency for check in policy.checks)
+    before = await past(source, what, found, timed=timed)
+    verdict = Verdict(passed={name: None for _, name, _ in what.steps})
+    began_s = min(s.at_s for s in found)
+    if began_s > what.since_s + LATE_S:
+        verdict.lacking.append("the beginning of the rollout is gone from Prometheus's history")
+    state: EvidenceState | None = None
+    told: dict[str, Answer] = {}
+    asked_s = -math.inf
+    for look in _looks(found, before):
+        if look.at_s - asked_s >= ASK_S:
+            asked_s, told = look.at_s, await _answers(source, policy, what, look.at_s)
+        contest = _contest(what, look.at_s)
+        judged = judging.judge(policy, state, replace(look, answers=told), contest, look.at_s)
+        state, verdict.last = judged.state, judged
+        _note(verdict, judged, what, look.at_s)
+    return verdict
+
+
+def _looks(found: Sequence[Scrape], before: tuple[Scrape, ...]) -> Iterator[Look]:
+    """Yield a look for each second that has scrapes; the first one brings stable's past."""
+    seconds: dict[float, list[Scrape]] = {}
+    for scrape in sorted(found, key=lambda s: s.at_s):
+        seconds.setdefault(math.ceil(scrape.at_s / LOOK_S) * LOOK_S, []).append(scrape)
+    past: tuple[Scrape, ...] | None = before
+    for at_s, mine in sorted(seconds.items()):
+        yield Look(at_s, tuple(mine), past=past, foresees=False)
+        past = None
+
+
+def _contest(what: Recorded, at_s: float) -> Contest:
+    begun = [step for step in what.steps if step[2] <= at_s]
+    index, _, since_s = begun[-1] if begun else (0, "", None)
+    traffic_s = what.since_s if at_s >= what.since_s else None
+    return Contest(*what.names, since_s, traffic_s, index)
+
+
+async def _answers(
+    source: MetricSource, policy: Policy, what: Recorded, at_s: float
+) -> dict[str, Answer]:
+    names = {"candidate": what.names[0], "stable": what.names[1], "namespace": what.namespace}
+    names["name"] = what.names[0].rsplit("-", 1)[0]
+    texts = {c.name: fill(c.threshold.query, names) for c in policy.checks if c.threshold}
+    found = await source.queries(sorted(set(texts.values())), at_s) if texts else {}
+    return {name: found[text] for name, text in texts.items()}
+
+
+def _note(verdict: Verdict, judged: Judged, what: Recorded, at_s: float) -> None:
+    begun = [step for step in what.steps if step[2] <= at_s]
+    if not begun:
+        return
+    _, step, since_s = begun[-1]
+    known = {failure.check for failure in verdict.failures}
+    for result in judged.results:
+        if result.state is CheckState.FAIL and result.name not in known:
+            after_s = at_s - what.since_s
+            verdict.failures.append(Failure(result.name, after_s, step, result.message))
+    fine = all(result.state is CheckState.PASS for result in judged.results)
+    if fine and verdict.passed[step] is None:
+        verdict.passed[step] = at_s - since_s
+
+
+def as_data(verdict: Verdict) -> dict[str, Any]:
+    """Return it for programs; seconds since the candidate's first request, or a step's begin."""
+    return {
+        "failures": [
+            {"check": f.check, "afterSeconds": f.at_s, "step": f.step, "message": f.message}
+            for f in verdict.failures
+        ],
+        "stepsPassedAfterSeconds": verdict.passed,
+        "checks": [
+            {"name": r.name, "state": r.state.value, "message": r.message}
+            for r in (verdict.last.results if verdict.last else ())
+        ],
+        "lacking": verdict.lacking,
+    }

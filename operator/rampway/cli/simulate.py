@@ -1,0 +1,159 @@
+"""`kubectl rampway simulate [FILE]`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rampway.cli import options, terminal
+from rampway.cli.exits import ExitCode
+from rampway.cli.options import Format
+from rampway.cli.printing import dump
+from rampway.cli.trying import Options, progress, wanted
+
+if TYPE_CHECKING:
+    from rampway.api.policy import Policy
+    from rampway.cli.assumed import Traffic
+    from rampway.cli.policyfile import Subject
+    from rampway.cli.simulating import Outcome
+
+Errors = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A candidate that fails more often: 5x as often as stable, or 20% of its answers. "
+        "May be told several times."
+    ),
+]
+Slower = Annotated[
+    list[str] | None,
+    typer.Option(help="A candidate that takes 1.5x as long. May be told several times."),
+]
+Picture = Annotated[
+    str | None, typer.Option(help="Draw it as well, into this file.", metavar="FILE.svg")
+]
+LONGEST_S = 24 * 3600.0
+
+
+def simulate(
+    file: options.PolicyFile = None,
+    *,
+    of: options.Of = None,
+    policy: options.PolicyName = None,
+    rps: options.Rps = None,
+    error_rate: options.ErrorRate = "0%",
+    latency: options.Latency = "50ms",
+    histogram: options.Histogram = None,
+    errors: Errors = None,
+    slower: Slower = None,
+    replicas: options.Replicas = None,
+    matched: options.Matched = "1%",
+    pod_start: options.PodStart = "10s",
+    scrape_interval: options.Scraped = "15s",
+    runs: options.Runs = 100,
+    seed: options.Seed = None,
+    picture: Picture = None,
+    output: options.Output = Format.TABLE,
+    prometheus: options.Prometheus = None,
+    token: options.Token = None,
+    window: options.Window = "1h",
+    jobs: options.Jobs = None,
+    namespace: options.Namespace = None,
+    kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
+    no_color: options.NoColor = False,
+) -> None:
+    """Try a policy a hundred times: how long it takes, what harm costs until it is found.
+
+    The operator's own code decides, over traffic that is drawn by dice.
+    """
+    asked = Options.among(locals())
+    if picture is not None and not picture.endswith(".svg"):
+        raise typer.BadParameter(f"--picture: expected a name that ends in .svg; seen: {picture}")
+    found = tried(asked, errors or [], slower or [])
+    if picture is not None:
+        _draw(found, picture)
+    if output in {Format.JSON, Format.YAML}:
+        typer.echo(dump(found.data(), output))
+        return
+    found.show(no_color=no_color, wide=output is Format.WIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the trials of a policy came to."""
+
+    subject: "Subject"
+    policy: "Policy"
+    traffic: "Traffic"
+    notes: list[str]
+    seed: int
+    outcomes: "list[Outcome]"
+
+    def data(self) -> dict[str, object]:
+        """Return it for programs."""
+        from rampway.cli.simulating import as_data
+
+        about = {
+            "of": self.subject.name,
+            "traffic": self.traffic.said,
+            "requestsPerSecond": self.traffic.rate_per_s,
+            "seed": self.seed,
+            "takenForGranted": self.notes,
+        }
+        return as_data(self.outcomes, about)
+
+    def show(self, *, no_color: bool, wide: bool) -> None:
+        """Print it for people."""
+        from rich.console import Group
+        from rich.text import Text
+
+        from rampway.cli.simulating import sentences, table
+        from rampway.cli.words import clean
+
+        said = sentences(self.outcomes, self.policy, LONGEST_S)
+        said += [f"Taken for granted: {'; '.join(self.notes)}."] if self.notes else []
+        said += [f"Again with the same dice: --seed {self.seed}"]
+        head = Text(f"{clean(self.subject.name)}: {self.traffic.said}", "bold")
+        parts = [head, Text(), table(self.outcomes), Text(), *map(Text, said)]
+        terminal.show(terminal.console(no_color=no_color, wide=wide), Group(*parts))
+
+
+def tried(asked: Options, errors: list[str], slower: list[str]) -> Found:
+    """Try the policy that is asked about."""
+    from rampway.cli import assumed, simulating
+
+    subject, traffic = wanted(asked, needs_policy=True)
+    policy, notes = assumed.tried(subject.policy)
+    try:
+        harms = [assumed.errors(text, traffic, policy) for text in errors]
+        harms += [assumed.slower(text) for text in slower]
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
+    harms = harms or assumed.usual(traffic, policy)
+    seed = asked.dice()
+    with progress((1 + len(harms)) * asked.runs, "trials") as told:
+        outcomes = simulating.simulate(
+            subject,
+            policy,
+            traffic,
+            harms,
+            runs=asked.runs,
+            seed=seed,
+            workers=asked.jobs,
+            told=told,
+            longest_s=LONGEST_S,
+            **asked.more(),
+        )
+    return Found(subject, policy, traffic, notes, seed, outcomes)
+
+
+def _draw(found: Found, file: str) -> None:
+    from rampway.cli.picture import picture
+
+    title = f"{found.subject.name}: {found.traffic.said}"
+    try:
+        Path(file).write_text(picture(found.outcomes, title), encoding="utf-8")
+    except OSError as err:
+        terminal.complain(f"error: {file} cannot be written: {err}")
+        raise typer.Exit(ExitCode.UNREADABLE) from err

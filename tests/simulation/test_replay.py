@@ -1,0 +1,121 @@
+"""Replay: a rollout of the simulated cluster, judged again from what its Prometheus kept."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from simulation.stage import BROKEN, NAME, SLOW, Stage, policy, serving, step
+
+from rampway.api.parse import ModelRollout
+from rampway.api.policy import Policy
+from rampway.cli import measured, replaying
+from rampway.cli.policyfile import NoPolicy
+from rampway.core.checks.judged import CheckState
+from rampway.core.instants import from_wire
+from rampway.metrics.memory import MemorySource
+from rampway.sim.world import World
+
+
+def other(**errors: Any) -> Policy:
+    """Return a policy whose check of errors has these fields."""
+    checks = ({"name": "errors", "errorRate": errors}, SLOW)
+    return Policy.model_validate(policy(checks=checks), by_name=False)
+
+
+def broken() -> tuple[Stage, ModelRollout]:
+    """Return a stage whose second revision was rolled back."""
+    stage = serving()
+    stage.release(2, BROKEN)
+    stage.harmed = True
+    stage.until(lambda: stage.world.status(NAME).phase == "RolledBack", 300)
+    return stage, stage.world.rollouts(NAME)[-1]
+
+
+def promoted(stage: Stage) -> bool:
+    """Whether the last rollout is over, and well."""
+    return any(one.status.phase == "Promoted" for one in stage.world.rollouts(NAME)[-1:])
+
+
+def again(stage: Stage, rollout: ModelRollout, under: Policy) -> replaying.Verdict:
+    """Judge a rollout again by another policy."""
+    what = replaying.recorded(rollout, stage.world.clock())
+    return asyncio.run(replaying.replay(stage.world.source, under, what))
+
+
+def test_its_own_policy_comes_to_the_same() -> None:
+    """The check that rolled it back fails again, within a look of when it did."""
+    stage, rollout = broken()
+    verdict = again(stage, rollout, rollout.spec.policy)
+    since_s, until_s = (
+        from_wire(rollout.status.traffic_since),
+        from_wire(rollout.status.ended_at),
+    )
+    assert since_s is not None
+    assert until_s is not None
+    assert [failure.check for failure in verdict.failures] == ["errors"]
+    assert verdict.failures[0].at_s == pytest.approx(until_s - since_s, abs=replaying.LOOK_S + 1)
+    assert "requests failed on the candidate" in verdict.failures[0].message
+    assert verdict.lacking == []
+
+
+def test_a_policy_that_tolerates_it_fails_nothing() -> None:
+    """The same counts under a check that ignores half of all answers."""
+    stage, rollout = broken()
+    verdict = again(stage, rollout, other(ignoreBelow="50%"))
+    assert verdict.failures == []
+
+
+def test_a_good_rollout_passes_each_step_when_it_did() -> None:
+    """For each step it tells after how long all checks passed."""
+    stage = serving(rollout=policy(step("ten", 10, 20), step("half", 50, 20)))
+    stage.release(2)
+    stage.until(lambda: promoted(stage), 900)
+    verdict = again(stage, stage.world.rollouts(NAME)[-1], other(ignoreBelow="1%", detect="5x"))
+    assert verdict.failures == []
+    assert set(verdict.passed) == {"ten", "half"}
+    assert all(after_s is not None for after_s in verdict.passed.values())
+    assert verdict.last is not None
+    assert all(r.state is CheckState.PASS for r in verdict.last.results)
+
+
+def test_a_history_that_is_gone_is_told() -> None:
+    """Without scrapes of that time there is nothing to judge, and no verdict is made up."""
+    stage, rollout = broken()
+    stage.world.source = MemorySource()
+    with pytest.raises(replaying.NoHistory, match="the history is gone"):
+        again(stage, rollout, rollout.spec.policy)
+
+
+def test_a_rollout_without_requests_has_nothing_to_replay() -> None:
+    """One that never began is refused."""
+    stage, rollout = broken()
+    empty = rollout.status.model_copy(update={"traffic_since": ""})
+    never = type(rollout)(**{**_fields(rollout), "status": empty})
+    with pytest.raises(replaying.NoHistory, match="never got a request"):
+        again(stage, never, rollout.spec.policy)
+
+
+def _fields(rollout: ModelRollout) -> dict[str, Any]:
+    return {name: getattr(rollout, name) for name in rollout.__dataclass_fields__}
+
+
+def test_live_traffic_is_measured_by_both_ends_of_a_window() -> None:
+    """Rate, failures and durations are those that the clients' side sent."""
+    stage = serving()
+    stage.run(300)
+    deployment = _deployment(stage.world)
+    now_s = stage.world.clock()
+    found = asyncio.run(measured.measure(stage.world.source, deployment, 280.0, now_s))
+    assert found.rate_per_s == pytest.approx(100, rel=0.1)
+    assert found.error_rate == 0
+    assert found.durations[-1][1] == 1.0
+    with pytest.raises(NoPolicy, match="expected 100 at least"):
+        asyncio.run(measured.measure(MemorySource(), deployment, 280.0, now_s))
+
+
+def _deployment(world: World) -> Any:
+    from rampway.api.parse import parse_deployment
+    from rampway.kube import kinds
+    from rampway.sim.world import SPACE
+
+    return parse_deployment(world.store.get(kinds.MODEL_DEPLOYMENT, SPACE, NAME))

@@ -1,0 +1,120 @@
+"""plan: steps that keep harm within a budget, or why there are none."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from rampway.api.policy import Policy
+from rampway.cli import planning
+from rampway.cli.app import app
+from rampway.cli.assumed import Traffic
+from rampway.cli.linting import Level, lint
+from rampway.cli.planning import Budget
+from rampway.sim.answering import lognormal
+
+FAST = ["--runs", "4", "--seed", "1", "--jobs", "1"]
+CALM = Traffic(100.0, 0.001, lognormal(0.02, 0.4), "")
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "FEW", 3)
+
+
+def typed(*words: str) -> Result:
+    """Type `plan`."""
+    return CliRunner().invoke(app, ["plan", *words, *FAST])
+
+
+def test_a_plan_is_a_policy_that_lint_accepts() -> None:
+    """It is written with what it costs, and keeps to the budget."""
+    result = typed("--max-bad-answers", "60", "--detect", "10x", "--rps", "200")
+    assert result.exit_code == 0, result.output
+    found = lint("plan.yaml", result.stdout, 200.0).findings
+    assert [one for one in found if one.level is Level.ERROR] == []
+    made = yaml.safe_load(result.stdout)
+    policy = Policy.model_validate(made["spec"], by_name=False)
+    assert policy.checks[0].error_rate is not None
+    assert policy.checks[0].error_rate.detect == "10x"
+    assert "bad answers in the mean" in result.stdout
+    assert "Extra pods:" in result.stdout
+
+
+def test_the_checks_of_a_file_stay(tmp_path: Path) -> None:
+    """Only the steps are planned; programs get the policy with its figures."""
+    path = tmp_path / "a.yaml"
+    spec = {
+        "falseRollbackRate": "2%",
+        "checks": [{"name": "fails", "errorRate": {"ignoreBelow": "1%"}}],
+    }
+    head = {"apiVersion": "rampway.dev/v1alpha1", "kind": "RolloutPolicy"}
+    path.write_text(yaml.safe_dump(head | {"metadata": {"name": "mine"}, "spec": spec}))
+    words = ["--max-bad-answers", "80", "--detect", "10x", "--rps", "200", "-o", "json"]
+    found = json.loads(typed(str(path), *words).stdout)
+    made = found["policy"]["spec"]
+    assert made["falseRollbackRate"] == "2%"
+    asked = {"ignoreBelow": "1%", "detect": "10x"}
+    assert made["checks"] == [{"name": "fails", "errorRate": asked}]
+    good, bad = found["candidates"]
+    assert bad["badAnswers"]["mean"] <= 80
+    assert good["promotedAfterSeconds"]["median"] <= 7200
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-bad-answers", "1", "--rps", "200"], "so many it takes to tell this harm"),
+        (["--max-bad-answers", "50", "--rps", "2"], "at 2 requests a second"),
+    ],
+)
+def test_what_is_impossible_is_said_with_what_would_do(words: list[str], said: str) -> None:
+    """Too small a budget, or too little traffic for the time: why, and three ways out."""
+    result = typed(*words, "--detect", "10x", "--finish-within", "5m")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("impossible: ")
+    assert said in result.stderr
+    assert "--mirror" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--detect", "1x"], "expected more than 1x; seen: 1x"),
+        (["--detect", "many"], "factor 'many'"),
+        (["--finish-within", "5s"], "expected a minute at least; seen: 5s"),
+        ([], "expected --rps N"),
+    ],
+)
+def test_what_is_wrong_with_the_question_is_said(words: list[str], said: str) -> None:
+    """Usage errors name what was seen and what was expected."""
+    result = typed("--max-bad-answers", "50", *words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("first", planning.SHARES_PCT)
+@pytest.mark.parametrize("mirror", [False, True])
+def test_steps_rise_from_the_first_share(first: int, mirror: bool) -> None:
+    """Every first share gives steps that the API accepts; each is three times the one before."""
+    budget = Budget(50, "2x", 3600.0, mirror)
+    policy = planning.planned(Policy(), first, budget, CALM)
+    weights = [step.weights_pct[0] for step in policy.steps if step.weights_pct]
+    assert weights[0] == first
+    assert all(b == 3 * a for a, b in pairwise(weights))
+    assert (policy.steps[0].mirror is not None) == mirror
+    assert sum(step.hold_s for step in policy.steps) <= budget.finish_s / 2
+
+
+@pytest.mark.parametrize("detect", ["2x", "4x", "10x"])
+def test_what_is_ignored_leaves_room_for_the_harm(detect: str) -> None:
+    """What the check tolerates of stable's failures is well below the harm to detect."""
+    policy = planning.planned(Policy(), 5, Budget(50, detect, 3600.0), CALM)
+    check = policy.checks[0].error_rate
+    assert check is not None
+    tolerated = check.ratio * CALM.error_rate + check.floor
+    assert 1.4 * tolerated < check.detect_ratio * CALM.error_rate
+    assert check.floor <= CALM.error_rate

@@ -1,0 +1,106 @@
+"""replay: what it prints, and what it refuses. What it judges: tests/simulation/test_replay.py."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+from unit.cli import scenes
+from unit.cli.conftest import Connect
+
+from rampway.cli import measured, replaying
+from rampway.cli.app import app
+from rampway.core.checks.judged import CheckResult, CheckState, Judged
+from rampway.metrics.base import MetricsUnavailable
+from rampway.metrics.memory import MemorySource
+
+POLICY = """\
+apiVersion: rampway.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: careful}
+spec: {}
+"""
+FAILED = replaying.Verdict(
+    failures=[replaying.Failure("errors", 90.0, "tenth", "3 of 100 requests failed")],
+    last=Judged(None, (CheckResult("errors", CheckState.FAIL, "3 of 100 requests failed"),)),
+    lacking=["the beginning of the rollout is gone from Prometheus's history"],
+)
+PASSED = replaying.Verdict(passed={"tenth": 42.0, "quarter": None})
+
+
+@pytest.fixture
+def typed(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[replaying.Verdict | Exception, list[str]], Result]:
+    """Type `replay digits` where judging comes to this."""
+    connect(scenes.mid_rollout)
+
+    async def source(*_: object) -> MemorySource:
+        return MemorySource()
+
+    monkeypatch.setattr(measured, "source_of", source)
+
+    def go(comes_to: replaying.Verdict | Exception, words: list[str]) -> Result:
+        async def judged(*_: object) -> replaying.Verdict:
+            if isinstance(comes_to, Exception):
+                raise comes_to
+            return comes_to
+
+        monkeypatch.setattr(replaying, "replay", judged)
+        return CliRunner().invoke(app, ["replay", "digits", *words])
+
+    return go
+
+
+def test_a_failure_is_told_with_its_moment(
+    typed: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Which check, when, in which step, by whose policy; and what is lacking."""
+    path = tmp_path / "a.yaml"
+    path.write_text(POLICY)
+    result = typed(FAILED, ["--under", str(path)])
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "by the checks of RolloutPolicy careful" in said
+    assert "in step tenth, errors fails: 3 of 100 requests failed" in said
+    assert "Lacking: the beginning of the rollout is gone" in said
+    assert "a little sooner" in said
+
+
+def test_without_failures_each_step_is_told() -> None:
+    """After how long all checks passed in a step, or that they did not."""
+    told = replaying.as_data(PASSED)
+    assert told["stepsPassedAfterSeconds"] == {"tenth": 42.0, "quarter": None}
+
+
+def test_programs_get_the_same(typed: Callable[..., Result]) -> None:
+    """JSON has failures, steps and answers."""
+    found = json.loads(typed(FAILED, ["-o", "json"]).stdout)
+    assert found["failures"][0]["afterSeconds"] == 90.0
+    assert found["policy"] == "its own policy"
+    said = " ".join(typed(PASSED, []).stdout.split())
+    assert "no check fails" in said
+    assert "step tenth: all checks pass after 42 s" in said
+    assert "step quarter: not all checks pass" in said
+
+
+@pytest.mark.parametrize(
+    ("comes_to", "words", "said"),
+    [
+        (replaying.NoHistory("the history is gone"), [], "refused: the history is gone"),
+        (MetricsUnavailable("no answer"), [], "port-forward"),
+        (PASSED, ["7"], "no rollout with attempt 7 any more; kept: 1"),
+        (PASSED, ["--under", "/nowhere.yaml"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused(
+    typed: Callable[..., Result],
+    comes_to: replaying.Verdict | Exception,
+    words: list[str],
+    said: str,
+) -> None:
+    """Exit code 1 with the reason and what to do."""
+    result = typed(comes_to, words)
+    assert result.exit_code == 1
+    assert said in result.stderr

@@ -1,0 +1,156 @@
+"""simulate: what is asked, the figures, the picture, and what is wrong with the question."""
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+from unit.cli import scenes
+from unit.cli.conftest import Connect
+
+from rampway.api.policy import Policy
+from rampway.cli import assumed, measured
+from rampway.cli.app import app
+from rampway.cli.assumed import Traffic
+from rampway.sim.answering import lognormal
+
+POLICY = """\
+apiVersion: rampway.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: careful}
+spec:
+  steps:
+  - {name: half, weight: 50%, hold: 20s}
+  checks:
+  - {name: errors, errorRate: {ignoreBelow: 1%, detect: 5x}}
+  - {name: orders, threshold: {query: "orders{{ candidate }}", min: "1"}}
+"""
+FAST = ["--rps", "100", "--runs", "4", "--seed", "3", "--jobs", "1", "--errors", "30%"]
+
+
+@pytest.fixture
+def typed(tmp_path: Path) -> Callable[..., Result]:
+    """Type `simulate` with a file of this text."""
+
+    def go(text: str, *words: str) -> Result:
+        path = tmp_path / "a.yaml"
+        path.write_text(text)
+        return CliRunner().invoke(app, ["simulate", str(path), *words])
+
+    return go
+
+
+def test_the_table_says_time_harm_and_dice(typed: Callable[..., Result], tmp_path: Path) -> None:
+    """A row for each candidate, false rollbacks with their error, the seed; and the picture."""
+    picture = tmp_path / "a.svg"
+    result = typed(POLICY, *FAST, "--picture", str(picture))
+    assert result.exit_code == 0, result.output
+    rows = {line.split("  ")[0]: line for line in result.stdout.splitlines()}
+    assert rows["no harm"].split("  ", 1)[1].lstrip().startswith("0 of 4")
+    assert "4 of 4" in rows["30 % fail"]
+    said = "False rollbacks: 0 of 4, 0 % ± 0 (95 % certain: at most 60 %); the policy allows 1%"
+    assert said in result.stdout
+    assert "thresholds stay within their limits" in result.stdout
+    assert "--seed 3" in result.stdout
+    drawn = ET.fromstring(picture.read_text())  # noqa: S314 - we wrote it
+    words = [node.text for node in drawn.iter() if node.tag.endswith("text")]
+    assert {"no harm", "30 % fail"} <= set(words)
+
+
+def test_programs_get_the_same_figures_each_time(typed: Callable[..., Result]) -> None:
+    """JSON has all ranges; with one seed twice the same, whatever was tried beside it."""
+    first, again = (json.loads(typed(POLICY, *FAST, "-o", "json").stdout) for _ in range(2))
+    assert first == again
+    good, bad = first["candidates"]
+    assert good["promotedAfterSeconds"]["median"] > 20
+    assert good["stoppedAfterSeconds"] is None
+    assert bad["stopped"]["count"] == 4
+    assert bad["stoppedBy"] == {"errors": 4}
+    assert bad["badAnswers"]["mean"] > 1
+    assert first["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "expected --rps N, or --of NAME"),
+        (["--rps", "0"], "--rps: expected more than 0"),
+        (["--rps", "5", "--errors", "7"], "factor '7': expected for example 3x or 1.5x"),
+        (["--rps", "5", "--errors", "150%"], "expected at most 100%; seen: 150%"),
+        (["--rps", "5", "--slower", "fast"], "factor 'fast'"),
+        (["--rps", "5", "--histogram", "1:5,2:3,+Inf:9"], "counts never fall"),
+        (["--rps", "5", "--histogram", "zero"], "expected for example 0.01:120"),
+        (["--rps", "5", "--picture", "a.png"], "ends in .svg; seen: a.png"),
+        (["--rps", "5", "--error-rate", "2"], "percentage '2'"),
+    ],
+)
+def test_what_is_wrong_with_the_question_is_said(
+    typed: Callable[..., Result], words: list[str], said: str
+) -> None:
+    """Usage errors name what was seen and what was expected."""
+    result = typed(POLICY, *words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (POLICY.replace("50%", "500%"), "the file has mistakes"),
+        ("kind: Service\napiVersion: v1\nmetadata: {name: a}\n", "has no policy"),
+        (POLICY + "---\n" + POLICY.replace("careful", "other"), "say --policy NAME"),
+    ],
+)
+def test_a_file_without_one_policy_is_refused(
+    typed: Callable[..., Result], text: str, said: str
+) -> None:
+    """The file's mistakes, none, or several policies: exit code 4 and what to do."""
+    result = typed(text, "--rps", "5")
+    assert result.exit_code == 4
+    assert said in result.stderr
+
+
+def test_a_policy_is_found_by_its_name(typed: Callable[..., Result]) -> None:
+    """Of several the one that is named; a ModelDeployment's reference is followed in the file."""
+    both = POLICY + "---\n" + POLICY.replace("careful", "other")
+    found = json.loads(typed(both, *FAST, "--policy", "other", "-o", "json").stdout)
+    assert found["of"] == "RolloutPolicy other"
+
+
+def test_a_live_model_deployment_tells_policy_and_traffic(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--of reads its policy from the cluster and its traffic from Prometheus."""
+    connect(scenes.healthy)
+
+    async def told(*_: object) -> Traffic:
+        return Traffic(100.0, 0.0, lognormal(0.02, 0.4), "as measured")
+
+    monkeypatch.setattr(measured, "measure", told)
+    words = ["simulate", "--of", "digits", "--runs", "2", "--seed", "1", "--jobs", "1"]
+    result = CliRunner().invoke(app, [*words, "--errors", "100%", "-o", "json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["of"], found["traffic"]) == ("ModelDeployment digits", "as measured")
+    assert found["candidates"][1]["stopped"]["count"] == 2
+
+
+def test_a_prometheus_that_is_not_reached_is_told_how_to_be(connect: Connect) -> None:
+    """What does not answer from here is port-forwarded."""
+    connect(scenes.healthy)
+    words = ["simulate", "--of", "digits", "--prometheus", "http://127.0.0.1:9"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 4
+    assert "port-forward" in result.stderr
+
+
+def test_usual_harms_are_those_that_the_checks_look_for() -> None:
+    """Multiples of what is ignored where stable fails less; slowness only with a latency check."""
+    calm = Traffic(10.0, 0.001, lognormal(0.02, 0.4), "")
+    checks = [{"name": "errors", "errorRate": {"ignoreBelow": "1%"}}]
+    policy = Policy.model_validate({"checks": checks}, by_name=False)
+    rates = [harm.error_rate for harm in assumed.usual(calm, policy)]
+    assert rates == [0.02, 0.05, 0.2, 1.0]
+    assert [h.slowdown for h in assumed.usual(calm, Policy())][-2:] == [1.5, 3.0]
