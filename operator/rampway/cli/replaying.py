@@ -9,7 +9,7 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
-from rampway.core.checks import judging
+from rampway.core.checks import judging, kinds
 from rampway.core.checks.answers import Answer
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.history import MOST_PODS, MOST_STEPS, PAST_S, Past
@@ -30,11 +30,25 @@ ASK_S = 15.0
 """Users' queries are asked again after so long."""
 LATE_S = 120.0
 """A history that begins so long after the candidate's first request lacks its beginning."""
-_STEP = re.compile(r"step (\d+)/\d+ ([^:]+):")
+_STEP = re.compile(r"step (\d+)/\d+ ([^:]+): *(.*)")
 
 
 class NoHistory(Exception):  # noqa: N818 - a state of the world, not a defect
     """Prometheus has nothing, or not enough, of the rollout; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A stage that was begun.
+
+    Attributes:
+        mirrored: The candidate got copies of requests only.
+    """
+
+    index: int
+    step: str
+    at_s: float
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,7 @@ class Recorded:
 
     Attributes:
         names: Of candidate and stable.
-        steps: Index, name and begin of each stage.
+        stages: In order.
         since_s: The candidate's first request.
         until_s: When it was promoted, or its traffic was taken away.
         tail_s: What is scraped so long after that still tells of it.
@@ -51,7 +65,7 @@ class Recorded:
 
     namespace: str
     names: tuple[str, str]
-    steps: tuple[tuple[int, str, float], ...]
+    stages: tuple[Begun, ...]
     since_s: float
     until_s: float
     tail_s: float = 0.0
@@ -99,38 +113,43 @@ def recorded(rollout: ModelRollout, now_s: float) -> Recorded:
     since_s = from_wire(status.traffic_since)
     if since_s is None:
         raise NoHistory(f"{rollout.name}: its candidate never got a request: nothing to judge")
-    steps = [
-        (int(found[1]) - 1, found[2], at_s)
+    stages = [
+        Begun(int(found[1]) - 1, found[2], at_s, mirrored=found[3].startswith("mirror"))
         for made in status.decisions
         if made.action == "StepStarted"
         and (found := _STEP.match(made.message))
         and (at_s := from_wire(made.at)) is not None
     ]
-    if not steps:
+    if not stages:
         raise NoHistory(f"{rollout.name}: its status does not tell any more when its steps began")
     over = {"Promoted", "RollingBack", "RolledBack"}
     made_s = [from_wire(d.at) for d in status.decisions if d.action in over]
-    ends_s = [at_s for at_s in made_s if at_s is not None and at_s >= steps[-1][2]]
+    ends_s = [at_s for at_s in made_s if at_s is not None and at_s >= stages[-1].at_s]
     until_s = min(ends_s, default=from_wire(status.ended_at) or now_s)
     tail_s = 0.0 if status.phase in {"Promoted", "Watching"} else TAIL_S
     names = [
         labels.revision_name(spec.deployment, one.revision) for one in (spec.candidate, spec.stable)
     ]
-    return Recorded(rollout.namespace, (names[0], names[1]), tuple(steps), since_s, until_s, tail_s)
+    return Recorded(
+        rollout.namespace, (names[0], names[1]), tuple(stages), since_s, until_s, tail_s
+    )
 
 
-async def scrapes(source: MetricSource, what: Recorded) -> tuple[Scrape, ...]:
+async def scrapes(source: MetricSource, policy: Policy, what: Recorded) -> tuple[Scrape, ...]:
     """Return all that Prometheus has of both revisions, in pieces.
 
     Raises:
         NoHistory: it has nothing of one of them.
         MetricsUnavailable: it does not answer.
     """
+    counters = kinds.counters(policy.checks)
     found: list[Scrape] = []
     at_s = what.since_s - BEFORE_S
     while at_s < what.until_s + what.tail_s:
         end_s = min(at_s + PIECE_S, what.until_s + what.tail_s)
         found += await source.scrapes(what.keys, at_s, end_s)
+        if counters:
+            found += await source.scrapes(what.keys, at_s, end_s, counters=counters)
         at_s = end_s
     for role, name in zip(("candidate", "stable"), what.names, strict=True):
         if not any(scrape.revision == name for scrape in found):
@@ -143,7 +162,9 @@ async def scrapes(source: MetricSource, what: Recorded) -> tuple[Scrape, ...]:
 
 async def past(source: MetricSource, what: Recorded, found: Sequence[Scrape], *, timed: bool) -> tuple[Scrape, ...]:  # fmt: skip  # noqa: E501
     """Return stable's past before the rollout, as the operator reads it."""
-    mine = [s for s in found if s.revision == what.names[1] and s.at_s <= what.since_s]
+    mine = [
+        s for s in found if s.revision == what.names[1] and s.at_s <= what.since_s and s.outcomes
+    ]
     pods = {s.pod: s.started_at_s for s in mine}
     oldest = sorted(pods, key=lambda pod: (pods[pod], pod))[:MOST_PODS]
     if len(oldest) < 2:  # noqa: PLR2004 - two halves
@@ -159,10 +180,10 @@ async def replay(source: MetricSource, policy: Policy, what: Recorded) -> Verdic
 
     The steps are those that were: other shares would have made other counts.
     """
-    found = await scrapes(source, what)
-    timed = any(check.latency for check in policy.checks)
+    found = await scrapes(source, policy, what)
+    timed = any(kind.timed for kind in kinds.compared(policy.checks))
     before = await past(source, what, found, timed=timed)
-    verdict = Verdict(passed={name: None for _, name, _ in what.steps})
+    verdict = Verdict(passed={begun.step: None for begun in what.stages})
     began_s = min(s.at_s for s in found)
     if began_s > what.since_s + LATE_S:
         verdict.lacking.append("the beginning of the rollout is gone from Prometheus's history")
@@ -190,11 +211,17 @@ def _looks(found: Sequence[Scrape], before: tuple[Scrape, ...]) -> Iterator[Look
         past = None
 
 
+def _stage(what: Recorded, at_s: float) -> Begun | None:
+    """Return the stage at an instant."""
+    return next((begun for begun in reversed(what.stages) if begun.at_s <= at_s), None)
+
+
 def _contest(what: Recorded, at_s: float) -> Contest:
-    begun = [step for step in what.steps if step[2] <= at_s]
-    index, _, since_s = begun[-1] if begun else (0, "", None)
+    stage = _stage(what, at_s)
     traffic_s = what.since_s if at_s >= what.since_s else None
-    return Contest(*what.names, since_s, traffic_s, index)
+    if stage is None:
+        return Contest(*what.names, None, traffic_s, 0)
+    return Contest(*what.names, stage.at_s, traffic_s, stage.index, mirrored=stage.mirrored)
 
 
 async def _answers(
@@ -208,18 +235,17 @@ async def _answers(
 
 
 def _note(verdict: Verdict, judged: Judged, what: Recorded, at_s: float) -> None:
-    begun = [step for step in what.steps if step[2] <= at_s]
-    if not begun:
+    stage = _stage(what, at_s)
+    if stage is None:
         return
-    _, step, since_s = begun[-1]
     known = {failure.check for failure in verdict.failures}
     for result in judged.results:
         if result.state is CheckState.FAIL and result.name not in known:
             after_s = at_s - what.since_s
-            verdict.failures.append(Failure(result.name, after_s, step, result.message))
+            verdict.failures.append(Failure(result.name, after_s, stage.step, result.message))
     fine = all(result.state is CheckState.PASS for result in judged.results)
-    if fine and verdict.passed[step] is None:
-        verdict.passed[step] = at_s - since_s
+    if fine and verdict.passed[stage.step] is None:
+        verdict.passed[stage.step] = at_s - stage.at_s
 
 
 def as_data(verdict: Verdict) -> dict[str, Any]:

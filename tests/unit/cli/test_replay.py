@@ -53,9 +53,7 @@ def typed(
     return go
 
 
-def test_a_failure_is_told_with_its_moment(
-    typed: Callable[..., Result], tmp_path: Path
-) -> None:
+def test_a_failure_is_told_with_its_moment(typed: Callable[..., Result], tmp_path: Path) -> None:
     """Which check, when, in which step, by whose policy; and what is lacking."""
     path = tmp_path / "a.yaml"
     path.write_text(POLICY)
