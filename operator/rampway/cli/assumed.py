@@ -189,7 +189,7 @@ def _dumped(part: BaseModel) -> dict[str, Any]:
 
 def tried(policy: Policy) -> tuple[Policy, list[str]]:
     """Return the policy as a trial has it, and in words what is taken for granted."""
-    known = tuple(c for c in policy.checks if not c.paired or c.error_rate or c.latency)
+    known = tuple(c for c in policy.checks if c.threshold or c.error_rate or c.latency)
     notes = [
         f"check {c.name} is left out: what it counts is not known here"
         for c in policy.checks

@@ -29,8 +29,17 @@ Slower = Annotated[
     list[str] | None,
     typer.Option(help="A candidate that takes 1.5x as long. May be told several times."),
 ]
+
+
+def _svg(name: str | None) -> str | None:
+    if name is not None and not name.endswith(".svg"):
+        raise typer.BadParameter(f"expected a name that ends in .svg; seen: {name}")
+    return name
+
+
 Picture = Annotated[
-    str | None, typer.Option(help="Draw it as well, into this file.", metavar="FILE.svg")
+    str | None,
+    typer.Option(help="Draw it as well, into this file.", metavar="FILE.svg", callback=_svg),
 ]
 LONGEST_S = 24 * 3600.0
 
@@ -67,16 +76,13 @@ def simulate(
 
     The operator's own code decides, over traffic that is drawn by dice.
     """
-    asked = Options.among(locals())
-    if picture is not None and not picture.endswith(".svg"):
-        raise typer.BadParameter(f"--picture: expected a name that ends in .svg; seen: {picture}")
-    found = tried(asked, errors or [], slower or [])
+    found = tried(Options.among(locals()), errors or [], slower or [])
     if picture is not None:
         _draw(found, picture)
     if output in {Format.JSON, Format.YAML}:
         typer.echo(dump(found.data(), output))
-        return
-    found.show(no_color=no_color, wide=output is Format.WIDE)
+    else:
+        found.show(no_color=no_color, wide=output is Format.WIDE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,11 @@ QUIET_S = 5.0
 """Without a direct look the operator looks at the metrics so often."""
 HURRY_S = 0.25
 """Where something may have begun, pods are read again after so long (shell/looks.py)."""
-COARSE, RAREST_S = 0.05, 30.0
+COARSE = 0.05
 """Looks come later the longer the present split has lasted, by this part of it: what they find is
 at most five percent late, and an hour takes some hundred of them, not thousands."""
+RAREST_S = 30.0
+"""But no later: what was not scraped for a minute is not known to be well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,3 +154,12 @@ def test_usual_harms_are_those_that_the_checks_look_for() -> None:
     rates = [harm.error_rate for harm in assumed.usual(calm, policy)]
     assert rates == [0.02, 0.05, 0.2, 1.0]
     assert [h.slowdown for h in assumed.usual(calm, Policy())][-2:] == [1.5, 3.0]
+
+
+def test_what_users_count_is_left_out_and_said() -> None:
+    """A trial draws requests, not what users count of them: such checks are named."""
+    counters = {"exposures": {"metric": "visits_total"}, "events": {"metric": "orders_total"}}
+    checks = [{"name": "errors", "errorRate": {}}, {"name": "orders", "counts": counters}]
+    policy, notes = assumed.tried(Policy.model_validate({"checks": checks}, by_name=False))
+    assert [check.name for check in policy.checks] == ["errors"]
+    assert notes == ["check orders is left out: what it counts is not known here"]
