@@ -220,8 +220,10 @@ async def test_health_answers_while_a_slow_model_predicts(make_app: MakeApp) -> 
     """Predictions run off the event loop, and the queue in front of them is bounded."""
     slow = Estimator()
     app, metrics = make_app(slow, workers=1, max_waiting=1)
-    running = [asyncio.create_task(call(app, INFER, TWO)) for _ in range(2)]
+    running = [asyncio.create_task(call(app, INFER, TWO))]
     await asyncio.to_thread(slow.started.wait, 10)
+    running.append(asyncio.create_task(call(app, INFER, TWO)))
+    await asyncio.sleep(0.01)
     assert (await call(app, "/v2/health/live")).status == 200
     assert b'rampway_in_flight_requests{model="digits",revision="digits-abc"} 2.0' in (
         metrics.render()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -131,14 +132,14 @@ async def test_models_take_turns_and_batches_are_bounded(monkeypatch: pytest.Mon
     busy, other = Notes("busy", told), Notes("other", told)
     other.gate.set()
     batcher = Batcher(1, 100, lambda _calls, _s: None)
-    calls: list[Call] = [Sized() for _ in range(6)]  # type: ignore[misc]
+    calls: list[Call] = [Sized() for _ in range(7)]  # type: ignore[misc]
     running = [asyncio.create_task(batcher.run(busy, call, 10)) for call in calls]
     await asyncio.sleep(0)
     running.append(asyncio.create_task(batcher.run(other, calls[0], 10)))
     await asyncio.sleep(0.02)
     busy.gate.set()
     await asyncio.gather(*running)
-    assert told == [("busy", 1), ("busy", 3), ("other", 1), ("busy", 2)]
+    assert told == [("busy", 3), ("busy", 3), ("other", 1), ("busy", 1)]
     assert batcher.close()
 
 
@@ -173,3 +174,45 @@ async def test_answerer_that_breaks_breaks_no_other_batch() -> None:
         with pytest.raises(RuntimeError, match="KeyError"):
             await batcher.run(Broken(), call, 10)
     assert batcher.close()
+
+
+class Timed:
+    """An answerer that takes as long as told, and notes the threads that it runs in."""
+
+    def __init__(self) -> None:
+        self.takes_s = 0.0
+        self.threads: list[bool] = []
+
+    def answer(self, calls: Any) -> list[Result]:
+        """Take the time, and note whether it is the event loop's."""
+        time.sleep(self.takes_s)
+        self.threads.append(threading.current_thread() is threading.main_thread())
+        return [Answered("", None)] * len(calls)  # type: ignore[arg-type]
+
+
+async def test_quick_batches_are_answered_on_the_loop_and_others_in_a_thread() -> None:
+    """What was quick needs no thread; what is slow, or of a size not seen yet, gets one."""
+    timed, batcher = Timed(), Batcher(1, 100, lambda _calls, _s: None)
+    small, large = Sized(10), Sized(1000)
+    for sized in (small, small, large, large):
+        await batcher.run(timed, sized, 10)  # type: ignore[arg-type]
+    assert timed.threads == [False, True, False, True]
+    timed.takes_s = 0.2
+    for _ in range(2):
+        await batcher.run(timed, small, 10)  # type: ignore[arg-type]
+    assert timed.threads[4:] == [True, False]  # slow once is enough
+    batcher.close()
+
+
+async def test_what_comes_in_one_turn_is_one_batch_on_the_loop_too() -> None:
+    """Quick models have their batches as slow ones have: by load alone."""
+    timed, told = Timed(), list[int]()
+    batcher = Batcher(1, 100, lambda calls, _s: told.append(calls))
+    call: Call = Sized()  # type: ignore[assignment]
+    await batcher.run(timed, call, 10)
+    four: Call = Sized(4)  # type: ignore[assignment]
+    await batcher.run(timed, four, 10)
+    await asyncio.gather(*(batcher.run(timed, call, 10) for _ in range(4)))
+    assert told == [1, 1, 4]
+    assert timed.threads == [False, False, True]
+    batcher.close()

@@ -151,3 +151,16 @@ def test_columns_are_found_however_they_are_chosen(columns: Any) -> None:
     assert found == [("column-0", "BYTES"), ("column-1", "FP64")]
     inputs = [np.array(["a"], dtype=object), np.array([3.0])]
     assert described.predict(inputs, described.offers)[0] == pytest.approx(3.0)
+
+
+def test_arrays_are_not_looked_at_for_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No library of frames is thought of for an array; frames are still known for what they are."""
+    from narwhals.stable.v2 import dependencies
+
+    estimator = LogisticRegression().fit(np.arange(8.0).reshape(4, 2), [0, 1, 0, 1])
+    expected = estimator.predict([[1.0, 2.0]]).tolist()
+    monkeypatch.setattr("narwhals.dependencies._is_native_dataframe", None)
+    assert estimator.predict(np.array([[1.0, 2.0]])).tolist() == expected
+    monkeypatch.undo()
+    assert dependencies.is_into_dataframe(FRAME)
+    assert dependencies.is_into_series(FRAME[FRAME.columns[0]])

@@ -275,7 +275,9 @@ async def test_deadline_is_kept(limits: Limits, headers: dict[str, str], make_ap
     slow = Slow()
     app, metrics = make_app(slow, limits=limits)
     body = json.dumps(infer_body([[1.0, 2.0]])).encode()
-    late = [asyncio.create_task(call(app, INFER, body, headers)) for _ in range(2)]
+    late = [asyncio.create_task(call(app, INFER, body, headers))]
+    await asyncio.sleep(0.01)  # the one is being predicted, the other waits
+    late.append(asyncio.create_task(call(app, INFER, body, headers)))
     for reply in await asyncio.gather(*late):
         assert (reply.status, reply.error) == (504, "no answer within 0.05 s")
     slow.go_on.set()
