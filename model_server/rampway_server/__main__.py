@@ -5,6 +5,10 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rampway_server.settings import Settings
 
 # Before numpy is imported: each prediction thread gets one thread of linear algebra, as the
 # libraries would else start one per core of the node, whatever the pod's CPU limit is.
@@ -27,11 +31,23 @@ def main() -> int:
         logs.tell_end(str(error), termination_log)
         return 1
     logs.configure(given.log_level)
+    return _serve(given, settings.worker_count(given))
+
+
+def _serve(given: "Settings", workers: int) -> int:
     import uvloop
 
-    from rampway_server import serve
+    from rampway_server import door, serve
+    from rampway_server.errors import StartError
+    from rampway_server.logs import tell_end
+    from rampway_server.workers import FAILED, run
 
-    return uvloop.run(serve.run(given))
+    try:
+        listening = door.listen(given)
+    except StartError as error:
+        tell_end(str(error), given.termination_log)
+        return FAILED
+    return run(workers, listening, lambda place: uvloop.run(serve.run(given, place)))
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

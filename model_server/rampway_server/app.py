@@ -11,11 +11,11 @@ from rampway_server import __version__, http, protocol
 from rampway_server.batching import Batcher
 from rampway_server.control import EXTENSION, Control
 from rampway_server.errors import ClientFaultError, LateError, ModelError, UnavailableError
-from rampway_server.folder import Folder
 from rampway_server.http import Answer, DisconnectError, Headers, HttpCall, Receive
 from rampway_server.logs import logger
 from rampway_server.metrics import CONTENT_TYPE, Metrics
 from rampway_server.repository import Ready, Repository
+from rampway_server.tracing import Tracer
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _METRICS = (b"content-type", CONTENT_TYPE.encode())
@@ -45,8 +45,9 @@ class App:
     """Answers HTTP for the models of a repository; `drain` makes it unready for good.
 
     Args:
+        control: Answers what is asked of the repository itself.
         revision: Told in a header of each answer, if there is one.
-        folder: Whose models may be loaded and unloaded, if there is one.
+        tracer: Hears of each inference request, if there is one.
     """
 
     def __init__(
@@ -55,15 +56,17 @@ class App:
         metrics: Metrics,
         batcher: Batcher,
         limits: Limits,
+        control: Control,
         *,
         revision: str = "",
-        folder: Folder | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._repository = repository
         self._metrics = metrics
         self._batcher = batcher
         self._limits = limits
-        self._control = Control(repository, folder)
+        self._control = control
+        self._tracer = tracer
         self._draining = False
         self._marks = ((b"rampway-revision", revision.encode()),) if revision else ()
 
@@ -109,7 +112,7 @@ class App:
         started_s: float,
     ) -> None:
         meters = self._repository.meters(parts)
-        meters.in_flight.inc()
+        meters.begun()
         try:
             headers = dict(scope["headers"])
             answer = await self._answer(parts, headers, receive)
@@ -119,10 +122,12 @@ class App:
             if answer.verdict is not None:
                 meters.told(answer.verdict)
             await self._send(send, answer)
+            if self._tracer is not None:
+                self._tracer.tell(meters.labels, answer.outcome, headers, duration_s)
         except DisconnectError:
             logger().debug("client went away before its request was complete")
         finally:
-            meters.in_flight.dec()
+            meters.ended()
 
     async def _answer(self, parts: tuple[str, ...], headers: Headers, receive: Receive) -> Answer:
         limits = self._limits

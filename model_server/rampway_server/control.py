@@ -10,6 +10,7 @@ from rampway_server.folder import Folder
 from rampway_server.http import Answer
 from rampway_server.jsontensors import kind
 from rampway_server.repository import Repository
+from rampway_server.team import Team
 
 EXTENSION = "model_repository"
 
@@ -19,11 +20,13 @@ class Control:
 
     Args:
         folder: Where the models are; None: the server was given one model, which stays.
+        team: Who else serves them.
     """
 
-    def __init__(self, repository: Repository, folder: Folder | None) -> None:
+    def __init__(self, repository: Repository, folder: Folder | None, team: Team) -> None:
         self._repository = repository
         self._folder = folder
+        self._team = team
 
     async def answer(self, method: str, parts: Sequence[str], body: bytes) -> Answer:
         """Return the answer to a request whose path is v2/repository/ and these parts.
@@ -36,10 +39,9 @@ class Control:
         match parts:
             case ("index",):
                 return Answer(200, orjson.dumps(self._index(_ready(body))))
-            case ("models", name, "load"):
-                await self._changeable().load(name)
-            case ("models", name, "unload"):
-                await self._changeable().unload(name)
+            case ("models", name, ("load" | "unload") as what):
+                await self._changeable().change(what, name)
+                await self._team.tell(what, name)
             case _:
                 raise ClientFaultError(
                     "no such path below v2/repository; expected index, models/NAME/load or "

@@ -101,6 +101,10 @@ class Folder:
         for name in sorted({found.name for found in listed}):
             await self._load(name)
 
+    async def change(self, what: str, name: str) -> None:
+        """Load or unload a model, as `what` says; raises as these do."""
+        await (self.load(name) if what == "load" else self.unload(name))
+
     async def load(self, name: str) -> None:
         """Load all versions of a model as the folder has them now.
 

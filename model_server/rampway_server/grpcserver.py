@@ -21,6 +21,7 @@ from rampway_server.model import Model
 from rampway_server.repository import Ready, Repository
 from rampway_server.request import InferRequest, Tensor, Wish, request
 from rampway_server.tensors import NUMPY_TYPES, TEXT, check_count, check_datatype, check_shape, fit
+from rampway_server.tracing import Tracer
 
 SERVICE = "inference.GRPCInferenceService"
 _SMALL = dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents")
@@ -114,8 +115,16 @@ def _contents(
 class Servicer:
     """Answers gRPC for the models of a repository."""
 
-    def __init__(self, app: App, repository: Repository, batcher: Batcher, limits: Limits) -> None:
+    def __init__(
+        self,
+        app: App,
+        repository: Repository,
+        batcher: Batcher,
+        limits: Limits,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._app = app
+        self._tracer = tracer
         self._repository = repository
         self._batcher = batcher
         self._limits = limits
@@ -155,7 +164,7 @@ class Servicer:
         """Predict."""
         started_s = time.perf_counter()
         meters = self._repository.meters(_path(asked))
-        meters.in_flight.inc()
+        meters.begun()
         headers = {name.encode(): str(value).encode() for name, value in _metadata(context)}
         outcome: Outcome = "server_error"
         try:
@@ -172,8 +181,11 @@ class Servicer:
             outcome = _outcome(error)
             await _end(context, error)
         finally:
-            meters.answered(outcome, http.attempt(headers), time.perf_counter() - started_s)
-            meters.in_flight.dec()
+            duration_s = time.perf_counter() - started_s
+            meters.answered(outcome, http.attempt(headers), duration_s)
+            meters.ended()
+            if self._tracer is not None:
+                self._tracer.tell(meters.labels, outcome, headers, duration_s)
         return answer
 
 
@@ -210,8 +222,17 @@ async def _end(context: Any, error: Exception) -> Never:
     raise AssertionError("abort raises")
 
 
-async def start(servicer: Servicer, address: str, max_bytes: int) -> grpc.aio.Server:
+async def start(
+    servicer: Servicer, address: str, max_bytes: int, credentials: Any, *, shared: bool
+) -> grpc.aio.Server:
     """Return a server that listens on an address and port.
+
+    Args:
+        servicer: What answers.
+        address: Where to listen.
+        max_bytes: The largest message taken.
+        credentials: For TLS, if it is wanted.
+        shared: Whether other processes listen there too.
 
     Raises:
         RuntimeError: the port cannot be had.
@@ -221,7 +242,7 @@ async def start(servicer: Servicer, address: str, max_bytes: int) -> grpc.aio.Se
             ("grpc.max_receive_message_length", max_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.max_metadata_size", 64 << 10),
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(shared)),
         ]
     )
     methods = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
@@ -234,6 +255,9 @@ async def start(servicer: Servicer, address: str, max_bytes: int) -> grpc.aio.Se
         for method in methods
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    server.add_insecure_port(address)
+    if credentials is None:
+        server.add_insecure_port(address)
+    else:
+        server.add_secure_port(address, credentials)
     await server.start()
     return server

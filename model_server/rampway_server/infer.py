@@ -13,6 +13,7 @@ from rampway_server.automation import Dial, Verdict
 from rampway_server.errors import ModelError
 from rampway_server.logs import logger
 from rampway_server.model import Model
+from rampway_server.payloads import Log
 from rampway_server.request import InferRequest
 from rampway_server.telemetry import Telemetry
 
@@ -48,10 +49,17 @@ Result = Answered | Exception
 
 
 class Inferrer:
-    """Answers inference requests with one model."""
+    """Answers inference requests with one model.
 
-    def __init__(self, model: Model, dial: Dial, telemetry: Telemetry) -> None:
+    Args:
+        log: Takes what was asked and answered, if that is wanted.
+    """
+
+    def __init__(
+        self, model: Model, dial: Dial, telemetry: Telemetry, log: Log | None = None
+    ) -> None:
         self._model = model
+        self._log_payload = log
         self._telemetry = telemetry
         self._dial = dial
         self._failures_unlogged = 0
@@ -117,14 +125,18 @@ class Inferrer:
             start = rows.stop
         return found
 
-    @staticmethod
-    def _written(call: Call, asked: InferRequest, answer: "_Predicted | ModelError") -> Result:
+    def _written(
+        self, call: Call, asked: InferRequest, answer: "_Predicted | ModelError"
+    ) -> Result:
         if isinstance(answer, ModelError):
             return answer
         try:
-            return Answered(call.write(asked, answer.arrays, answer.verdict), answer.verdict)
+            payload = call.write(asked, answer.arrays, answer.verdict)
         except Exception as error:  # noqa: BLE001  # as above
             return error
+        if self._log_payload is not None:
+            self._log_payload(asked, answer.arrays)
+        return Answered(payload, answer.verdict)
 
     def _log(self, error: ModelError) -> None:
         """Log a failure of the model, at most one each ten seconds: a bad model fails often."""

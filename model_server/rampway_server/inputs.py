@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rampway_server.reference import Column
+from rampway_server.sheet import Page
 
 VIOLATIONS = ("empty_string", "fraction_for_integer", "missing_not_in_training", "unknown_category")
 MOST_ROWS = 512
@@ -14,13 +15,20 @@ MOST_ROWS = 512
 
 
 class Inputs:
-    """Counts of all features."""
+    """Counts of all features.
 
-    def __init__(self, features: Sequence[Column]) -> None:
+    Args:
+        page: Where this worker counts.
+        name: What tells these features from others.
+    """
+
+    def __init__(self, features: Sequence[Column], page: Page, name: Sequence[str]) -> None:
         positions = range(len(features))
         self._numbers_at = [at for at in positions if not features[at].text]
-        self._numbers = Numbers([features[at] for at in self._numbers_at])
-        self._texts = {at: Text(features[at]) for at in positions if features[at].text}
+        self._numbers = Numbers([features[at] for at in self._numbers_at], page, name)
+        self._texts = {
+            at: Text(features[at], page, [*name, str(at)]) for at in positions if features[at].text
+        }
         self._any = bool(features)
 
     def count(self, inputs: Sequence[NDArray[Any]]) -> None:
@@ -39,10 +47,10 @@ class Inputs:
     def _stacked(self, rows: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         return np.column_stack([rows[at].astype(np.float64) for at in self._numbers_at])
 
-    def bins(self) -> Iterator[tuple[Column, NDArray[np.int64]]]:
+    def bins(self) -> Iterator[tuple[Column, NDArray[np.float64]]]:
         """Return each feature with its counts by bin."""
         yield from self._numbers.bins()
-        yield from ((text.column, text.counts) for text in self._texts.values())
+        yield from ((text.column, text.counts.total()) for text in self._texts.values())
 
     def outside(self) -> Iterator[tuple[str, int]]:
         """Return each number's name, with how many were out of its range in training."""
@@ -50,26 +58,26 @@ class Inputs:
 
     def violations(self) -> dict[str, int]:
         """Return how many values were unlike any in training, by kind."""
-        parts = [self._numbers.violations(), *(text.violations for text in self._texts.values())]
+        parts = [self._numbers.violations(), *(text.violations() for text in self._texts.values())]
         return {kind: sum(part.get(kind, 0) for part in parts) for kind in VIOLATIONS}
 
 
 class Numbers:
     """Counts of all features that are numbers, at once: shape [features, bins]."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], page: Page, name: Sequence[str]) -> None:
         self._columns = columns
         most = max((len(column.edges) for column in columns), default=0)
         self._edges = np.full((len(columns), most), np.inf)
         for at, column in enumerate(columns):
             self._edges[at, : len(column.edges)] = column.edges
         self._bins = most + 2  # one above the last edge, one for what is missing
-        self._counts = np.zeros((len(columns), self._bins), dtype=np.int64)
+        self._counts = page.cells("numbers", *name, size=len(columns) * self._bins)
         self._low = np.array([column.low for column in columns])
         self._high = np.array([column.high for column in columns])
         self._whole = np.array([column.whole for column in columns], dtype=np.bool_)
-        self._outside = np.zeros(len(columns), dtype=np.int64)
-        self._fractions = 0
+        self._outside = page.cells("outside", *name, size=len(columns))
+        self._fractions = page.cells("fractions", *name, size=1)
 
     def count(self, rows: NDArray[Any]) -> None:
         """Count rows of shape [rows, features]."""
@@ -77,51 +85,64 @@ class Numbers:
         at = (rows[:, :, None] > self._edges).sum(axis=2)
         at[~there] = self._bins - 1
         flat = (at + np.arange(len(self._columns)) * self._bins).ravel()
-        found = np.bincount(flat, minlength=self._counts.size)
-        self._counts += found.reshape(self._counts.shape)
-        self._outside += (there & ((rows < self._low) | (rows > self._high))).sum(axis=0)
+        counts, outside = self._counts.own, self._outside.own
+        counts += np.bincount(flat, minlength=len(counts))
+        outside += (there & ((rows < self._low) | (rows > self._high))).sum(axis=0)
         if self._whole.any():
-            self._fractions += int((there & (rows != np.floor(rows)))[:, self._whole].sum())
+            fractions = there & (rows != np.floor(rows))
+            self._fractions.own[0] += fractions[:, self._whole].sum()
 
-    def bins(self) -> Iterator[tuple[Column, NDArray[np.int64]]]:
+    def _by_feature(self) -> NDArray[np.float64]:
+        return self._counts.total().reshape(len(self._columns), self._bins)
+
+    def bins(self) -> Iterator[tuple[Column, NDArray[np.float64]]]:
         """Return each feature with its counts by bin."""
-        for column, counts in zip(self._columns, self._counts, strict=True):
+        for column, counts in zip(self._columns, self._by_feature(), strict=True):
             own = len(column.edges) + 1
             yield column, np.array([*counts[:own], counts[-1]])
 
     def outside(self) -> Iterator[tuple[str, int]]:
         """Return each feature's name, with how many values were out of range."""
-        for column, count in zip(self._columns, self._outside.tolist(), strict=True):
+        for column, count in zip(self._columns, self._outside.total().tolist(), strict=True):
             yield column.name, count
 
     def violations(self) -> dict[str, int]:
         """Return how many values were unlike any in training, by kind."""
         missing = sum(
             int(counts[-1])
-            for column, counts in zip(self._columns, self._counts, strict=True)
+            for column, counts in zip(self._columns, self._by_feature(), strict=True)
             if not column.missing
         )
-        return {"fraction_for_integer": self._fractions, "missing_not_in_training": missing}
+        fractions = int(self._fractions.total()[0])
+        return {"fraction_for_integer": fractions, "missing_not_in_training": missing}
 
 
 class Text:
     """Counts of a feature that is text."""
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: Column, page: Page, name: Sequence[str]) -> None:
         self.column = column
-        self.counts = np.zeros(len(column.bins), dtype=np.int64)
-        self.violations = dict.fromkeys(VIOLATIONS, 0)
+        self.counts = page.cells("text", *name, size=len(column.bins))
+        self._violations = page.cells("violations", *name, size=len(VIOLATIONS))
         self._at = {text: at for at, text in enumerate(column.values)}
 
     def count(self, values: list[Any]) -> None:
         """Count values; what is no text is missing."""
         texts = [value for value in values if isinstance(value, str)]
+        counts = self.counts.own
         for text in texts:
-            self.counts[self._at.get(text, -2)] += 1
+            counts[self._at.get(text, -2)] += 1
         missing = len(values) - len(texts)
-        self.counts[-1] += missing
-        self.violations["empty_string"] += texts.count("")
+        counts[-1] += missing
+        self._violated("empty_string", texts.count(""))
         if not self.column.counts[-1]:  # in training each value had a bin of its own
-            self.violations["unknown_category"] += sum(text not in self._at for text in texts)
+            self._violated("unknown_category", sum(text not in self._at for text in texts))
         if not self.column.missing:
-            self.violations["missing_not_in_training"] += missing
+            self._violated("missing_not_in_training", missing)
+
+    def _violated(self, kind: str, count: int) -> None:
+        self._violations.own[VIOLATIONS.index(kind)] += count
+
+    def violations(self) -> dict[str, int]:
+        """Return how many values were unlike any in training, by kind."""
+        return dict(zip(VIOLATIONS, map(int, self._violations.total()), strict=True))

@@ -1,20 +1,24 @@
 """What Prometheus sees; names and labels are a contract with the operator."""
 
-from collections.abc import Sequence
-from typing import Literal
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
 
 import prometheus_client
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
 )
 
 from rampway_server.automation import USES, Verdict
 from rampway_server.model import Model
+from rampway_server.sheet import Cells, Page, Sheet
 from rampway_server.telemetry import Collector, Telemetry
 
 Outcome = Literal["ok", "client_error", "model_error", "server_error"]
@@ -22,6 +26,7 @@ Attempt = Literal["first", "retry"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "model_error", "server_error")
 ATTEMPTS: tuple[Attempt, ...] = ("first", "retry")
 LABELS = ("model", "revision")
+_KINDS = tuple(product(OUTCOMES, ATTEMPTS))
 _BATCH_REQUESTS = (1, 2, 4, 8, 16, 32, 64)
 _QUEUE_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_PLAIN_0_0_4
@@ -36,75 +41,73 @@ def duration_buckets_s() -> list[float]:
     return [*bounds, 10.0]
 
 
+_DURATIONS_S = duration_buckets_s()
+
+
+class Histogram:
+    """Counts by bucket, and their sum, in shared cells."""
+
+    def __init__(self, bounds: Sequence[float], page: Page, *name: str) -> None:
+        self._bounds = bounds
+        self._names = [*(str(float(bound)) for bound in bounds), "+Inf"]
+        self._cells = page.cells(*name, size=len(bounds) + 2)
+        self._own = self._cells.own
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._own[bisect_left(self._bounds, value)] += 1
+        self._own[-1] += value
+
+    def add_to(self, family: Any, labels: Sequence[str]) -> None:
+        """Add the counts of all workers to a family of metrics."""
+        *counts, total = self._cells.total().tolist()
+        cumulated, so_far = [], 0.0
+        for name, count in zip(self._names, counts, strict=True):
+            so_far += count
+            cumulated.append((name, so_far))
+        family.add_metric(labels, cumulated, total)
+
+
 class Metrics:
-    """The metrics of all models of this process, in a registry of their own."""
+    """The metrics of all models of a pod, in a registry of their own.
 
-    def __init__(self) -> None:
-        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    Args:
+        page: Where this worker counts; without one it is alone.
+        leader: The process that started the workers: its start is the pod's.
+    """
+
+    def __init__(self, page: Page | None = None, leader: int | None = None) -> None:
+        self._page = page or Sheet().page()
         self._registry = CollectorRegistry()
-        self._collector = Collector()
-        self._registry.register(self._collector)
-        ProcessCollector(registry=self._registry)
-        self.requests = self._counter(
-            "rampway_requests",
-            "Inference requests answered, by outcome; a retry is the gateway's, by its header.",
-            "outcome",
-            "attempt",
-        )
-        self.answers = self._counter(
-            "rampway_answers",
-            "Rows answered, by what the degree of automation says to do with the answer.",
-            "automation",
-        )
-        self.durations = self._histogram(
-            "rampway_request_duration_seconds",
-            "Time from an inference request's arrival to its answer being ready.",
-            duration_buckets_s(),
-            LABELS,
-        )
-        self.in_flight = self._gauge(
-            "rampway_in_flight_requests", "Inference requests being worked on."
-        )
-        self.info = self._gauge(
-            "rampway_model_info",
-            "Always 1; its labels say which bytes are served.",
-            "version",
-            "sha256",
-        )
-        self._batch_requests = self._histogram(
-            "rampway_batch_requests", "Requests that were predicted together.", _BATCH_REQUESTS
-        )
-        self._queue_s = self._histogram(
-            "rampway_queue_seconds",
-            "Time that the first request of a batch waited for a thread.",
-            _QUEUE_S,
-        )
-
-    def _counter(self, name: str, help_text: str, *more_labels: str) -> Counter:
-        return Counter(name, help_text, [*LABELS, *more_labels], registry=self._registry)
-
-    def _gauge(self, name: str, help_text: str, *more_labels: str) -> Gauge:
-        return Gauge(name, help_text, [*LABELS, *more_labels], registry=self._registry)
-
-    def _histogram(
-        self, name: str, help_text: str, bounds: Sequence[float], labels: Sequence[str] = ()
-    ) -> Histogram:
-        return Histogram(name, help_text, labels, buckets=bounds, registry=self._registry)
+        self._models = Collector()
+        self._meters: dict[tuple[str, str], Meters] = {}
+        self._batch_requests = Histogram(_BATCH_REQUESTS, self._page, "batch requests")
+        self._queue_s = Histogram(_QUEUE_S, self._page, "queue")
+        self._registry.register(self._models)
+        self._registry.register(self)
+        self._registry.register(Processes(leader))
 
     def meters(self, model: str, revision: str) -> "Meters":
         """Return the metrics of one revision of a model."""
-        return Meters(self, {"model": model, "revision": revision})
+        found = self._meters.get((model, revision))
+        if found is None:
+            found = self._meters[model, revision] = Meters(self._page, model, revision)
+        return found
 
     def telemetry(self, meters: "Meters", model: Model) -> Telemetry:
         """Return counts of a model that is loaded now; it gives way to the next of its name."""
-        found = Telemetry(model, list(meters.labels.values()))
-        self._collector.add(found)
+        found = Telemetry(model, meters.labels, self._page)
+        self._models.add(found)
         return found
 
     def forget(self, meters: "Meters") -> None:
         """Show what was said of a loaded model no longer; what was counted of requests stays."""
         meters.unloaded()
-        self._collector.remove(list(meters.labels.values()))
+        self._models.remove(meters.labels)
+
+    def show(self, collector: Any) -> None:
+        """Show what else somebody counts."""
+        self._registry.register(collector)
 
     def batch(self, requests: int, waited_s: float) -> None:
         """Count requests that are now predicted together."""
@@ -115,6 +118,18 @@ class Metrics:
         """Return all metrics in Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)
 
+    def collect(self) -> Iterator[Metric]:
+        """Return the families of metrics, but for those of loaded models."""
+        families = {
+            name: kind(f"rampway_{name}", told, labels=labels)
+            for name, (kind, told, labels) in _FAMILIES.items()
+        }
+        for meters in list(self._meters.values()):
+            meters.add_to(families)
+        self._batch_requests.add_to(families["batch_requests"], [])
+        self._queue_s.add_to(families["queue_seconds"], [])
+        yield from families.values()
+
 
 class Meters:
     """The metrics of one revision of a model.
@@ -123,37 +138,112 @@ class Meters:
     lose its first increments to whoever computes increases.
     """
 
-    def __init__(self, metrics: Metrics, labels: dict[str, str]) -> None:
-        self._requests = {
-            (outcome, attempt): metrics.requests.labels(**labels, outcome=outcome, attempt=attempt)
-            for outcome in OUTCOMES
-            for attempt in ATTEMPTS
-        }
-        self._durations = metrics.durations.labels(**labels)
-        self.in_flight = metrics.in_flight.labels(**labels)
-        self._answers = {use: metrics.answers.labels(**labels, automation=use) for use in USES}
-        self._info = metrics.info
-        self.labels = labels
-        self._loaded: dict[str, str] = {}
+    def __init__(self, page: Page, model: str, revision: str) -> None:
+        self.labels = [model, revision]
+        self._requests = page.cells("requests", *self.labels, size=len(_KINDS))
+        self._answers = page.cells("answers", *self.labels, size=len(USES))
+        self._durations = Histogram(_DURATIONS_S, page, "durations", *self.labels)
+        self._in_flight = page.cells("in flight", *self.labels, size=1)
+        self._in_flight.own[0] = 0  # what a predecessor had in flight went with it
+        self._info: list[str] = []
+
+    def begun(self) -> None:
+        """Count a request as in flight."""
+        self._in_flight.own[0] += 1
+
+    def ended(self) -> None:
+        """Count a request as in flight no longer."""
+        self._in_flight.own[0] -= 1
+
+    def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float) -> None:
+        """Count one answered inference request, in the counter and the histogram together."""
+        self._requests.own[_KINDS.index((outcome, attempt))] += 1
+        self._durations.observe(duration_s)
 
     def told(self, verdict: Verdict) -> None:
         """Count what clients were told to do with each row's answer."""
         for use, count in verdict.counts.items():
-            self._answers[use].inc(count)
+            self._answers.own[USES.index(use)] += count
 
     def loaded(self, version: str, sha256: str) -> None:
         """Say which bytes are served, and no other any more."""
-        self.unloaded()
-        self._loaded = {"version": version, "sha256": sha256}
-        self._info.labels(**self.labels, **self._loaded).set(1)
+        self._info = [version, sha256]
 
     def unloaded(self) -> None:
         """Say that nothing is served."""
-        if self._loaded:
-            self._info.remove_by_labels(self.labels | self._loaded)
-        self._loaded = {}
+        self._info = []
 
-    def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float) -> None:
-        """Count one answered inference request, in the counter and the histogram together."""
-        self._requests[outcome, attempt].inc()
-        self._durations.observe(duration_s)
+    def add_to(self, families: dict[str, Any]) -> None:
+        """Add the counts of all workers to families of metrics."""
+        for kind, count in zip(_KINDS, _whole(self._requests), strict=True):
+            families["requests"].add_metric([*self.labels, *kind], count)
+        for use, count in zip(USES, _whole(self._answers), strict=True):
+            families["answers"].add_metric([*self.labels, use], count)
+        self._durations.add_to(families["request_duration_seconds"], self.labels)
+        families["in_flight_requests"].add_metric(self.labels, *_whole(self._in_flight))
+        if self._info:
+            families["model_info"].add_metric([*self.labels, *self._info], 1)
+
+
+def _whole(cells: Cells) -> list[float]:
+    found: list[float] = cells.total().tolist()
+    return found
+
+
+class Processes:
+    """What a pod's processes take of the machine; their start is that of the first.
+
+    Args:
+        leader: The process that starts the workers; None: this one, which has none.
+    """
+
+    def __init__(self, leader: int | None) -> None:
+        self._leader = leader
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the sums over all processes."""
+        found: dict[str, Metric] = {}
+        for pid in self._pids():
+            for family in ProcessCollector(pid=partial(str, pid), registry=None).collect():
+                known = found.setdefault(family.name, family)
+                if known is not family and family.name != "process_start_time_seconds":
+                    (sample,), (more,) = known.samples, family.samples
+                    known.samples = [sample._replace(value=sample.value + more.value)]
+        yield from found.values()
+
+    def _pids(self) -> list[str]:
+        if self._leader is None:
+            return ["self"]
+        children = Path(f"/proc/{self._leader}/task/{self._leader}/children")
+        return [str(self._leader), *children.read_text(encoding="ascii").split()]
+
+
+_FAMILIES: dict[str, tuple[Any, str, Sequence[str]]] = {
+    "requests": (
+        CounterMetricFamily,
+        "Inference requests answered, by outcome; a retry is the gateway's, by its header.",
+        [*LABELS, "outcome", "attempt"],
+    ),
+    "answers": (
+        CounterMetricFamily,
+        "Rows answered, by what the degree of automation says to do with the answer.",
+        [*LABELS, "automation"],
+    ),
+    "request_duration_seconds": (
+        HistogramMetricFamily,
+        "Time from an inference request's arrival to its answer being ready.",
+        LABELS,
+    ),
+    "in_flight_requests": (GaugeMetricFamily, "Inference requests being worked on.", LABELS),
+    "model_info": (
+        GaugeMetricFamily,
+        "Always 1; its labels say which bytes are served.",
+        [*LABELS, "version", "sha256"],
+    ),
+    "batch_requests": (HistogramMetricFamily, "Requests that were predicted together.", []),
+    "queue_seconds": (
+        HistogramMetricFamily,
+        "Time that the first request of a batch waited to be predicted.",
+        [],
+    ),
+}

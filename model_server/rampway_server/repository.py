@@ -10,6 +10,7 @@ from rampway_server.errors import ClientFaultError, UnavailableError
 from rampway_server.infer import Inferrer
 from rampway_server.metrics import Meters, Metrics
 from rampway_server.model import Model
+from rampway_server.payloads import Payloads
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ class Expected:
 class Repository:
     """Models by name and version; every change is one assignment, so no request sees half of it."""
 
-    def __init__(self, metrics: Metrics, dial: Dial) -> None:
+    def __init__(self, metrics: Metrics, dial: Dial, payloads: Payloads | None = None) -> None:
+        self._payloads = payloads
         self._metrics = metrics
         self._dial = dial
         self._models: dict[str, dict[str, Ready | Expected]] = {}
@@ -63,7 +65,12 @@ class Repository:
         meters = expected.meters
         meters.loaded(version, model.sha256)
         telemetry = self._metrics.telemetry(meters, model)
-        inferrer = Inferrer(model, self._dial, telemetry)
+        log = None
+        if self._payloads is not None:
+            revision = expected.revision or version
+            about = {"model": name, "version": version, "revision": revision}
+            log = self._payloads.of(model, about)
+        inferrer = Inferrer(model, self._dial, telemetry, log)
         self._models[name][version] = Ready(
             name, version, expected.revision, meters, model, inferrer
         )

@@ -97,7 +97,10 @@ class Settings:
         60.0, "RAMPWAY_TIMEOUT_S", "how long a request may wait and be predicted; beyond: 504"
     )
     workers: int = _option(
-        0, "RAMPWAY_WORKERS", "prediction threads (0: one per CPU of the limit, at most 4)"
+        0, "RAMPWAY_WORKERS", "processes (0: one per whole CPU of the limit, at most 4)"
+    )
+    threads: int = _option(
+        0, "RAMPWAY_THREADS", "threads of each for slow predictions (0: its share of the CPUs)"
     )
     max_queue: int = _option(512, "RAMPWAY_MAX_QUEUE", "requests that may wait; beyond: 503")
     drain_delay_s: float = _option(
@@ -109,6 +112,20 @@ class Settings:
     keep_alive_s: int = _option(
         4500, "RAMPWAY_KEEP_ALIVE_S", "idle connections are kept this long (Envoy: 3600)"
     )
+    payload_log: str = _option(
+        "", "RAMPWAY_PAYLOAD_LOG", "folder or fsspec URL for requests with their answers"
+    )
+    payload_share: float = _option(
+        1.0, "RAMPWAY_PAYLOAD_SHARE", "share of requests that are logged, 0 to 1"
+    )
+    payload_queue_bytes: int = _option(
+        64 << 20, "RAMPWAY_PAYLOAD_QUEUE_BYTES", "payloads that may wait; beyond: dropped"
+    )
+    payload_interval_s: float = _option(
+        60.0, "RAMPWAY_PAYLOAD_INTERVAL_S", "how often a file of payloads is written"
+    )
+    tls_cert: str = _option("", "RAMPWAY_TLS_CERT", "certificate chain, PEM; then all is TLS")
+    tls_key: str = _option("", "RAMPWAY_TLS_KEY", "the certificate's key, PEM")
     log_level: str = _option("info", "RAMPWAY_LOG_LEVEL", "debug, info, warning or error")
 
 
@@ -196,17 +213,28 @@ def _read(option: dataclasses.Field[Any], source: str, text: str) -> object:
     return value
 
 
-def worker_count(settings: Settings, cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return the number of prediction threads: as told, else whole CPUs of the limit, at most 4."""
-    if settings.workers:
-        return settings.workers
-    return max(1, min(4, int(_cpu_limit(cgroup))))
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+_MOST = 4
 
 
-def _cpu_limit(cgroup: Path) -> float:
-    available = float(len(os.sched_getaffinity(0)))
+def worker_count(settings: Settings, cgroup: Path = _CPU_MAX) -> int:
+    """Return the number of processes: as told, else whole CPUs of the limit, at most 4.
+
+    Without a limit it is one: nobody has said that the machine's cores are for this server.
+    """
+    return settings.workers or max(1, min(_MOST, int(_cpu_limit(cgroup) or 1)))
+
+
+def thread_count(settings: Settings, cgroup: Path = _CPU_MAX) -> int:
+    """Return the number of threads of each process: as told, else its share of CPUs, at most 4."""
+    available = len(os.sched_getaffinity(0))
+    share = min(available, _cpu_limit(cgroup) or available) / worker_count(settings, cgroup)
+    return settings.threads or max(1, min(_MOST, int(share)))
+
+
+def _cpu_limit(cgroup: Path) -> float | None:
     try:
         quota, period = cgroup.read_text(encoding="ascii").split()
-        return available if quota == "max" else min(available, int(quota) / int(period))
+        return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
-        return available
+        return None

@@ -5,8 +5,10 @@ only when they are scraped. All names in labels come from the model or its profi
 request, and are bounded in number.
 """
 
+import hashlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +26,7 @@ from rampway_server.inputs import Inputs
 from rampway_server.logs import logger
 from rampway_server.model import Model
 from rampway_server.reference import OTHER
+from rampway_server.sheet import Page
 from rampway_server.tensors import TensorSpec
 
 MOST_CLASSES = 64
@@ -38,9 +41,10 @@ class Telemetry:
 
     Args:
         labels: The model's and the revision's name.
+        page: Where this worker counts.
     """
 
-    def __init__(self, model: Model, labels: Sequence[str]) -> None:
+    def __init__(self, model: Model, labels: Sequence[str], page: Page) -> None:
         self.labels = list(labels)
         self._model = model
         self._lock = threading.Lock()
@@ -49,13 +53,16 @@ class Telemetry:
         predicted = model.profile.prediction if model.profile else None
         self._edges = np.array(predicted.edges if predicted else ())
         bins = self._classes or (predicted.bins[:-2] if predicted else [])
-        self._predictions = np.zeros(len(bins) + 1, dtype=np.int64)
         self.prediction_bins = [*bins, OTHER if self._classes else "+Inf"]
-        self._nulls = 0
-        self._confidences = np.zeros(len(CONFIDENCES) + 1, dtype=np.int64)
-        self._confidence_sum = 0.0
+        features = model.profile.features if model.profile else ()
+        # Counts go on where those of the same bins were, whoever counted them: none ever falls.
+        layout = repr((self.prediction_bins, [(one.name, one.bins) for one in features]))
+        name = (*labels, hashlib.sha256(layout.encode()).hexdigest())
+        self._predictions = page.cells("predictions", *name, size=len(bins) + 1)
+        self._nulls = page.cells("nulls", *name, size=1)
+        self._confidences = page.cells("confidences", *name, size=len(CONFIDENCES) + 2)
         self._sure_again_s = 0.0
-        self._inputs = Inputs(model.profile.features if model.profile else ())
+        self._inputs = Inputs(features, page, name)
         self._failed = False
 
     def observe(
@@ -75,8 +82,9 @@ class Telemetry:
                     self._count_predictions(answers)
                 if sure is not None:
                     at = np.searchsorted(CONFIDENCES, sure)
-                    self._confidences += np.bincount(at, minlength=len(self._confidences))
-                    self._confidence_sum += float(sure.sum())
+                    counts, summed = self._confidences.own[:-1], self._confidences.own[-1:]
+                    counts += np.bincount(at, minlength=len(counts))
+                    summed += sure.sum()
         except Exception:  # noqa: BLE001  # telemetry must not fail an answer
             if not self._failed:
                 logger().exception("telemetry failed; said once")
@@ -107,31 +115,32 @@ class Telemetry:
     def _count_predictions(self, values: NDArray[Any]) -> None:
         if values.dtype.kind == "f":
             nulls = ~np.isfinite(values)
-            self._nulls += int(nulls.sum())
+            self._nulls.own[0] += nulls.sum()
             values = values[~nulls]
         if self._classes:
-            known, counts = np.unique(values, return_counts=True)
-            for label, count in zip(known.tolist(), counts.tolist(), strict=True):
-                self._predictions[self._at.get(label, -1)] += count
+            for label, count in Counter(values.tolist()).items():
+                self._predictions.own[self._at.get(label, -1)] += count
         elif self._edges.size:
             at = np.searchsorted(self._edges, values)
-            self._predictions += np.bincount(at, minlength=len(self._predictions))
+            counts = self._predictions.own
+            counts += np.bincount(at, minlength=len(counts))
         if values.dtype.kind == "O":
-            self._nulls += sum(not value for value in values.tolist())
+            self._nulls.own[0] += sum(not value for value in values.tolist())
 
     def add_to(self, families: dict[str, Any]) -> None:
-        """Add the counts of now to families of metrics."""
-        with self._lock:
-            if len(self.prediction_bins) > 1:
-                for bin_name, count in zip(self.prediction_bins, self._predictions, strict=True):
-                    families["predictions"].add_metric([*self.labels, bin_name], int(count))
-            families["nulls"].add_metric(self.labels, self._nulls)
-            cumulated = np.cumsum(self._confidences).tolist()
-            bounds = [*map(str, CONFIDENCES), "+Inf"]
-            families["confidence"].add_metric(
-                self.labels, list(zip(bounds, cumulated, strict=True)), self._confidence_sum
-            )
-            self._add_inputs(families)
+        """Add the counts of all workers to families of metrics."""
+        if len(self.prediction_bins) > 1:
+            counts = self._predictions.total().tolist()
+            for bin_name, count in zip(self.prediction_bins, counts, strict=True):
+                families["predictions"].add_metric([*self.labels, bin_name], count)
+        families["nulls"].add_metric(self.labels, *self._nulls.total().tolist())
+        *counts, summed = self._confidences.total().tolist()
+        bounds = [*map(str, CONFIDENCES), "+Inf"]
+        cumulated = np.cumsum(counts).tolist()
+        families["confidence"].add_metric(
+            self.labels, list(zip(bounds, cumulated, strict=True)), summed
+        )
+        self._add_inputs(families)
 
     def _add_inputs(self, families: dict[str, Any]) -> None:
         for column, counts in self._inputs.bins():

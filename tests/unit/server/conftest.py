@@ -21,9 +21,11 @@ from sklearn.linear_model import LogisticRegression
 from rampway_server.app import App, Limits
 from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
+from rampway_server.control import Control
 from rampway_server.estimators import describe
 from rampway_server.metrics import Metrics
 from rampway_server.repository import Repository
+from rampway_server.team import Team
 
 MAX_BODY_BYTES = 100_000
 START_S = 120  # scikit-learn alone takes half a minute to import on a crowded machine
@@ -59,6 +61,18 @@ def model_file(model_bytes: bytes, tmp_path: Path) -> Path:
     return path
 
 
+def made(
+    repository: Repository,
+    metrics: Metrics,
+    batcher: Batcher,
+    limits: Limits = LIMITS,
+    revision: str = "",
+) -> App:
+    """Return an application whose models stay as they are."""
+    control = Control(repository, None, Team())
+    return App(repository, metrics, batcher, limits, control, revision=revision)
+
+
 MakeApp = Callable[..., tuple[App, Metrics]]
 
 
@@ -81,7 +95,7 @@ def make_app() -> Iterator[MakeApp]:
         repository.expect("digits", "2", "digits-abc")
         if estimator is not None:
             repository.load("digits", "2", describe(estimator, "f" * 64))
-        return App(repository, metrics, batchers[-1], limits, revision="digits-abc"), metrics
+        return made(repository, metrics, batchers[-1], limits, "digits-abc"), metrics
 
     yield make
     for batcher in batchers:
@@ -144,6 +158,7 @@ def starter(folder: Path) -> Iterator[StartServer]:
             "RAMPWAY_CACHE_DIR": str(folder / "cache"),
             "RAMPWAY_TERMINATION_LOG": str(log),
             "RAMPWAY_DRAIN_DELAY_S": "0.3",
+            "RAMPWAY_WORKERS": "1",
         }
         command = [sys.executable, "-m", "rampway_server"]
         popen = subprocess.Popen(

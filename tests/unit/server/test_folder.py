@@ -21,10 +21,12 @@ from unit.server.conftest import LIMITS, START_S, MakeApp, StartServer
 from rampway_server.app import App
 from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
+from rampway_server.control import Control
 from rampway_server.errors import StartError
 from rampway_server.folder import Folder, scan
 from rampway_server.metrics import Metrics
 from rampway_server.repository import Repository, _age
+from rampway_server.team import Team
 
 BODY = json.dumps(infer_body([[0.0]])).encode()
 
@@ -70,7 +72,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     repository = Repository(metrics, Dial(""))
     batcher = Batcher(1, 100, metrics.batch)
     folder = Folder(tmp_path, repository, (), allow_pickle=False)
-    app = App(repository, metrics, batcher, LIMITS, folder=folder)
+    app = App(repository, metrics, batcher, LIMITS, Control(repository, folder, Team()))
     assert (await call(app, "/v2/health/ready")).status == 503
     await folder.load_all()
     yield Served(tmp_path, app, folder, metrics)

@@ -17,7 +17,7 @@ from skl2onnx import to_onnx
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 from unit.server.asgi import call
-from unit.server.conftest import LIMITS
+from unit.server.conftest import made
 
 from rampway_server import loading
 from rampway_server.app import App
@@ -105,7 +105,7 @@ def served(model: Model) -> App:
     repository = Repository(metrics, Dial(""))
     repository.expect("m", "1")
     repository.load("m", "1", model)
-    return App(repository, metrics, Batcher(1, 8, metrics.batch), LIMITS)
+    return made(repository, metrics, Batcher(1, 8, metrics.batch))
 
 
 def test_onnx_declares_its_tensors() -> None:

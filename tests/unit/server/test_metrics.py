@@ -9,6 +9,7 @@ from unit.server.asgi import call
 from unit.server.conftest import MakeApp
 
 from rampway_server.metrics import ATTEMPTS, OUTCOMES, Metrics, duration_buckets_s
+from rampway_server.sheet import Sheet
 
 
 def _samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -126,3 +127,20 @@ async def test_answer_is_counted_before_it_leaves(make_app: MakeApp) -> None:
     await app(scope, receive, send)
     assert b'outcome="server_error",revision="digits-abc"} 1.0' in seen[0]
     assert b'duration_seconds_count{model="digits",revision="digits-abc"} 1.0' in seen[0]
+
+
+def test_what_a_worker_had_in_flight_goes_with_it() -> None:
+    """Its successor counts its requests on, and has none in flight; other workers' stay."""
+    sheet = Sheet(2)
+    dead, other = (Metrics(sheet.page(number)) for number in range(2))
+    for metrics in (dead, other):
+        meters = metrics.meters("digits", "digits-abc")
+        meters.begun()
+        meters.answered("ok", "first", 0.002)
+    successor = Metrics(sheet.page(0))
+    successor.meters("digits", "digits-abc")
+    labels = frozenset({("model", "digits"), ("revision", "digits-abc")})
+    for metrics in (successor, other):
+        samples = _samples(metrics)
+        assert samples["rampway_in_flight_requests", labels] == 1
+        assert samples["rampway_request_duration_seconds_count", labels] == 2

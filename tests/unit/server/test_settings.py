@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rampway_server.errors import StartError
-from rampway_server.settings import Settings, load, read_digest_file, worker_count
+from rampway_server.settings import Settings, load, read_digest_file, thread_count, worker_count
 
 URI = ["--uri", "file:///m"]
 
@@ -77,18 +77,27 @@ def test_digest_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu_max", "workers"),
-    [("50000 100000", 1), ("100000 100000", 1), ("max 100000", None), ("", None)],
+    ("cpu_max", "workers", "threads"),
+    [
+        ("50000 100000", 1, 1),
+        ("100000 100000", 1, 1),
+        ("250000 100000", 2, 1),
+        ("900000 100000", 4, 1),
+        ("max 100000", 1, 3),
+        ("", 1, 3),
+    ],
 )
-def test_one_worker_per_cpu_of_the_limit(cpu_max: str, workers: int | None, tmp_path: Path) -> None:
-    """The cgroup's limit counts; without one the machine's CPUs do, at most 4."""
-    import os
-
+def test_workers_and_threads_share_the_cpus(
+    cpu_max: str, workers: int, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker for each whole CPU of the cgroup's limit; without one, one and its threads."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: {0, 1, 2})
     cgroup = tmp_path / "cpu.max"
     cgroup.write_text(cpu_max)
-    expected = workers or min(4, len(os.sched_getaffinity(0)))
-    assert worker_count(load(URI, {}), cgroup) == expected
-    assert worker_count(load([*URI, "--workers", "3"], {}), cgroup) == 3
+    given = load(URI, {})
+    assert (worker_count(given, cgroup), thread_count(given, cgroup)) == (workers, threads)
+    told = load([*URI, "--workers", "3", "--threads", "5"], {})
+    assert (worker_count(told, cgroup), thread_count(told, cgroup)) == (3, 5)
 
 
 def test_reference_page_lists_every_option() -> None:

@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from structlog.testing import capture_logs
 from unit.server.asgi import call, infer_body
-from unit.server.conftest import LIMITS, MakeApp
+from unit.server.conftest import MakeApp, made
 from unit.server.test_estimators import FRAME, LABELS, body, mixed
 
 import rampway_server
@@ -29,6 +29,7 @@ from rampway_server.inputs import MOST_ROWS
 from rampway_server.metrics import Metrics
 from rampway_server.reference import Profile
 from rampway_server.repository import Repository
+from rampway_server.sheet import Sheet
 
 INFER = "/v2/models/m/infer"
 ROWS = np.column_stack([np.arange(100.0), np.tile([0.5, 1.5], 50)])
@@ -41,7 +42,7 @@ def serve(estimator: Any, profile: Profile | None = None) -> tuple[App, Counts]:
     repository = Repository(metrics, Dial(""))
     repository.expect("m", "1", "m-abc")
     repository.load("m", "1", replace(describe(estimator, ""), profile=profile))
-    app = App(repository, metrics, Batcher(1, 8, metrics.batch), LIMITS)
+    app = made(repository, metrics, Batcher(1, 8, metrics.batch))
 
     def count(name: str, **labels: str) -> float:
         wanted = {"model": "m", "revision": "m-abc", **labels}
@@ -201,7 +202,7 @@ def test_counting_is_cheap() -> None:
     rows = np.random.default_rng(0).random((500, 64))
     estimator = LinearRegression().fit(rows, rows[:, 0])
     model = replace(describe(estimator, ""), profile=rampway_server.profile(rows, rows[:, 0]))
-    counts = telemetry.Telemetry(model, ["m", "r"])
+    counts = telemetry.Telemetry(model, ["m", "r"], Sheet().page())
     answers = [estimator.predict(rows[:1])]
     best_s = 1.0
     for _ in range(50):
@@ -209,3 +210,25 @@ def test_counting_is_cheap() -> None:
         counts.observe([rows[:1]], model.offers, answers)
         best_s = min(best_s, time.perf_counter() - begun_s)
     assert best_s < 0.001
+
+
+async def test_other_bins_have_counts_of_their_own() -> None:
+    """A model loaded anew goes on counting in the same bins; in other bins it begins at 0."""
+    metrics = Metrics()
+    repository = Repository(metrics, Dial(""))
+    repository.expect("m", "1", "m-abc")
+    app = made(repository, metrics, Batcher(1, 8, metrics.batch))
+    page = []
+    for classes in ([0, 1], [0, 1], [5, 7]):
+        estimator = LogisticRegression().fit(ROWS, np.tile(classes, 50))
+        repository.load("m", "1", describe(estimator, ""))
+        await ask(app, ROWS[:4].tolist())
+        families = text_string_to_metric_families(metrics.render().decode())
+        samples = [sample for family in families for sample in family.samples]
+        found = {
+            sample.labels["prediction"]: sample.value
+            for sample in samples
+            if sample.name == "rampway_predictions_total"
+        }
+        page.append((sorted(found), sum(found.values())))
+    assert page == [(["0", "1", "other"], 4), (["0", "1", "other"], 8), (["5", "7", "other"], 4)]

@@ -1,0 +1,188 @@
+"""The payload log: what was asked and answered, sampled and bounded, without an answer waiting."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sklearn.linear_model import LogisticRegression
+from structlog.testing import capture_logs
+from unit.server.asgi import call, infer_body
+from unit.server.conftest import made
+
+from rampway_server import payloads
+from rampway_server.app import App
+from rampway_server.automation import Dial
+from rampway_server.batching import Batcher
+from rampway_server.errors import StartError
+from rampway_server.estimators import describe
+from rampway_server.metrics import Metrics
+from rampway_server.payloads import Payloads
+from rampway_server.repository import Repository
+from rampway_server.sheet import Sheet
+
+INFER = "/v2/models/m/infer"
+ROWS = np.arange(8.0).reshape(4, 2)
+Serve = Callable[..., tuple[App, Payloads, Metrics]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Return a maker of applications with a payload log in a folder."""
+    batchers = []
+
+    def make(
+        share: float = 1.0, queue_bytes: int = 1 << 20, interval_s: float = 60.0, place: str = ""
+    ) -> tuple[App, Payloads, Metrics]:
+        page = Sheet().page()
+        metrics = Metrics(page)
+        log = Payloads(place or str(tmp_path / "log"), share, queue_bytes, interval_s, page)
+        metrics.show(log)
+        repository = Repository(metrics, Dial(""), log)
+        repository.expect("m", "2", "m-abc")
+        repository.load("m", "2", describe(LogisticRegression().fit(ROWS, [0, 1, 0, 1]), ""))
+        batchers.append(Batcher(1, 8, metrics.batch))
+        return made(repository, metrics, batchers[-1]), log, metrics
+
+    yield make
+    for batcher in batchers:
+        batcher.close()
+
+
+async def ask(app: App, rows: list[list[float]], **more: Any) -> dict[str, Any]:
+    """Return what is answered to a request."""
+    reply = await call(app, INFER, json.dumps(infer_body(rows, **more)).encode())
+    assert reply.status == 200
+    return reply.document
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """Return what is in the log."""
+    files = sorted((folder / "log").glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def counts(metrics: Metrics) -> dict[str, float]:
+    """Return payloads by their end."""
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        sample.labels["outcome"]: sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "rampway_payloads_total"
+    }
+
+
+async def test_each_row_is_a_line(serve: Serve, tmp_path: Path) -> None:
+    """With what was asked, what was answered, by which revision, and when."""
+    app, log, metrics = serve()
+    outputs = [{"name": "predict"}, {"name": "predict_proba"}]
+    answer = await ask(app, [[1.0, 2.0], [3.0, 4.5]], id="x1", outputs=outputs)
+    await ask(app, [[0.0, 0.0]])
+    assert (await call(app, INFER, b"{")).status == 400
+    log.close()
+    first, second, third = lines(tmp_path)
+    given = {"model": "m", "version": "2", "revision": "m-abc"}
+    assert {key: first[key] for key in given} == given
+    assert abs(time.time() - datetime.fromisoformat(first["time"]).timestamp()) < 60
+    assert [(x["id"], x["row"]) for x in (first, second, third)] == [("x1", 0), ("x1", 1), ("", 0)]
+    assert second["inputs"] == {"input-0": [3.0, 4.5]}
+    labels, shares = (output["data"] for output in answer["outputs"])
+    assert second["outputs"] == {"predict": labels[1], "predict_proba": shares[2:]}
+    assert counts(metrics) == {"written": 2, "dropped": 0, "failed": 0}
+
+
+async def test_only_a_share_is_logged(serve: Serve, tmp_path: Path) -> None:
+    """Chosen by chance, whole requests."""
+    app, log, _ = serve(share=0.3)
+    for _ in range(200):
+        await ask(app, [[1.0, 2.0]])
+    log.close()
+    assert 20 < len(lines(tmp_path)) < 110
+
+
+async def test_files_come_while_it_runs(serve: Serve, tmp_path: Path) -> None:
+    """Each interval one, if there is anything to write."""
+    app, log, _ = serve(interval_s=0.1)
+    for expected in (1, 2):
+        await ask(app, [[1.0, 2.0]])
+        deadline_s = time.monotonic() + 10
+        while len(lines(tmp_path)) < expected:
+            assert time.monotonic() < deadline_s
+            await asyncio.sleep(0.02)
+        assert len(list((tmp_path / "log").iterdir())) == expected
+    log.close()
+
+
+async def test_a_target_that_hangs_costs_payloads_and_no_answer(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is bounded, what is dropped is counted, and every request is answered."""
+    go_on, held = threading.Event(), threading.Event()
+
+    def hang(path: Path, content: bytes) -> None:
+        held.set()
+        assert go_on.wait(20)
+        path.write_bytes(content)
+
+    monkeypatch.setattr(payloads, "_write_whole", hang)
+    app, log, metrics = serve(interval_s=0.01, queue_bytes=4000)
+    await ask(app, [[1.0, 2.0]])
+    assert await asyncio.to_thread(held.wait, 10)
+    for _ in range(20):
+        await ask(app, [[1.0, 2.0]])
+    found = counts(metrics)
+    assert 10 < found["dropped"] < 20
+    go_on.set()
+    log.close()
+    found = counts(metrics)
+    assert (found["written"] + found["dropped"], found["failed"]) == (21, 0)
+    assert len(lines(tmp_path)) == found["written"]
+
+
+async def test_a_target_that_refuses_is_told_once(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log says why, the counter how many, and the next file is tried."""
+
+    def refuse(_path: Path, _content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(payloads, "_write_whole", refuse)
+    with capture_logs() as logs:
+        app, log, metrics = serve(interval_s=0.01)
+        for _ in range(3):
+            await ask(app, [[1.0, 2.0]])
+            await asyncio.sleep(0.1)
+        log.close()
+    assert counts(metrics) == {"written": 0, "dropped": 0, "failed": 3}
+    assert [line["event"] for line in logs] == ["payloads cannot be written"]
+    assert "No space left" in logs[0]["reason"]
+
+
+def test_a_target_that_cannot_be_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A folder below a file, and a URL of no kind."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match=r"cannot make folder .*--payload-log"):
+        serve(place=str(tmp_path / "file/below"))
+    with pytest.raises(StartError, match=r"fsspec|cannot use"):
+        serve(place="gopher://x/y")
+
+
+async def test_a_url_is_written_by_fsspec(serve: Serve) -> None:
+    """Whatever file system of its it names."""
+    app, log, metrics = serve(place="memory://payloads/digits")
+    await ask(app, [[1.0, 2.0]])
+    log.close()
+    files = fsspec.filesystem("memory")
+    (path,) = files.ls("/payloads/digits", detail=False)
+    assert json.loads(files.cat_file(path))["inputs"] == {"input-0": [1.0, 2.0]}
+    assert counts(metrics)["written"] == 1
