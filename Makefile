@@ -9,6 +9,7 @@ CLUSTER_TOOL := $(PYTHON) -m tools.localcluster
 CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
 
 .PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback bench-scale bench-evidence bench-server cluster-up cluster-down images images-full stores crds lock venv clean
+.PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback bench-scale bench-evidence bench-server bench-server-soak cluster-up cluster-down images crds lock venv clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +59,10 @@ bench-evidence: venv ## How soon harm is called and how rarely wrongly, by simul
 bench-server: venv ## The model server beside MLServer, KServe and BentoML, one core each (20 min; goes on where it was interrupted)
 	@command -v wrk > /dev/null || apt-get install -qy wrk
 	@PYTHONPATH=tests:. $(BIN)/python -m bench.server $(BENCH)
+
+bench-server-soak: venv ## The model server for 10 minutes at 80 % of its load, its model loaded anew meanwhile
+	@command -v wrk > /dev/null || apt-get install -qy wrk
+	@PYTHONPATH=tests:. $(BIN)/python -m bench.server.soak $(BENCH)
 
 cluster-up: ## Bring the local cluster up (first time: about 15 min of building)
 	@$(CLUSTER_TOOL) up

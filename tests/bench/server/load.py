@@ -21,6 +21,10 @@ wrk.headers["Content-Type"] = os.getenv("TYPE")
 if os.getenv("JSON_BYTES") ~= "" then
   wrk.headers["Inference-Header-Content-Length"] = os.getenv("JSON_BYTES")
 end
+local pause = tonumber(os.getenv("DELAY_MS"))
+if pause > 0 then
+  delay = function() return pause end
+end
 done = function(summary, latency)
   local e = summary.errors
   local bad = e.connect + e.read + e.write + e.status + e.timeout
@@ -56,14 +60,20 @@ def body(rows: np.ndarray, form: str) -> Body:
     return Body(text + raw, len(text))
 
 
-def run(sent: Body, path: str, connections: int, seconds: float, folder: Path) -> dict[str, float]:
-    """Return requests, seconds, p50_ms, p99_ms and how many requests went wrong (`bad`)."""
+def run(
+    sent: Body, path: str, connections: int, seconds: float, folder: Path, *, delay_ms: int = 0
+) -> dict[str, float]:
+    """Return requests, seconds, p50_ms, p99_ms and how many requests went wrong (`bad`).
+
+    `delay_ms` is how long each connection rests before a request.
+    """
     (folder / "body").write_bytes(sent.content)
     (folder / "wrk.lua").write_text(_SCRIPT, encoding="utf-8")
     binary = sent.json_bytes is not None
     environment = {
         "BODY": str(folder / "body"),
         "TYPE": "application/octet-stream" if binary else "application/json",
+        "DELAY_MS": str(delay_ms),
         "JSON_BYTES": str(sent.json_bytes) if binary else "",
     }
     command = ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}"]

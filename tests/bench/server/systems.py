@@ -15,6 +15,7 @@ import sklearn
 SKLEARN = f"scikit-learn=={sklearn.__version__}"
 PORT = 18080
 NAME = "m"
+TREES = ("--trust", "sklearn.tree._tree.Tree")
 INFER = f"/v2/models/{NAME}/infer"
 _KSERVE = '''"""What KServe's sklearnserver does, on KServe's SDK: it is in no package registry."""
 import sys
@@ -82,7 +83,7 @@ class System:
 
 def _ours() -> System:
     options = ["--uri", "file://{model}", "--name", NAME, "--port", str(PORT)]
-    options += ["--host", "127.0.0.1", "--workers", "1", "--trust", "sklearn.tree._tree.Tree"]
+    options += ["--host", "127.0.0.1", "--workers", "1", *TREES]
     return System("rampway", "", (), ["-m", "rampway_server", *options])
 
 
