@@ -44,7 +44,7 @@ class Door:
         self._listening = place.listening
         self._shared = place.team.size > 1
         self._parts = (app, *parts)
-        self._certificate = _certificate(settings)
+        self._certificate = certificate(settings)
         self._http = _http_server(settings, app, self._certificate)
         self._grpc: Any = None
         self._following: asyncio.Task[None] | None = None
@@ -91,7 +91,12 @@ class Door:
             raise StartError(f"cannot listen on {address} for gRPC (--grpc-port)") from error
 
 
-def _certificate(settings: Settings) -> Certificate | None:
+def certificate(settings: Settings) -> Certificate | None:
+    """Return the certificate that is to be used, if any.
+
+    Raises:
+        StartError: it cannot be.
+    """
     if not settings.tls_cert and not settings.tls_key:
         return None
     if not settings.tls_cert or not settings.tls_key:
@@ -99,7 +104,7 @@ def _certificate(settings: Settings) -> Certificate | None:
     return Certificate(Path(settings.tls_cert), Path(settings.tls_key))
 
 
-def _http_server(settings: Settings, app: App, certificate: Certificate | None) -> _Server:
+def _http_server(settings: Settings, app: App, shown: Certificate | None) -> _Server:
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -116,7 +121,7 @@ def _http_server(settings: Settings, app: App, certificate: Certificate | None) 
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
     config.load()
-    config.ssl = certificate.context if certificate else None
+    config.ssl = shown.context if shown else None
     return _Server(config)
 
 

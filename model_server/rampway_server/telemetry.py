@@ -8,7 +8,6 @@ request, and are bounded in number.
 import hashlib
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -118,7 +117,8 @@ class Telemetry:
             self._nulls.own[0] += nulls.sum()
             values = values[~nulls]
         if self._classes:
-            for label, count in Counter(values.tolist()).items():
+            known, found = np.unique(values, return_counts=True)
+            for label, count in zip(known.tolist(), found.tolist(), strict=True):
                 self._predictions.own[self._at.get(label, -1)] += count
         elif self._edges.size:
             at = np.searchsorted(self._edges, values)

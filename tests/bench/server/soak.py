@@ -23,6 +23,7 @@ from bench.server.systems import INFER, NAME, PORT, TREES, System
 
 RELOAD_S = 20.0
 SAMPLE_S = 2.0
+TRIALS = 3
 SETTLED = 0.25
 """Of the time: memory that is taken in the beginning is no growth."""
 
@@ -82,8 +83,12 @@ def soak(work: str, seconds: float, share: float, connections: int) -> dict[str,
         load.run(sent, INFER, connections, 3, folder)
         full = load.run(sent, INFER, connections, 10, folder)
         most_rps = full["requests"] / full["seconds"]
-        one = load.run(sent, INFER, 1, 2, folder)
-        delay_ms = max(0, round(1000 * connections / (share * most_rps) - one["p50_ms"]))
+        cycle_ms = 1000 * connections / (share * most_rps)
+        delay_ms = round(cycle_ms)
+        for _ in range(TRIALS):  # what a connection does not rest it waits for its answer
+            tried = load.run(sent, INFER, connections, 5, folder, delay_ms=delay_ms)
+            took_ms = 1000 * connections * tried["seconds"] / tried["requests"]
+            delay_ms = max(0, round(delay_ms + cycle_ms - took_ms))
         watch = Watch(leader)
         thread = threading.Thread(target=watch.run)
         thread.start()

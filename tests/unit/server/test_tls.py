@@ -13,7 +13,9 @@ from unit.server.asgi import infer_body
 from unit.server.conftest import Process, StartServer
 
 from rampway_server import tls
+from rampway_server.door import certificate
 from rampway_server.errors import StartError
+from rampway_server.settings import Settings
 from rampway_server.tls import Certificate
 
 BODY = json.dumps(infer_body([[1.0] * 64])).encode()
@@ -144,8 +146,9 @@ async def test_http_and_grpc_are_tls(server: Process, issued: Path) -> None:
     assert server.popen.poll() is None
 
 
-def test_half_of_a_pair_is_told(start_server: StartServer, model_file: Path) -> None:
-    """A certificate without a key ends the server with a sentence."""
-    server = start_server(f"file://{model_file}", RAMPWAY_TLS_CERT="/x")
-    assert server.end()[0] == 1
-    assert server.termination_log.read_text().startswith("a certificate needs its key")
+@pytest.mark.parametrize("given", [{"tls_cert": "/x"}, {"tls_key": "/x"}])
+def test_half_of_a_pair_is_told(given: dict[str, str]) -> None:
+    """B28: a certificate without its key, or a key alone, is no reason to serve without TLS."""
+    with pytest.raises(StartError, match="a certificate needs its key"):
+        certificate(Settings(**given))  # type: ignore[arg-type]
+    assert certificate(Settings()) is None

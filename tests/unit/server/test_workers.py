@@ -135,6 +135,10 @@ def test_workers_that_die_again_and_again_end_the_server(two: Process) -> None:
     for _ in range(2):
         os.kill(workers(two)[0], signal.SIGKILL)
         time.sleep(0.5)
+    deadline_s = time.monotonic() + 30
+    while two.popen.poll() is None:
+        assert time.monotonic() < deadline_s, "the server goes on"
+        time.sleep(0.1)
     code, stderr = two.end()
     assert code == 128 + signal.SIGKILL, stderr
     assert stderr.count("a worker ended; it is started anew") == 1
