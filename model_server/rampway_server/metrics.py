@@ -215,7 +215,10 @@ class Processes:
         if self._leader is None:
             return ["self"]
         children = Path(f"/proc/{self._leader}/task/{self._leader}/children")
-        return [str(self._leader), *children.read_text(encoding="ascii").split()]
+        try:
+            return [str(self._leader), *children.read_text(encoding="ascii").split()]
+        except OSError:  # a kernel without that file
+            return [str(self._leader)]
 
 
 _FAMILIES: dict[str, tuple[Any, str, Sequence[str]]] = {
