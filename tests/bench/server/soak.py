@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,17 @@ class Watch:
         return round(float(np.polyfit(times, sizes, 1)[0]) * 3600, 2)
 
 
+def rest_ms(sent: load.Body, rps: float, connections: int, folder: Path) -> int:
+    """Return how long connections have to rest for so many requests a second in all."""
+    cycle_ms = 1000 * connections / rps
+    found = round(cycle_ms)
+    for _ in range(TRIALS):  # what a connection does not rest it waits for its answer
+        tried = load.run(sent, INFER, connections, 5, folder, delay_ms=found)
+        took_ms = 1000 * connections * tried["seconds"] / tried["requests"]
+        found = max(0, round(found + cycle_ms - took_ms))
+    return found
+
+
 def soak(work: str, seconds: float, share: float, connections: int) -> dict[str, Any]:
     """Return what came of it."""
     folder = ROOT / "build/bench/server/soak"
@@ -83,12 +95,7 @@ def soak(work: str, seconds: float, share: float, connections: int) -> dict[str,
         load.run(sent, INFER, connections, 3, folder)
         full = load.run(sent, INFER, connections, 10, folder)
         most_rps = full["requests"] / full["seconds"]
-        cycle_ms = 1000 * connections / (share * most_rps)
-        delay_ms = round(cycle_ms)
-        for _ in range(TRIALS):  # what a connection does not rest it waits for its answer
-            tried = load.run(sent, INFER, connections, 5, folder, delay_ms=delay_ms)
-            took_ms = 1000 * connections * tried["seconds"] / tried["requests"]
-            delay_ms = max(0, round(delay_ms + cycle_ms - took_ms))
+        delay_ms = rest_ms(sent, share * most_rps, connections, folder)
         watch = Watch(leader)
         thread = threading.Thread(target=watch.run)
         thread.start()
