@@ -17,9 +17,11 @@ from unit.server.conftest import LIMITS, MakeApp
 from rampway_server.app import App
 from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
+from rampway_server.control import Control
 from rampway_server.folder import Folder
 from rampway_server.metrics import Metrics
 from rampway_server.repository import Repository
+from rampway_server.team import Team
 
 ROW = np.arange(64.0).tolist()
 NAMES = {"{model_name}": "digits", "{model_version}": "1"}
@@ -33,7 +35,7 @@ def folder_app(model_bytes: bytes, tmp_path: Path) -> Iterator[tuple[App, Folder
     batcher = Batcher(1, 8, metrics.batch)
     repository = Repository(metrics, Dial(""))
     folder = Folder(tmp_path, repository, (), allow_pickle=False)
-    yield App(repository, metrics, batcher, LIMITS, folder=folder), folder
+    yield App(repository, metrics, batcher, LIMITS, Control(repository, folder, Team())), folder
     batcher.close()
 
 
