@@ -208,8 +208,7 @@ class OnFailure(StrEnum):
     NOTIFY = "Notify"
 
 
-_COMPARING = ("error_rate", "latency", "counts", "mean")
-_KINDS = (*_COMPARING, "threshold")
+_KINDS = ("error_rate", "latency", "counts", "mean", "threshold")
 _NAMES = [to_camel(kind) for kind in _KINDS]
 _GIVEN = ", ".join(f"has(self.{name})" for name in _NAMES)
 
@@ -249,14 +248,13 @@ class Check(ApiModel):
     @property
     def comparison(self) -> PairedCheck | None:
         """What compares with stable or a value; None for a threshold."""
-        given = (getattr(self, kind) for kind in _COMPARING)
-        return next((found for found in given if found is not None), None)
+        return self.error_rate or self.latency or self.counts or self.mean
 
     @property
     def paired(self) -> PairedCheck | None:
         """What compares with stable, else None."""
         found = self.comparison
-        return found if found is not None and found.usual is None else None
+        return found if found is not None and found.value is None else None
 
     @property
     def usual(self) -> float | None:

@@ -183,14 +183,27 @@ def test_b19_at_the_value_harm_is_rarely_called() -> None:
     limit = unpaired.limit_of(check, 0.02)
     for _ in range(200):
         detector = Detector()
-        for _ in range(40):
+        for look in range(40):
             seen = (100, binomial(dice, 100, limit))
-            detector = detector.after(seen, limit, begun=1, phi=2.0)
+            detector = detector.after(seen, limit, begun=1 + look // 4, phi=2.0, endless=True)
             found = {"errors": (detector,)}
             if unpaired.beyond(wanted, found, watching=False):
                 called += 1
                 break
     assert called <= 4
+
+
+def test_b19_harm_that_begins_late_is_called_against_a_value_too() -> None:
+    """After an hour without a failure, fifteen looks in which a third fails suffice."""
+    wanted = rollout(checks=[USUAL]).spec.policy
+    state = EvidenceState(0.0, start_ledger(0.0))
+    for look in range(360 + 15):
+        failed = 33 if look >= 360 else 0
+        mine = Delta({"ok": 100 - failed, "model_error": failed})
+        found = unpaired.watched(wanted, state, mine, ROLLING, NOW_S + 300 + 10 * look)
+        state = replace(state, lone=found)
+        assert look >= 360 or not unpaired.beyond(wanted, found, watching=False)
+    assert unpaired.beyond(wanted, state.lone, watching=False) == {"errors"}
 
 
 @pytest.mark.parametrize(

@@ -52,15 +52,16 @@ def update(
     if new_segment:
         state = replace(state, waiting=())
     state, new = kind.take(state, candidate, stable, settled_s)
+    tolerance, proof = kind.tolerance, wants_proof(check)
     asked = zip(state.processes, new, kind.shares(state), strict=True)
     processes = tuple(
         evidence.update(
             process,
             count,
-            kind.tolerance,
+            tolerance,
             new_segment=new_segment,
             log_bound=bound.log_of(share) if kind.whole else math.inf,
-            to_rule_out=wants_proof(check),
+            to_rule_out=proof,
         )
         for process, count, share in asked
     )
@@ -187,7 +188,8 @@ def missing(bound: Bound, check: Check, state: PairedState, *, foresees: bool = 
 
 def wants_proof(check: Check) -> bool:
     """Whether the check passes only when harm beyond its tolerance is ruled out."""
-    return check.paired is not None and check.paired.require is Require.HARM_RULED_OUT
+    limits = check.paired
+    return limits is not None and limits.require is Require.HARM_RULED_OUT
 
 
 def decisive_of(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:

@@ -114,9 +114,9 @@ def _frozen(check: Check, state: EvidenceState) -> PairedState:
 def watched(
     policy: Policy, state: EvidenceState, mine: Delta, contest: Contest, at_s: float
 ) -> dict[str, tuple[Detector, ...]]:
-    """Return the detectors with what a look adds: in a watch for harm that begins some time."""
-    passed_s = at_s - (contest.traffic_since_s or at_s)
-    begun = 1 + int(passed_s // PERIOD_S) if contest.watching else 1
+    """Return the detectors with what a look adds; how long a rollout takes nobody knows."""
+    begun = 1 + int((at_s - (contest.traffic_since_s or at_s)) // PERIOD_S)
+    endless = not contest.watching
     found: dict[str, tuple[Detector, ...]] = {}
     for check in policy.checks:
         if not applies(check, contest):
@@ -125,7 +125,7 @@ def watched(
         limits = _limits(check, frozen)
         before = state.lone.get(check.name) or (Detector(),) * len(limits)
         found[check.name] = tuple(
-            detector.after(seen, limit, begun=begun, phi=phi, fewer=kind.fewer)
+            detector.after(seen, limit, begun=begun, phi=phi, endless=endless, fewer=kind.fewer)
             for detector, (limit, phi), seen in zip(
                 before, limits, kind.lone(frozen, mine), strict=False
             )

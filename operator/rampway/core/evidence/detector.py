@@ -10,7 +10,9 @@ frequency and for parts of events, by E[rho**x] <= 1 + p (rho - 1) <= exp(p (rho
 in the place of rho it is the same for rates that are at least the limit. Harm may begin at any
 time, so a mixture of such factors begins anew once a period, and all of them are added up: a
 Shiryaev-Roberts e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532). Stopped at C, its mean time
-to a false alarm is at least C periods, and the chance of one within N periods at most N / C.
+to a false alarm is at least C periods, and the chance of one within N periods at most N / C. Where
+nobody knows how many there will be, the k-th beginning weighs 1 / (k (k + 1)): all together no more
+than 1, so the chance of ever reaching C is at most 1 / C, for a few nats that late harm costs.
 
 All of it rests on the limit: a load that changes, or a dependency that fails, is no harm of the
 revision's and is called all the same. That is why such answers are marked as unpaired.
@@ -50,6 +52,7 @@ class Detector:
         *,
         begun: int,
         phi: float = 1.0,
+        endless: bool = False,
         fewer: bool = False,
     ) -> "Detector":
         """Return the detector after one look.
@@ -60,17 +63,21 @@ class Detector:
             begun: How many periods have begun, this one included; it never falls.
             phi: Over-dispersion known beforehand, at least 1; log factors are divided by it, and
                 none is above MOST_PER_LOOK.
+            endless: It is not known how many periods there will be.
             fewer: Rarer events are harm: the limit is the smallest rate that is none.
         """
         requests, events = seen
         if requests <= 0:
             return self
         fresh = max(0, begun - self.begun)
+        weighs = float(fresh)
+        if endless and fresh:
+            weighs = 1 / (self.begun + 1) - 1 / (self.begun + fresh + 1)  # the sum of those weights
         log_r = []
         for log, rho, weight in zip(self.log_r, RHOS, WEIGHTS, strict=True):
             times = 1 / rho if fewer else rho
             won = (events * math.log(times) - requests * limit * (times - 1)) / phi
-            known = log_sum([log, math.log(fresh * weight)]) if fresh else log
+            known = log_sum([log, math.log(weighs * weight)]) if fresh else log
             log_r.append(known + min(MOST_PER_LOOK, won))
         total = self.requests + requests, self.events + events
         return Detector(tuple(log_r), self.begun + fresh, *total)

@@ -78,6 +78,19 @@ def test_it_is_the_sum_over_all_beginnings() -> None:
     assert (detector.requests, detector.events, detector.begun) == (21, 3, 4)
 
 
+def test_b19_beginnings_without_an_end_weigh_no_more_than_one() -> None:
+    """B19: however many periods there are; each begins with what the ones before have left."""
+    one, detector, weighed = Detector(), Detector(), []
+    for begun in (1, 2, 3, 9):
+        detector = one.after((1, 0), 0.0, begun=begun, endless=True)
+        weighed.append(math.exp(detector.log_e()))
+    assert weighed == pytest.approx([1 - 1 / (k + 1) for k in (1, 2, 3, 9)])
+    parts = one
+    for begun in (1, 1, 2, 3, 3, 9):
+        parts = parts.after((1, 0), 0.0, begun=begun, endless=True)
+    assert parts.log_e() == pytest.approx(detector.log_e())
+
+
 def test_b27_false_alarms_in_a_watch_stay_within_their_bound() -> None:
     """B27: 60 periods at the limit, stopped at 60/alpha: fewer than alpha = 5 % ever call harm."""
     dice, bound = Random(3), math.log(60 / 0.05)  # noqa: S311 - nothing here is secret
