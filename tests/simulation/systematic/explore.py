@@ -112,13 +112,13 @@ def _told_to_all(forecast: Callable[..., int | None]) -> Callable[..., int | Non
     """
     table = mmap.mmap(-1, SLOTS * _ENTRY.size)
 
-    def look_up(*args: object) -> int | None:
-        key = hash(args)
+    def look_up(*args: object, **more: object) -> int | None:
+        key = hash((args, *sorted(more.items())))
         at = key % SLOTS * _ENTRY.size
         known, found = _ENTRY.unpack_from(table, at)
         if known == key:
             return None if found < 0 else int(found)
-        answer = forecast(*args)
+        answer = forecast(*args, **more)
         _ENTRY.pack_into(table, at, key, -1 if answer is None else answer)
         return answer
 
