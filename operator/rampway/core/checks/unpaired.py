@@ -115,7 +115,7 @@ def watched(
     policy: Policy, state: EvidenceState, mine: Delta, contest: Contest, at_s: float
 ) -> dict[str, tuple[Detector, ...]]:
     """Return the detectors with what a look adds; how long a rollout takes nobody knows."""
-    begun = 1 + int((at_s - (contest.traffic_since_s or at_s)) // PERIOD_S)
+    begun = 1 + int(max(0.0, at_s - (contest.traffic_since_s or at_s)) // PERIOD_S)
     endless = not contest.watching
     found: dict[str, tuple[Detector, ...]] = {}
     for check in policy.checks:
