@@ -1,11 +1,13 @@
 """Users' counters of all that need them: those who need the same ones share a query."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rampway.core.checks.answers import Answer
+from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.counters import Counter, Scrape
 from rampway.metrics.base import MetricSource, MetricsUnavailable, RevisionKey
+from rampway.metrics.questions import PROBE
 from rampway.shell.interest import Interest, Key
 
 _Asked = tuple[float, float, tuple[Counter, ...]]
@@ -49,21 +51,36 @@ async def counted(
     """Return what users' counters say, for those who need them.
 
     A query that many share and that fails is asked for each of them alone: what one of them has too
-    much of is not the others' trouble.
+    much of is not the others' trouble. Of a server that answers nothing nobody asks alone in vain.
     """
     groups: dict[_Asked, dict[Key, Interest]] = {}
     for key, interest in interests.items():
         if interest.counters:
             asked = (*window(interest), interest.counters)
             groups.setdefault(asked, {})[key] = interest
-    found: dict[Key, Counted] = {}
-    for asked, group in groups.items():
-        together = await _read(client, asked, group)
-        for key, interest in group.items():
-            alone = len(group) > 1 and bool(together.problem)
-            read = await _read(client, asked, {key: interest}) if alone else together
-            found[key] = Counted(_of(interest, read.scrapes), read.problem)
-    return found
+    read = await asyncio.gather(*(_of_all(client, *group) for group in groups.items()))
+    return {key: told for group in read for key, told in group.items()}
+
+
+async def _of_all(
+    client: MetricSource, asked: _Asked, group: Mapping[Key, Interest]
+) -> dict[Key, Counted]:
+    """Return what was counted for each of those who need the same."""
+    together = await _read(client, asked, group)
+    reads = [together] * len(group)
+    if len(group) > 1 and together.problem and await _answers(client, asked):
+        each = ({key: interest} for key, interest in group.items())
+        reads = await asyncio.gather(*(_read(client, asked, alone) for alone in each))
+    return {
+        key: Counted(_of(interest, read.scrapes), read.problem)
+        for (key, interest), read in zip(group.items(), reads, strict=True)
+    }
+
+
+async def _answers(client: MetricSource, asked: _Asked) -> bool:
+    """Whether the server answers anything."""
+    found = await client.queries([PROBE], asked[1])
+    return found[PROBE].kind is not AnswerKind.UNAVAILABLE
 
 
 async def _read(client: MetricSource, asked: _Asked, group: Mapping[Key, Interest]) -> Counted:

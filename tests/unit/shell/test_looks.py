@@ -55,6 +55,7 @@ class Source:
     forgetful: bool = False
     counted: list[list[str]] = field(default_factory=list)
     enough: int = 9
+    dead: bool = False
     pasts: list[tuple[str, float]] = field(default_factory=list)
 
     async def scrapes(
@@ -81,7 +82,7 @@ class Source:
     ) -> tuple[Scrape, ...]:
         """Return one of each counter; too much of it for more revisions than `enough`."""
         self.counted.append([r.revision for r in revisions])
-        if len(revisions) > self.enough:
+        if self.dead or len(revisions) > self.enough:
             raise MetricsUnavailable("an answer that is too long")
         told = {str(counter): 1.0 for counter in counters}
         return tuple(
@@ -98,6 +99,8 @@ class Source:
     async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
         """Answer each with itself."""
         self.asked.append(list(queries))
+        if self.dead:
+            return {query: Answer(AnswerKind.UNAVAILABLE, at_s=at_s) for query in queries}
         return {query: Answer(AnswerKind.VALUE, 1.0, query, at_s) for query in queries}
 
     async def close(self) -> None:
@@ -437,3 +440,13 @@ async def test_b21_counters_that_are_too_much_are_only_their_owners_trouble() ->
     assert much is not None
     assert [s.revision for s in fine.scrapes if s.counters] == ["a-1"]
     assert (fine.unread, much.unread, much.problem) == ("", "an answer that is too long", "")
+
+
+async def test_b17_of_a_server_that_is_down_nobody_asks_alone() -> None:
+    """B17: many who share a query wait for one failure, not for one each."""
+    source = Source(dead=True)
+    wanted = {n: Interest("ml", (f"{n}-1",), None, {}, counters=(ORDERS,)) for n in "abcd"}
+    found, _ = looking(source, **wanted)
+    await found.look()
+    assert source.counted == [["a-1", "b-1", "c-1", "d-1"]]
+    assert all((look := found.latest(("ml", n))) and look.unread for n in wanted)
