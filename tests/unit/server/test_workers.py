@@ -70,6 +70,14 @@ def wait_all_serve(server: Process, count: int = 2) -> None:
     raise AssertionError("not all workers serve")
 
 
+def wait_all_done(server: Process) -> None:
+    """Wait until no request is in flight: the last leaves the count once its answer is sent."""
+    deadline_s = time.monotonic() + 60
+    while page(server)["rampway_in_flight_requests"]:
+        assert time.monotonic() < deadline_s, "requests stay in flight"
+        time.sleep(0.05)
+
+
 def _listens(pid: int) -> bool:
     """Return whether a process has an epoll set that holds a socket which listens."""
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
@@ -95,6 +103,7 @@ def _listening() -> set[str]:
 def test_one_page_counts_for_all(two: Process) -> None:
     """Whoever is scraped tells what all workers counted, and their processes' sums."""
     assert [post(two)[0] for _ in range(REQUESTS)] == [200] * REQUESTS
+    wait_all_done(two)
     for _ in range(6):
         found = page(two)
         assert found["rampway_requests_totalok"] == REQUESTS
