@@ -63,7 +63,7 @@ def test_b29_the_end_follows_from_what_happened(sampled: list[dict[str, Any]]) -
     assert min(ends["Promoted"], ends["RolledBack"]) > 50
 
 
-def test_a_replay_is_the_rollout_that_was_forked(sampled: list[dict[str, Any]]) -> None:
+def test_a_replay_is_the_rollout_that_was_copied(sampled: list[dict[str, Any]]) -> None:
     """A story is enough to run a rollout again, alone, to the same end."""
     for found in [r for r in sampled if r["events"]][:: len(sampled) // 12]:
         plan = found["story"].split(") ", 1)[1].split(", ")
@@ -103,7 +103,7 @@ def test_b30_random_orders_of_events_end_as_they_must(
 
 def later(run: Run, at_s: int, name: str) -> None:
     """Let an event happen so many seconds from now."""
-    run.later(at_s, lambda: run.happen(Point("second", str(at_s)), EVENTS[name]))
+    run.later(at_s, lambda run: run.happen(Point("second", str(at_s)), EVENTS[name]))
 
 
 # The code is broken on purpose: the model has to notice.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
@@ -196,7 +197,7 @@ def has_ended(rollout: ModelRollout) -> bool:
     return bool(rollout.status.phase) and RolloutPhase(rollout.status.phase).ended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observation:
     """One look at everything that concerns one ModelDeployment.
 
@@ -232,18 +233,18 @@ class Observation:
         """Return the revision with this hash, if it exists."""
         return next((r for r in self.revisions if r.hash == revision_hash), None)
 
-    @property
+    @cached_property
     def stable(self) -> Revision | None:
         """The revision promoted last (B1: written on the Deployments, so it outlives status)."""
         promoted = [r for r in self.revisions if r.promoted_at_s is not None]
         return max(promoted, key=lambda r: r.promoted_at_s or 0.0, default=None)
 
-    @property
+    @cached_property
     def active(self) -> ModelRollout | None:
         """The rollout that has not ended, the latest if a crash left two."""
         return next((r for r in reversed(self.rollouts) if not has_ended(r)), None)
 
-    @property
+    @cached_property
     def policy(self) -> Chosen | Trouble:
         """The policy for a rollout that would begin now, or why there is none."""
         spec = self.deployment.spec
@@ -257,7 +258,7 @@ class Observation:
         words = words or capacity.objection(found.policy, spec.replicas, spec.capacity.surge)
         return Trouble(Reason.STEPS_NOT_POSSIBLE, words) if words else found
 
-    @property
+    @cached_property
     def source(self) -> Source | Trouble:
         """Where evidence is read, or why it cannot be."""
         deployment, policy = self.deployment, self.policy_in_force

@@ -45,12 +45,12 @@ def _essence(status: ModelRolloutStatus) -> tuple[object, ...]:
     counting = status.reason in _COUNTING
     bare = {"evidence": "", "checked_at": "", "checks": ()} | ({"message": ""} if counting else {})
     states = tuple((check.name, check.state) for check in status.checks)
-    return dict(status) | bare, states
+    return vars(status) | bare, states
 
 
 def _outline(status: ModelDeploymentStatus) -> tuple[object, ...]:
     counting = status.reason in _COUNTING
     bare = {"conditions": ()} | ({"message": ""} if counting else {})
     told = {"last_transition_time": ""} | ({"message": ""} if counting else {})
-    conditions = tuple(dict(c) | told for c in status.conditions)
-    return dict(status) | bare, conditions
+    conditions = tuple(vars(c) | told for c in status.conditions)
+    return vars(status) | bare, conditions

@@ -202,16 +202,14 @@ class Gatherer:
         )
         if settled and deployment.status.observed_generation == deployment.generation:
             return ""
-        mine = claim_of(deployment.raw)
+        mine = Claim.of(deployment)
         # Whoever was granted this place keeps it, whatever others ask for meanwhile: only of two
         # grants at the same instant one has to go, and that may take a moment.
-        granted = mine is not None and deployment.status.address == mine.address
+        granted = deployment.status.address == mine.address
         listed = await self.lister.list(MODEL_DEPLOYMENT, cached=granted)
         others = [self._claim(obj) for obj in listed]
         for gone in self._claims.keys() - {obj["metadata"]["uid"] for obj in listed}:
             del self._claims[gone]
-        if mine is None:
-            return ""
         return conflicting(mine, [o for o in others if o is not None])
 
     def _claim(self, obj: Obj) -> Claim | None:

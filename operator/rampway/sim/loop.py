@@ -55,14 +55,10 @@ class _Loop(asyncio.BaseEventLoop):
             return failed
         return super().create_task(_going_on(coro, waits_for), name=name, context=context)
 
-    def enter(self) -> None:
-        """Be the loop that runs in this process."""
-        asyncio._set_running_loop(self)  # noqa: SLF001 - it is a loop's to say so
-
     def drive(self, main: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, and nothing beyond."""
         self._thread_id = threading.get_ident()  # it is running
-        self.enter()
+        asyncio._set_running_loop(self)  # noqa: SLF001 - it is a loop's to say so
         try:
             task = self.create_task(main)
             while not task.done():
@@ -131,12 +127,6 @@ def run(main: Coroutine[Any, Any, T], *, eager: bool = False) -> T:
     except BaseException:
         _drop_tasks()
         raise
-
-
-def forked() -> None:
-    """Let a forked process go on with the loop that it was forked in."""
-    if _LOOP.is_running():
-        _LOOP.enter()  # which is bound to the parent's process id
 
 
 def _drop_tasks() -> None:

@@ -134,7 +134,7 @@ class World:
                 self.cluster.probe_digest,
                 fence,
                 self.calls,
-                Shared(lambda: self.allowed, OWN_PROMETHEUS),
+                Shared(self._allowed, OWN_PROMETHEUS),
             ),
             Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence, self.calls),
             self.looks,
@@ -145,6 +145,9 @@ class World:
         self._resynced_s = 0.0
         self._back_s = math.inf
         self.running = True
+
+    def _allowed(self) -> tuple[Allowed, ...]:
+        return self.allowed
 
     def kill(self, back_s: float = math.inf) -> None:
         """End the operator where it stands; it is back after `back_s`, or by `start`."""

@@ -115,7 +115,7 @@ def simulate(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def cpu_s() -> float:
-    """Return the CPU time that all workers and what they forked have taken."""
+    """Return the CPU time that all workers have taken."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from math import inf
 
 from simulation.stage import NAME
@@ -65,7 +66,7 @@ def event(name: str, effect: Effect = Effect.PASSES) -> Callable[
 def _source(mode: Mode, seconds: float = SHORT_S) -> Callable[[Run], None]:
     def apply(run: Run) -> None:
         run.source.mode = mode
-        run.later(seconds, lambda: setattr(run.source, "mode", Mode.UP))
+        run.later(seconds, lambda run: setattr(run.source, "mode", Mode.UP))
 
     return apply
 
@@ -81,7 +82,7 @@ def prometheus_slow(run: Run) -> None:
     """Looks take eight seconds, and what they bring is five seconds old."""
     run.source.late_s, run.world.look_interval_s = 5.0, 8.0
 
-    def mend() -> None:
+    def mend(run: Run) -> None:
         run.source.late_s, run.world.look_interval_s = 0.0, 1.0
 
     run.later(16, mend)
@@ -92,7 +93,7 @@ def prometheus_several(run: Run) -> None:
     """The user's query gives two series for a while."""
     twice = Answer(AnswerKind.SEVERAL_SERIES, message="2 series")
     run.source.answers = lambda _query, _at_s: twice
-    run.later(SHORT_S, lambda: setattr(run.source, "answers", answer))
+    run.later(SHORT_S, lambda run: setattr(run.source, "answers", answer))
 
 
 # The operator
@@ -142,7 +143,11 @@ def _outage(
     fault = Fault(error, 0, lambda call: call.writes or not writes_only,
                   "after" if after else "before", inf)  # fmt: skip
     run.world.api.faults.add(fault)
-    run.later(seconds, lambda: run.world.api.faults.end(fault))
+    run.later(seconds, partial(_end, fault))
+
+
+def _end(fault: Fault, run: Run) -> None:
+    run.world.api.faults.end(fault)
 
 
 @event("api-stopped-30s")
@@ -150,7 +155,7 @@ def api_stopped(run: Run) -> None:
     """Nobody answers, and nothing is heard."""
     _outage(run, Transient("connection refused"), OUTAGE_S)
     run.world.deaf = True
-    run.later(OUTAGE_S, run.world.listen_again)
+    run.later(OUTAGE_S, lambda run: run.world.listen_again())
 
 
 @event("api-429")
@@ -185,19 +190,20 @@ def api_409(run: Run) -> None:
 
 def _hang(run: Run, effect_after_s: float | None) -> None:
     """Let the next write hang until the client gives up; it may take effect all the same."""
-
-    def struck(call: Call) -> bool:
-        if not call.writes:
-            return False
-        run.world.stalled_until_s = run.world.clock() + SHORT_S
-        if effect_after_s is not None:
-            run.later(effect_after_s, lambda: _land(run, call))
-        return True
-
+    struck = partial(_struck, run, effect_after_s)
     run.world.api.fail_next(Transient("timed out"), predicate=struck)
 
 
-def _land(run: Run, call: Call) -> None:
+def _struck(run: Run, effect_after_s: float | None, call: Call) -> bool:
+    if not call.writes:
+        return False
+    run.world.stalled_until_s = run.world.clock() + SHORT_S
+    if effect_after_s is not None:
+        run.later(effect_after_s, partial(_land, call))
+    return True
+
+
+def _land(call: Call, run: Run) -> None:
     store = run.world.store
     try:
         if call.verb == "create":
@@ -228,14 +234,14 @@ def api_hangs_then_writes(run: Run) -> None:
 def watch_cut(run: Run) -> None:
     """Nothing is heard for 15 s; then everything is listed."""
     run.world.deaf = True
-    run.later(15, run.world.listen_again)
+    run.later(15, lambda run: run.world.listen_again())
 
 
 @event("watch-late")
 def watch_late(run: Run) -> None:
     """For 20 s everything is heard 10 s late."""
     run.world.watch_lag_s = 10.0
-    run.later(20, lambda: setattr(run.world, "watch_lag_s", 0.0))
+    run.later(20, lambda run: setattr(run.world, "watch_lag_s", 0.0))
 
 
 # The candidate
@@ -346,14 +352,14 @@ event("replicas-1")(lambda run: _kept_spec(run, replicas=1))
 def zero_for_a_while(run: Run) -> None:
     """Nothing is to serve for a while."""
     _kept_spec(run, replicas=0)
-    run.later(20, lambda: _kept_spec(run, replicas=2))
+    run.later(20, lambda run: _kept_spec(run, replicas=2))
 
 
 @event("pause")
 def pause(run: Run) -> None:
     """Nothing may advance for a while."""
     _kept_spec(run, paused=True)
-    run.later(SHORT_S, lambda: _kept_spec(run, paused=False))
+    run.later(SHORT_S, lambda run: _kept_spec(run, paused=False))
 
 
 # People
@@ -380,7 +386,7 @@ event("retried-by-a-person", Effect.RETRIES)(lambda run: run.ask(retry={"by": "a
 def deleted_and_applied(run: Run) -> None:
     """The ModelDeployment is deleted, and applied again once its objects are gone."""
     _delete(run)
-    run.later(3, lambda: _apply_again(run))
+    run.later(3, _apply_again)
 
 
 @event("deleted-and-applied-at-once", Effect.BEGINS)

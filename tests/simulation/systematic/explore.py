@@ -1,93 +1,113 @@
-"""Explore: at each point of a rollout one process is forked for each thing that may happen there.
+"""Explore: from each point of a rollout all that may happen there is followed to its end.
 
-What comes before the point is simulated once and shared. A forked process goes on to the end of
-its rollout, and may fork again for what happens second.
+What comes before a point is simulated once: the run is copied there.
 """
 
 import gc
 import json
-import mmap
-import os
-import struct
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
+from simulation.systematic import invariants
 from simulation.systematic.allowed import check_end
 from simulation.systematic.events import EVENTS, Event
 from simulation.systematic.run import Case, Point, Run
+from simulation.systematic.snapshot import Snapshot
 from simulation.systematic.strategies import STEPS
 
 from rampway.api import parse
 from rampway.core import evidence
 from rampway.core.model import revision
-from rampway.sim import loop
+from rampway.routers import rules
+from rampway.shell import reading
 
 Choose = Callable[[Run, Point], Iterable[Event]]
 """What may happen at a point, given what has happened already."""
 CASES = tuple(Case(bad, strategy) for strategy in STEPS for bad in (False, True))
-SLOTS = 1 << 18
-"""Forecasts that are kept; each takes 16 bytes."""
-_ENTRY = struct.Struct("qq")
-"""The arguments' hash, and the answer; negative for none."""
+FORECASTS = 1 << 18
+"""Forecasts that are kept."""
+LITTER = 50
+"""Rollouts from one collection of garbage to the next."""
 
 
 @dataclass(slots=True)
 class Explorer:
-    """Explores cases and appends each rollout's result to a file, a JSON object a line."""
+    """Explores cases and appends each rollout's result to a file, a JSON object a line.
+
+    At writes only the first thing happens; the second one, if any, at a boundary.
+    """
 
     choose: Choose
     results: Path
+    _told: int = field(default=0)
 
     def explore(self, cases: Iterable[Case] = CASES) -> None:
         """Run each case with nothing, and with everything that is chosen."""
-        quicken(cases)
+        quicken()
         for case in cases:
-            me = os.getpid()
-            run = Run(case, self._at)
-            found = outcome(run)
-            self._write(found)
-            if os.getpid() != me:
-                os._exit(0)
+            self._write(outcome(Run(case), self._branch))
+
+    def _branch(self, run: Run, before: Snapshot | None, points: Iterable[Point]) -> None:
+        """Follow everything that may happen at the points of a second that is over."""
+        for point in points:
+            if point.kind == "boundary":
+                self._branch_here(run, point)
+            elif before is not None:
+                for event in self.choose(run, point):
+                    other = before.run()
+                    other.plan.append((point, event))
+                    self._write(outcome(other, self._branch))
+
+    def _branch_here(self, run: Run, point: Point) -> None:
+        here: Snapshot | None = None
+        for event in self.choose(run, point):
+            here = here or Snapshot(run)
+            self._write(outcome(here.run(), self._branch, (point, event)))
 
     def _write(self, found: dict[str, Any]) -> None:
         with self.results.open("ab", buffering=0) as file:
             file.write(json.dumps(found).encode() + b"\n")
-
-    def _at(self, run: Run, point: Point) -> None:
-        for event in self.choose(run, point):
-            child = os.fork()
-            if not child:
-                loop.forked()
-                run.happen(point, event)
-                self._at(run, point)
-                return
-            os.waitpid(child, 0)
+        self._told += 1
+        if self._told % LITTER == 0:
+            forget()
 
 
-def quicken(cases: Iterable[Case]) -> None:
-    """Keep what a forked process would do again: the same specs parsed, and their content spelt.
+def quicken() -> None:
+    """Keep what rollouts would do again: the same objects read, the same forecasts made.
 
-    Rollouts that nothing has happened to fill the caches, and those forked share them. The
-    functions are pure: what they return is the same with a cache and without.
+    The functions are pure: what they return is the same with a cache and without.
     """
     parse._validated = _specs_once(parse._validated)
-    evidence.requests_missing = _told_to_all(evidence.requests_missing)
-    revision.content = _contents_once(revision.content)
-    for case in cases:
-        Run(case).go()
-    gc.collect()
+    evidence.requests_missing = lru_cache(FORECASTS)(evidence.requests_missing)
+    revision.content = _once(revision.content)
+    reading.pod = _once(reading.pod)
+    rules.read = _once(rules.read)
+    rules.tidy = _once(rules.tidy)
+    invariants.is_ready = _once(invariants.is_ready)
     gc.freeze()
     gc.disable()
+
+
+_KEPT: list[dict[Any, Any]] = []
+
+
+def forget() -> None:
+    """Let go of what finished rollouts have left behind."""
+    for known in _KEPT:
+        known.clear()
+    gc.collect()
 
 
 def _specs_once(validated: Callable[..., Any]) -> Callable[..., Any]:
     """Return the parser, asked once for the same spec; what one has is never altered."""
     by_text: dict[tuple[type, bytes], Any] = {}
     by_identity: dict[tuple[type, int], tuple[Any, Any]] = {}
+    _KEPT.append(by_identity)
 
     def look_up(model: type, obj: dict[str, Any], key: str) -> Any:
         part = obj.get(key)
@@ -104,45 +124,49 @@ def _specs_once(validated: Callable[..., Any]) -> Callable[..., Any]:
     return look_up
 
 
-def _told_to_all(forecast: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Return the forecast; what one process has worked out, all that are forked ever know.
+def _once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a pure function that is asked once for the very same objects.
 
-    Rollouts that differ little ask for the same ones. They lie in memory that all share, where
-    their arguments' hash says, which is the same in all of them.
+    Those are what the store hands out, and what is parsed from it: nobody can alter it.
     """
-    table = mmap.mmap(-1, SLOTS * _ENTRY.size)
+    known: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+    _KEPT.append(known)
 
-    def look_up(*args: object, **more: object) -> int | None:
-        key = hash((args, *sorted(more.items())))
-        at = key % SLOTS * _ENTRY.size
-        known, found = _ENTRY.unpack_from(table, at)
-        if known == key:
-            return None if found < 0 else int(found)
-        answer = forecast(*args, **more)
-        _ENTRY.pack_into(table, at, key, -1 if answer is None else answer)
-        return answer
-
-    return look_up
-
-
-def _contents_once(content: Callable[..., str]) -> Callable[..., str]:
-    """Return what spells a revision's content, asked once for the very same objects."""
-    known: dict[tuple[int, int], tuple[Any, Any, str]] = {}
-
-    def look_up(model: object, server: object) -> str:
-        where = id(model), id(server)
+    def look_up(*args: Any, **named: Any) -> Any:
+        where = (*[a if isinstance(a, str | int) else id(a) for a in args], *named.values())
         if where not in known:
-            known[where] = (model, server, content(model, server))  # kept, and so their ids
-        return known[where][2]
+            known[where] = (args, function(*args, **named))  # kept, and so their ids
+        return known[where][1]
 
     return look_up
 
 
-def outcome(run: Run) -> dict[str, Any]:
-    """Run to the end; return what came of it, as JSON."""
+Branch = Callable[[Run, Snapshot | None, Iterable[Point]], None]
+
+
+def _alone(_run: Run, _before: Snapshot | None, _points: Iterable[Point]) -> None:
+    """Follow nothing else."""
+
+
+def outcome(
+    run: Run, branch: Branch = _alone, now: tuple[Point, Event] | None = None
+) -> dict[str, Any]:
+    """Run to the end; return what came of it, as JSON.
+
+    Args:
+        run: A run that has not begun, or is under way.
+        branch: Is told of the points that were passed, second by second.
+        now: What is to happen first.
+    """
     end, problem = "", ""
     try:
-        end = run.go()
+        _set_out(run, branch, now)
+        while not run.over():
+            alone = branch is _alone or run.history or run.plan
+            before, passed = None if alone else Snapshot(run), len(run.points)
+            run.second()
+            branch(run, before, run.points[passed:])
+        end = run.rest()
         check_end(run, end)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
         problem = f"{type(error).__name__}: {error}"
@@ -161,6 +185,15 @@ def outcome(run: Run) -> dict[str, Any]:
     }
 
 
+def _set_out(run: Run, branch: Branch, now: tuple[Point, Event] | None) -> None:
+    if not run.points:
+        run.begin()
+        branch(run, None, list(run.points))
+    elif now is not None:
+        run.happen(*now)
+        branch(run, None, [now[0]])
+
+
 def replayed(case: Case, *plan: str) -> Run:
     """Return a run to which happens what a story says: `event@kind:at`, in order."""
     todo = []
@@ -168,9 +201,4 @@ def replayed(case: Case, *plan: str) -> Run:
         name, _, at = step.partition("@")
         kind, _, where = at.partition(":")
         todo.append((Point(kind, where), EVENTS[name]))
-
-    def point(run: Run, here: Point) -> None:
-        while todo and todo[0][0] == here:
-            run.happen(*todo.pop(0))
-
-    return Run(case, point)
+    return Run(case, todo)

@@ -100,12 +100,14 @@ class Run:
         late: By event's name how far v2's rollout was.
         happened_s: By event's name when it happened first.
         after_v1: By event's name whether another revision than v1 was stable by then.
-        point: Called at each point where something may happen.
+        plan: What is to happen and where, in order.
+        points: Where something may have happened so far, in order.
         hashes: Of v1, v2, v3.
     """
 
     case: Case
-    point: Callable[["Run", Point], None] = lambda _run, _point: None
+    plan: list[tuple[Point, "Event"]] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
     history: list[tuple[Point, "Event"]] = field(default_factory=list)
     late: dict[str, str] = field(default_factory=dict)
     happened_s: dict[str, float] = field(default_factory=dict)
@@ -119,7 +121,7 @@ class Run:
     spec: dict[str, object] = field(default_factory=dict)
     wanted: dict[str, object] = field(default_factory=dict)
     in_call: bool = False
-    _later: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _later: list[tuple[float, int, Callable[["Run"], None]]] = field(default_factory=list)
     _begun: bool = False
     _wrote_s: float = 0.0
     _calm_s: float = 0.0
@@ -155,8 +157,8 @@ class Run:
         """Seconds since the simulation began."""
         return self.world.clock.elapsed_s
 
-    def later(self, seconds: float, what: Callable[[], None]) -> None:
-        """Do something so many seconds from now."""
+    def later(self, seconds: float, what: Callable[["Run"], None]) -> None:
+        """Do something so many seconds from now, to this run or to whatever copy of it."""
         self._later.append((self.now_s + seconds, len(self._later), what))
         self._later.sort(key=lambda entry: entry[:2])
 
@@ -205,25 +207,34 @@ class Run:
         """Release v2 and let time go on until rest; return the end state.
 
         Raises:
-            Violation: of an invariant, or the end is not one that history allows.
+            Violation: of an invariant.
         """
+        self.begin()
+        while not self.over():
+            self.second()
+        return self.rest()
+
+    def begin(self) -> None:
+        """Release v2."""
         if self.case.bad:
             self.behave(2, BAD)
             self.watch.never.add(self.hashes[1])
         self.world.apply(NAME, {"model": model(2)})
         self._begun = True
         self._boundary()
-        while not self._over():
-            self._second()
+
+    def rest(self) -> str:
+        """Require what holds at rest; return the end state."""
         if self.hopeless():
             return "none v0 Pending"
         self.watch.at_rest()
         return self.end()
 
-    def _second(self) -> None:
+    def second(self) -> None:
+        """Let a second go by."""
         self.world.step()
         while self._later and self._later[0][0] <= self.now_s:
-            self._later.pop(0)[2]()
+            self._later.pop(0)[2](self)
             self._calm_s = self.now_s
         self._agree()
         self._boundary()
@@ -269,7 +280,7 @@ class Run:
             self._number += 1
             self.in_call = True
             try:
-                self.point(self, Point("write", str(self._number)))
+                self._pass(Point("write", str(self._number)))
             finally:
                 self.in_call = False
 
@@ -282,9 +293,15 @@ class Run:
             label = f"{label}-committed"
         if label not in self.boundaries:
             self.boundaries.append(label)
-            self.point(self, Point("boundary", label))
+            self._pass(Point("boundary", label))
 
-    def _over(self) -> bool:
+    def _pass(self, point: Point) -> None:
+        self.points.append(point)
+        while self.plan and self.plan[0][0] == point:
+            self.happen(*self.plan.pop(0))
+
+    def over(self) -> bool:
+        """Whether everything has come to rest."""
         found = self.watch.deployment
         if self._later or not self.world.running or found is None:
             return False

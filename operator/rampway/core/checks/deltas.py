@@ -206,7 +206,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
     counters = sorted({name for s in scrapes for name in s.counters})
     namespaces = sorted({s.namespace for s in scrapes})
     revisions = sorted({s.revision for s in scrapes})
-    bounds = sorted({tuple(bound for bound, _ in s.buckets) for s in scrapes})
+    bounds = sorted({tuple(_bounds(s.buckets)) for s in scrapes})
     pods = [
         [
             namespaces.index(s.namespace),
@@ -215,8 +215,8 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
             s.at_s,
             s.started_at_s,
             [s.outcomes.get(name) for name in outcomes],
-            bounds.index(tuple(bound for bound, _ in s.buckets)),
-            *_packed([count for _, count in s.buckets]),
+            bounds.index(tuple(_bounds(s.buckets))),
+            *_packed(_counts(s.buckets)),
             *([[s.counters.get(name) for name in counters]] if s.counters else []),
         ]
         for s in scrapes

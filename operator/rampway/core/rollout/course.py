@@ -1,6 +1,7 @@
 """What a pass over a rollout works with, and what it comes to: data, no rules."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
@@ -20,7 +21,7 @@ MAX_DECISIONS = 40
 ACTOR = "rampway"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Course:
     """One pass over one rollout.
 
@@ -56,7 +57,7 @@ class Course:
         """The rollout's phase; one that was never written is the first."""
         return RolloutPhase(self.status.phase or RolloutPhase.STARTING)
 
-    @property
+    @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """What its steps come to."""
         traffic = self.obs.deployment.spec.traffic
