@@ -27,6 +27,7 @@ from rampway.kube.base import Obj
 from rampway.metrics.memory import Mode
 from rampway.routers.replicas import ReplicasRouter
 from rampway.sim import loop
+from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.traffic import Ledger, Rate
 from rampway.sim.world import SPACE, World
 
@@ -223,6 +224,18 @@ def test_b23_a_bad_candidate_is_cut_off_with_its_pods() -> None:
     stage.run(60)
     assert stage.ledger.all.failed == before
     assert stage.phase == "RolledBack"
+
+
+def test_b25_a_step_whose_pods_never_become_ready_ends_at_the_deadline() -> None:
+    """B25: the share is that of pods asked for, and the ones that do not come are late."""
+    stage = without(quick(step("quarter", 25, 10), step("half", 50, 20)))
+    stage.apply(rollout={"progressDeadline": "30s"})
+    first, second = stage.stable, stage.release(2)
+    stage.until_step("quarter")
+    stage.world.behave(second, Behaviour(never_ready=True))
+    stage.until_phase("RolledBack", 90)
+    assert stage.rollout.status.reason == "ProgressDeadlineExceeded"
+    assert stage.selector.get(labels.REVISION) == first
 
 
 def test_b10_a_pause_brings_up_no_pod_more() -> None:

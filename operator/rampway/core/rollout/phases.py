@@ -164,7 +164,8 @@ def _stepping(course: Course) -> Outcome:
     if stop is not None:
         return stop
     outcome = steps.hold_split(course)
-    if outcome.split != course.stage.split(course.candidate.name):
+    # Where pods are shares, those that are asked for count at once: ready or not, they are late.
+    if course.by_pods or outcome.split != course.stage.split(course.candidate.name):
         late = deadline(course)
         if late is not None:
             return retreat(outcome, course, late, P.ROLLED_BACK)
