@@ -154,6 +154,11 @@ class World:
         self.running = False
         self._back_s = self.clock() + back_s
 
+    def end(self) -> None:
+        """Let go of everything: its parts know it, and would wait for the garbage collector."""
+        for name in self.__slots__:
+            delattr(self, name)
+
     def listen_again(self) -> None:
         """Mend the watch: as after every gap in it, all that is there is told."""
         self.deaf, self._resynced_s = False, 0.0

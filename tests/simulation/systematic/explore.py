@@ -31,7 +31,7 @@ Choose = Callable[[Run, Point], Iterable[Event]]
 CASES = tuple(Case(bad, strategy) for strategy in STEPS for bad in (False, True))
 FORECASTS = 1 << 18
 """Forecasts that are kept."""
-LITTER = 50
+LITTER = 200
 """Rollouts from one collection of garbage to the next."""
 
 
@@ -50,7 +50,7 @@ class Explorer:
         """Run each case with nothing, and with everything that is chosen."""
         quicken()
         for case in cases:
-            self._write(outcome(Run(case), self._branch))
+            self._follow(Run(case))
 
     def _branch(self, run: Run, before: Snapshot | None, points: Iterable[Point]) -> None:
         """Follow everything that may happen at the points of a second that is over."""
@@ -61,15 +61,17 @@ class Explorer:
                 for event in self.choose(run, point):
                     other = before.run()
                     other.plan.append((point, event))
-                    self._write(outcome(other, self._branch))
+                    self._follow(other)
 
     def _branch_here(self, run: Run, point: Point) -> None:
         here: Snapshot | None = None
         for event in self.choose(run, point):
             here = here or Snapshot(run)
-            self._write(outcome(here.run(), self._branch, (point, event)))
+            self._follow(here.run(), (point, event))
 
-    def _write(self, found: dict[str, Any]) -> None:
+    def _follow(self, run: Run, now: tuple[Point, Event] | None = None) -> None:
+        found = outcome(run, self._branch, now)
+        run.world.end()
         with self.results.open("ab", buffering=0) as file:
             file.write(json.dumps(found).encode() + b"\n")
         self._told += 1
