@@ -15,7 +15,7 @@ from simulation.stage import Stage
 from rampway.api.definitions import DEFINITIONS
 from rampway.kube import kinds
 from rampway.sim.pods import SimPod
-from rampway.sim.world import SPACE
+from rampway.sim.world import SPACE, World
 
 PERIOD_S = 15
 TOLERANCE = 0.1
@@ -116,7 +116,7 @@ WINDOW_S = 60
 
 
 @dataclass(slots=True)
-class Controller:
+class Scaling:
     """The controller of the HorizontalPodAutoscalers in the store, each with one metric of pods.
 
     It goes down at once where its measurements say so: the most inconvenient one there is.
@@ -127,48 +127,40 @@ class Controller:
         wasteful: Name of a Deployment each of whose requests counts as eight.
     """
 
-    stage: Stage
+    world: World
     asked: dict[str, list[int]] = field(default_factory=dict)
     blind: bool = False
     wasteful: str = ""
     _seen: list[tuple[float, dict[str, int]]] = field(default_factory=list)
 
-    def run(self, seconds: int) -> None:
-        """Let time go on second by second, and let every autoscaler look each 15 s."""
-        for _ in range(seconds):
-            self._sample()
-            self.stage.run(1)
-            if int(self.stage.world.clock.elapsed_s) % PERIOD_S == 0:
-                for hpa in self.stage.world.store.list(kinds.HORIZONTAL_POD_AUTOSCALER, SPACE):
-                    self._look(hpa)
-
-    def until(self, met: Callable[[], bool], within_s: int = 600) -> None:
-        """Let time go on until something is so."""
-        for _ in range(within_s):
-            if met():
-                return
-            self.run(1)
-        raise AssertionError(f"not within {within_s} s; it stands at: {self.stage.summary}")
-
-    def _sample(self) -> None:
-        now_s = self.stage.world.clock()
-        pods = self.stage.world.cluster.pods(SPACE)
+    def sample(self) -> None:
+        """Note what each pod has answered by now."""
+        now_s = self.world.clock()
+        pods = self.world.cluster.pods(SPACE)
         self._seen = [one for one in self._seen if one[0] >= now_s - WINDOW_S]
         self._seen.append((now_s, {pod.uid: pod.counters.requests for pod in pods}))
+
+    def look(self) -> None:
+        """Let every autoscaler look, if it is time: each 15 s."""
+        if int(self.world.clock.elapsed_s) % PERIOD_S == 0:
+            for hpa in self.world.store.list(kinds.HORIZONTAL_POD_AUTOSCALER, SPACE):
+                self._look(hpa)
 
     def _per_s(self, pod: SimPod) -> float:
         """Return the requests that a pod answers in a second, since the window or it began."""
         since_s, before = next((t, c[pod.uid]) for t, c in self._seen if pod.uid in c)
-        spent_s = self.stage.world.clock() - since_s
+        spent_s = self.world.clock() - since_s
         return (pod.counters.requests - before) / spent_s if spent_s else 0.0
 
     def _look(self, hpa: dict[str, Any]) -> None:
         name, spec = hpa["metadata"]["name"], hpa["spec"]
-        deployment = self.stage.world.store.get(kinds.DEPLOYMENT, SPACE, name)
+        deployment = self.world.store.view(kinds.DEPLOYMENT).get((SPACE, name))
+        if deployment is None:
+            return  # it finds nothing to scale
         now = int(deployment["spec"]["replicas"])
         mine = [
             pod
-            for pod in self.stage.world.cluster.pods(SPACE)
+            for pod in self.world.cluster.pods(SPACE)
             if pod.origin.deployment == name and pod.ends_at_s is None
         ]
         known = [
@@ -188,7 +180,7 @@ class Controller:
         if wanted != now:
             self.asked.setdefault(name, []).append(wanted)
             patch = {"spec": {"replicas": wanted}}
-            self.stage.world.store.patch(kinds.DEPLOYMENT, SPACE, name, patch)
+            self.world.store.patch(kinds.DEPLOYMENT, SPACE, name, patch)
         self._tell(name, len(mine), wanted, load_per_s / len(known))
 
     def _tell(self, name: str, there: int, wanted: int, average: float | None) -> None:
@@ -201,10 +193,33 @@ class Controller:
             current = {"averageValue": f"{round(average * 1000)}m"}
             found = [{"type": "Pods", "pods": {"current": current}}]
         status = {"currentReplicas": there, "desiredReplicas": wanted, "conditions": [active]}
-        self.stage.world.store.patch(
+        self.world.store.patch(
             kinds.HORIZONTAL_POD_AUTOSCALER,
             SPACE,
             name,
             {"status": status | {"currentMetrics": found}},
             subresource="status",
         )
+
+
+class Controller(Scaling):
+    """The same on a stage, which it lets go on."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.world)
+        self.stage = stage
+
+    def run(self, seconds: int) -> None:
+        """Let time go on second by second, and let every autoscaler look each 15 s."""
+        for _ in range(seconds):
+            self.sample()
+            self.stage.run(1)
+            self.look()
+
+    def until(self, met: Callable[[], bool], within_s: int = 600) -> None:
+        """Let time go on until something is so."""
+        for _ in range(within_s):
+            if met():
+                return
+            self.run(1)
+        raise AssertionError(f"not within {within_s} s; it stands at: {self.stage.summary}")

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from rampway.core.actions import Scale
 from rampway.core.checks.judged import Judged
 from rampway.core.model import keeping
 from rampway.core.observation import Observation
-from rampway.core.pods import capacity
+from rampway.core.pods import capacity, sizes
 from rampway.core.rollout import passes, phases, reactions, rolling, steps, watching
 from rampway.core.traffic.split import Split
 from rampway.routers import chosen, rules
@@ -44,7 +45,7 @@ def sampled() -> list[dict[str, Any]]:
     """Return the results of a small sample."""
     return simulate(
         argparse.Namespace(
-            all=False, seed=SEED, pairs=0.0005, singles=0.004, others=0.08, workers=2
+            all=False, seed=SEED, pairs=0.00025, singles=0.004, others=0.08, workers=2
         )
     )
 
@@ -192,10 +193,34 @@ def watch_blind(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(watching, "_trouble", lambda _course: None)
 
 
+def no_limit_of_pods(patch: pytest.MonkeyPatch) -> None:
+    """Take as many pods as are wanted where they are scarce (B6)."""
+    patch.setattr(sizes, "room", lambda _obs, _mine="": math.inf)
+
+
+def all_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Give everything back to however few pods (B24)."""
+    patch.setattr(capacity, "returnable_pct", lambda _ready, _replicas: 100)
+
+
+def no_autoscalers(patch: pytest.MonkeyPatch) -> None:
+    """Make no autoscaler for anybody (B12)."""
+    patch.setattr(sizes, "_bound", lambda *_: [])
+
+
+def never_late(patch: pytest.MonkeyPatch) -> None:
+    """Wait for ever for pods that are shares (B25)."""
+    patch.setattr(phases, "deadline", lambda _course: None)
+
+
 OF_STRATEGIES: list[tuple[Break, str, tuple[str, ...], str]] = [
     (copies_beyond_the_pods, "shadow", (), "of copies to"),
     (watch_blind, "watched", ("candidate-errors@boundary:Watching-committed",), "allowed is"),
     (watch_blind, "watched", ("aborted-by-a-person@boundary:Watching-committed",), "allowed is"),
+    (no_limit_of_pods, "scarce", (), "those that leave included"),
+    (all_at_once, "scarce", ("aborted-by-a-person@boundary:Promoting",), "return to"),
+    (no_autoscalers, "autoscaled", (), "autoscalers: "),
+    (never_late, "replicas", ("candidate-never-ready@boundary:Stepping-third",), "no rest"),
 ]
 
 BREAKS: list[tuple[Break, bool, tuple[str, ...], str]] = [

@@ -72,10 +72,9 @@ def withdrawn(run: Run) -> bool:
 def chances(run: Run) -> tuple[bool, bool]:
     """Return whether v2 may be refused, and whether it may be promoted."""
     refused, promoted = run.case.bad, not run.case.bad
-    watched = run.case.strategy == "watched"
     for _, event in run.history:
         stage = run.late[event.name]
-        if watched and stage == "committed" and event.effect in UNDOING:
+        if run.case.watched and stage == "committed" and event.effect in UNDOING:
             seen = len(run.history) == 1 and event.name in SEEN_AT_ONCE
             seen = seen and run.ended_s() - run.happened_s[event.name] > SEEN_WITHIN_S
             refused, promoted = True, promoted and not seen

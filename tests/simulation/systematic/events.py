@@ -10,6 +10,7 @@ from simulation.stage import NAME
 from simulation.systematic.invariants import LAST_STEP
 from simulation.systematic.run import BAD, Run, answer, model
 
+from rampway.api import labels
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.kube import kinds
 from rampway.kube.errors import Conflict, KubeError, Transient
@@ -306,6 +307,8 @@ event("stable-pod-deleted", Effect.LOSES)(lambda run: _delete_pods(run, 1, 1))
 def route_edited(run: Run) -> None:
     """Somebody gives the candidate nearly everything, or stable another weight."""
     route, backends = run.watch.route, run.watch.backends()
+    if run.watch.live:
+        _edit_selector(run)
     if route is None:
         return
     refs = [dict(ref) for ref in route["spec"]["rules"][0]["backendRefs"]]
@@ -318,9 +321,21 @@ def route_edited(run: Run) -> None:
     run.watch.edited()
 
 
+def _edit_selector(run: Run) -> None:
+    """The same without a gateway: the Service has the candidate's pods alone, or all there are."""
+    selector = {labels.DEPLOYMENT: NAME}
+    if run.candidate_name() in run.watch.objects(kinds.DEPLOYMENT):
+        selector[labels.REVISION] = run.hashes[1]
+    patch = [{"op": "replace", "path": "/spec/selector", "value": selector}]
+    run.world.store.patch(kinds.SERVICE, SPACE, labels.live_name(NAME), patch)
+    run.watch.edited()
+
+
 @event("route-deleted", Effect.LOSES)
 def route_deleted(run: Run) -> None:
-    """Somebody deletes the route."""
+    """Somebody deletes the route, or the Service that is it."""
+    if run.watch.live:
+        run.world.store.delete(kinds.SERVICE, SPACE, labels.live_name(NAME))
     if run.watch.route is not None:
         run.world.store.delete(kinds.HTTP_ROUTE, SPACE, NAME)
 
@@ -345,7 +360,14 @@ def _kept_spec(run: Run, **fields: object) -> None:
 event("new-revision", Effect.RELEASES)(lambda run: _kept_spec(run, model=model(3)))
 event("revert", Effect.REVERTS)(lambda run: _kept_spec(run, model=model(1)))
 event("replicas-3")(lambda run: _kept_spec(run, replicas=3))
-event("replicas-1")(lambda run: _kept_spec(run, replicas=1))
+
+
+@event("replicas-1")
+def fewer_replicas(run: Run) -> None:
+    """One pod is enough; where pods are shares, it makes a step impossible, so for a while only."""
+    _kept_spec(run, replicas=1)
+    if run.watch.by_pods:
+        run.later(20, lambda run: _kept_spec(run, replicas=2))
 
 
 @event("replicas-0-for-20s", Effect.LOSES)

@@ -1,5 +1,6 @@
 """What must hold after every write of the operator, and at rest; each breach is a `Violation`."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,10 +8,12 @@ from typing import Any, TypeVar, cast
 
 from rampway.api import labels
 from rampway.core.rollout.phases import TRANSITIONS
+from rampway.core.traffic import podshare
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.kube import kinds
 from rampway.kube.base import Obj
 from rampway.kube.kinds import Kind
+from rampway.kube.slices import ready_behind
 from rampway.routers import rules
 from rampway.sim.api_faults import Call
 from rampway.sim.world import SPACE, World
@@ -60,9 +63,13 @@ class Watch:
     _promoted: dict[str, str] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _given: int = 0
+    _asked: int = 0
+    _other: str = ""
     _tried: Split = STABLE_ONLY
     _read_ready: Mapping[str, int] = field(default_factory=dict)
     _read_replicas: int = 0
+    _read_leaving: int = 0
+    _read_reached: Mapping[str, int] = field(default_factory=dict)
     _read_at_s: float = 0.0
     _found: dict[str, Any] = field(default_factory=dict)
     _found_at: int = -1
@@ -91,14 +98,48 @@ class Watch:
         """The HTTPRoute, None while there is none."""
         return self.world.store.view(kinds.HTTP_ROUTE).get((SPACE, self.name))
 
+    @property
+    def by_pods(self) -> bool:
+        """Whether there is no gateway: shares are numbers of pods."""
+        traffic = (self.deployment or {"spec": {}})["spec"].get("traffic") or {}
+        return traffic.get("type") == "Replicas"
+
+    @property
+    def live(self) -> Obj | None:
+        """The Service that callers use without a gateway, None without it."""
+        return self.world.store.view(kinds.SERVICE).get((SPACE, labels.live_name(self.name)))
+
     def backends(self) -> dict[str, int]:
-        """Return the route's weights by Service."""
+        """Return the route's weights by Service, or what the pods behind a Service come to."""
+        if self.by_pods:
+            return self._shares()
         rules = (self.route or {"spec": {}})["spec"].get("rules") or [{}]
         return {ref["name"]: ref.get("weight", 1) for ref in rules[0].get("backendRefs") or []}
+
+    def _shares(self) -> dict[str, int]:
+        if self.live is None:
+            return {}
+        services, pods = self.objects(kinds.SERVICE), self.objects(kinds.DEPLOYMENT)
+        mine = services.get(self.name) or {"spec": {"selector": {}}}
+        stable = mine["spec"]["selector"].get(labels.REVISION, "")
+        alone = self.live["spec"]["selector"].get(labels.REVISION, "")
+        notes = self.live["metadata"].get("annotations") or {}
+        candidate = labels.revision_name(self.name, alone) if alone else notes.get(labels.CANDIDATE)
+        if alone == stable or not candidate:
+            return {self.name: 1}
+        asked = [
+            int(pods[name]["spec"]["replicas"]) if name in pods else 0
+            for name in (candidate, labels.revision_name(self.name, stable))
+        ]
+        share = ALL if alone else podshare.share_pct(*asked)
+        return {self.name: ALL - share, candidate: share}
 
     @property
     def split(self) -> Split:
         """Who gets which requests, as the route is written."""
+        if self.by_pods:
+            others = [(name, pct) for name, pct in self.backends().items() if name != self.name]
+            return Split(*others[0]).or_rest() if others else STABLE_ONLY
         return STABLE_ONLY if self.route is None else rules.read(self.route, 0, self.name)
 
     def mine(self, obj: Obj) -> bool:
@@ -145,13 +186,43 @@ class Watch:
 
     @property
     def replicas(self) -> int:
-        """Pods that the spec asks for."""
-        return int(self.deployment["spec"]["replicas"]) if self.deployment else 0
+        """Pods of a revision that carries everything: what the spec asks for, or stable has."""
+        spec: dict[str, Any] = self.deployment["spec"] if self.deployment else {"replicas": 0}
+        plan, stable = spec.get("autoscaling"), self.stable
+        if not plan or not spec["replicas"]:
+            return int(spec["replicas"])
+        workload = self.objects(kinds.DEPLOYMENT).get(labels.revision_name(self.name, stable))
+        now = int(workload["spec"]["replicas"]) if workload else 0
+        return min(int(plan["maxReplicas"]), max(int(plan["minReplicas"]), now))
+
+    @property
+    def surge(self) -> int | None:
+        """Pods that there may be beyond those; None: as many again."""
+        capacity = (self.deployment or {"spec": {}})["spec"].get("capacity") or {}
+        return None if capacity.get("fallback", "Full") == "Full" else capacity.get("maxSurge", 1)
+
+    @property
+    def leaving(self) -> int:
+        """Pods of its revisions that are on their way out."""
+        mine = {o["metadata"]["labels"][labels.REVISION] for o in self._workloads()}
+        return sum(
+            pod["metadata"]["labels"][labels.REVISION] in mine
+            for pod in self.world.store.view(kinds.POD).values()
+            if "deletionTimestamp" in pod["metadata"]
+        )
+
+    def reached(self, service: str) -> int:
+        """Return how many ready pods the data plane knows behind a Service."""
+        behind = ready_behind(self.objects(kinds.ENDPOINT_SLICE).values(), service)
+        return sum(is_ready(pod) for name, pod in self.objects(kinds.POD).items() if name in behind)
+
+    def _workloads(self) -> list[Obj]:
+        return [o for o in self.objects(kinds.DEPLOYMENT).values() if self.mine(o)]
 
     def edited(self) -> None:
         """Take note that somebody else wrote the route: what the operator finds is no raise."""
-        others = [weight for name, weight in self.backends().items() if name != self.name]
-        self._given = sum(others)
+        others = {name: pct for name, pct in self.backends().items() if name != self.name}
+        self._given, self._other = sum(others.values()), next(iter(others), "")
         self._tried = self.split
 
     # After every call.
@@ -160,20 +231,31 @@ class Watch:
         """Look at what the operator has just done."""
         if call.verb == "list" and call.kind is kinds.POD:
             self._read_ready, self._read_replicas = self.ready(), self.replicas
+            self._read_leaving = self.leaving
+            if self.surge is not None:
+                services = self.objects(kinds.SERVICE)
+                self._read_reached = {name: self.reached(name) for name in services}
             self._read_at_s = self.world.clock()
         if not call.writes:
             return
         self.writes += 1
         if call.verb == "create":
             self._once(call)
-        if call.kind is kinds.HTTP_ROUTE:
+        if call.kind is kinds.HTTP_ROUTE or (self.by_pods and self._is_share(call)):
             self._weights()
-        elif call.kind is kinds.MODEL_ROLLOUT:
+        elif self.by_pods and call.kind is kinds.SERVICE:
+            self.edited()  # another one is stable: who has the requests is as it was
+        if call.kind is kinds.MODEL_ROLLOUT:
             self._attempts()
         elif call.kind is kinds.DEPLOYMENT:
             self._promotion()
             self._size()
+            self._room()
         self.states.add(self._state())
+
+    def _is_share(self, call: Call) -> bool:
+        live = call.kind is kinds.SERVICE and call.name == labels.live_name(self.name)
+        return live or call.kind is kinds.DEPLOYMENT
 
     def _once(self, call: Call) -> None:
         uid = self.deployment["metadata"]["uid"] if self.deployment else ""
@@ -189,12 +271,16 @@ class Watch:
     def _weights(self) -> None:
         backends = self.backends()
         others = [name for name in backends if name != self.name]
+        if not backends and self.by_pods:
+            return
         refs = (self.route or {"spec": {"rules": [{}]}})["spec"]["rules"][0].get("backendRefs", [])
-        require(len(refs) == len(backends), f"a Service is named twice: {refs}")
+        require(self.by_pods or len(refs) == len(backends), f"a Service is named twice: {refs}")
         require(self.name in backends, f"stable's Service is not in the route: {backends}")
         require(len(others) <= 1, f"more than one candidate in the route: {backends}")
         before, self._given = self._given, backends[others[0]] if others else 0
         self._trial()
+        self._returned(before, self._other)
+        self._other = others[0] if others else ""
         if not others:
             return
         require(sum(backends.values()) == 100, f"the weights do not sum to 100: {backends}")
@@ -203,10 +289,37 @@ class Watch:
         known = {r["spec"][role]["revision"] for r in rollouts for role in ("candidate", "stable")}
         require(digest in known or self.wiped, f"no rollout's candidate in the route: {backends}")
         if self._given > before and not self._takes_over(digest):
+            if self.by_pods and not before:
+                self._nobody_else(digest)
             ready = max(self._read(digest), self.ready()[digest])
             wanted = min(self._read_replicas, self.replicas) or 1
             carried = 100 * ready // wanted
+            if self.by_pods and self._given < ALL:  # a Service sends nothing to who is not ready
+                carried = ALL if ready else 0
             require(self._given <= carried, f"{self._given} % to {ready} of {wanted} ready pods")
+
+    def _nobody_else(self, candidate: str) -> None:
+        """All pods are behind one Service: there are none but stable's and the candidate's."""
+        ready = self.ready()
+        there = {digest for digest, pods in self._read_ready.items() if pods and ready[digest]}
+        strays = there - {candidate, self.stable}
+        require(not strays, f"pods of {strays} are behind the Service too")
+
+    def _returned(self, before: int, candidate: str) -> None:
+        """Scarce pods of stable are not overrun: they get half as much again as theirs at most.
+
+        But for what the candidate's pods do not carry: where none of them is reached, everything.
+        """
+        under_way = bool(self.rollouts()) and candidate.removeprefix(f"{self.name}-") != self.stable
+        if self.surge is None or self._given >= before or self.wiped or not under_way:
+            return
+        wanted = min(self._read_replicas, self.replicas) or 1
+        reached = min(self._read_reached.get(candidate, 0), self.reached(candidate))
+        if self._given >= min(ALL, ALL * reached // wanted):
+            return
+        ready = max(self._read(self.stable), self.ready()[self.stable])
+        left, carried = ALL - self._given, 150 * ready // wanted
+        require(left - 1 <= carried, f"{left} % return to {ready} of {wanted} ready pods")
 
     def _trial(self) -> None:
         """Copies and chosen requests go to a rollout's candidate, within what its pods carry."""
@@ -279,8 +392,21 @@ class Watch:
         workload = self.objects(kinds.DEPLOYMENT)[labels.revision_name(self.name, self.stable)]
         have, before = workload["spec"]["replicas"], self._sizes.get(self.stable, 0)
         need = min(self._read_replicas, self.replicas)
+        if self.surge is not None:  # its pods follow its share, which is rounded down
+            own = labels.revision_name(self.name, self.stable) in self.backends()
+            share = self._given if own else ALL - self._given
+            need = max(min(1, need), math.ceil((share - 1) * need / ALL))
         require(have >= min(before, need), f"stable was scaled from {before} to {have} of {need}")
         self._sizes[self.stable] = have
+
+    def _room(self) -> None:
+        """No revision grows beyond what all of them together may have, what leaves included."""
+        before, self._asked = self._asked, sum(o["spec"]["replicas"] for o in self._workloads())
+        if self.surge is None or self._asked <= before:
+            return
+        there = self._asked + min(self._read_leaving, self.leaving)
+        most = max(self._read_replicas, self.replicas) + self.surge
+        require(there <= most, f"{there} pods, those that leave included, of {most}")
 
     def _state(self) -> tuple[Any, ...]:
         status = (self.deployment or {}).get("status") or {}
@@ -303,6 +429,14 @@ class Watch:
             len(self.promoted()),
         )
 
+    def _scaled(self) -> None:
+        """Who has pods has an autoscaler, where that is asked for, and nobody else."""
+        if not (self.deployment or {"spec": {}})["spec"].get("autoscaling"):
+            return
+        having = {o["metadata"]["name"] for o in self._workloads() if o["spec"]["replicas"]}
+        found = set(self.objects(kinds.HORIZONTAL_POD_AUTOSCALER))
+        require(found == having, f"autoscalers: {sorted(found)}, with pods: {sorted(having)}")
+
     # At rest.
 
     def at_rest(self) -> None:
@@ -320,6 +454,7 @@ class Watch:
         workload = self.objects(kinds.DEPLOYMENT)[labels.revision_name(self.name, self.stable)]
         have = workload["spec"]["replicas"]
         require(have == self.replicas, f"stable has {have} replicas, wanted are {self.replicas}")
+        self._scaled()
         told = (status.get("stable") or {}).get("revision")
         require(told == self.stable, f"status names {told} as stable, it is {self.stable}")
         state = {c["type"]: c["status"] for c in status["conditions"]}

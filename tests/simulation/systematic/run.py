@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from simulation.autoscaler import Scaling
 from simulation.stage import NAME
 from simulation.systematic.invariants import ENDED, LAST_STEP, Violation, Watch
-from simulation.systematic.strategies import HEADERS, HEADERS_SHARE, QUERY, course
+from simulation.systematic.strategies import HEADERS, HEADERS_SHARE, QUERY, SPECS, STEPS, course
 
 from rampway.api import labels
 from rampway.core.checks.answers import Answer, AnswerKind
@@ -82,6 +83,11 @@ class Case:
     bad: bool = False
     strategy: str = "canary"
 
+    @property
+    def watched(self) -> bool:
+        """Whether the promotion is watched."""
+        return "watch" in STEPS[self.strategy][1]
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -121,6 +127,7 @@ class Run:
     spec: dict[str, object] = field(default_factory=dict)
     wanted: dict[str, object] = field(default_factory=dict)
     in_call: bool = False
+    scaling: Scaling | None = None
     _later: list[tuple[float, int, Callable[["Run"], None]]] = field(default_factory=list)
     _begun: bool = False
     _wrote_s: float = 0.0
@@ -135,19 +142,26 @@ class Run:
             surroundings=around, source=self.source, checkpoint_interval_s=5.0, shares=True
         )
         rollout = {"policy": course(self.case.strategy), "progressDeadline": DEADLINE}
+        spec = {"replicas": 2, "rollout": rollout} | SPECS.get(self.case.strategy, {})
         for number in (1, 2, 3):
-            self.world.apply(NAME, {"model": model(number), "replicas": 2, "rollout": rollout})
+            self.world.apply(NAME, {"model": model(number)} | spec)
             self.hashes.append(self.world.desired(NAME))
             self.world.behave(self.hashes[-1], QUICK)
         self.world.apply(NAME, {"model": model(1)})
+        if "autoscaling" in spec:
+            self.scaling = Scaling(self.world)
         self.watch = Watch(self.world, NAME)
         self.world.api.listeners.append(self._heard)
         self.world.api.yields = False
         self.world.run(10)
         assert self.world.status(NAME).phase == "Healthy", self.world.status(NAME)
-        self.ledger = self.world.cluster.send(SPACE, NAME, RATE_PER_S)
+        cluster = self.world.cluster
+        if self.watch.by_pods:
+            self.ledger = cluster.call(SPACE, labels.live_name(NAME), RATE_PER_S)
+        else:
+            self.ledger = cluster.send(SPACE, NAME, RATE_PER_S)
         if self.case.strategy in {"ab", "blue-green"}:
-            self.world.cluster.bear(SPACE, NAME, HEADERS_SHARE, HEADERS)
+            cluster.bear(SPACE, NAME, HEADERS_SHARE, HEADERS)
         self.world.run(5)
 
     # What events use.
@@ -232,7 +246,11 @@ class Run:
 
     def second(self) -> None:
         """Let a second go by."""
+        if self.scaling:
+            self.scaling.sample()
         self.world.step()
+        if self.scaling:
+            self.scaling.look()
         while self._later and self._later[0][0] <= self.now_s:
             self._later.pop(0)[2](self)
             self._calm_s = self.now_s
@@ -312,6 +330,8 @@ class Run:
             return False
         if list(self.watch.backends()) != [NAME] or not self.watch.split.at_rest:
             return False
+        if self.watch.leaving and self.watch.surge is not None:
+            return False  # who waits for their place is not at rest
         status = found.get("status") or {}
         if status.get("observedGeneration") != found["metadata"]["generation"]:
             return False

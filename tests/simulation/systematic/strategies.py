@@ -11,6 +11,8 @@ ERRORS = {"name": "errors", "errorRate": {"ignoreBelow": "1%", "detect": "10x"}}
 SLOW = {"name": "slow", "latency": {"detect": "10x"}}
 QUERY = "orders"
 REVENUE = {"name": "revenue", "threshold": {"query": QUERY, "min": "3"}}
+PER_POD = {"metric": "requests_per_second", "averageValue": 3000}
+"""Two pods' worth of what is sent."""
 HEADERS = {"x-beta": "yes"}
 HEADERS_SHARE = 0.2
 JUDGED = {"minRequests": SEEN}
@@ -20,8 +22,11 @@ def _weight(name: str, weight_pct: int) -> dict[str, Any]:
     return step(name, weight_pct, 1) | JUDGED
 
 
+BY_WEIGHT = [_weight("ten", 10), _weight("half", 50), _weight(LAST_STEP, 80)]
+WATCH = {"watch": {"hold": "8s", "holdback": "20%"}}
+
 STEPS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
-    "canary": ([_weight("ten", 10), _weight("half", 50), _weight(LAST_STEP, 80)], {}),
+    "canary": (BY_WEIGHT, {}),
     "shadow": (
         [
             mirror("some", 50, 1, **JUDGED),
@@ -42,11 +47,19 @@ STEPS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         ],
         {"strategy": "BlueGreen"},
     ),
-    "watched": (
-        [_weight("ten", 10), _weight("half", 50), _weight(LAST_STEP, 80)],
-        {"watch": {"hold": "8s", "holdback": "20%"}},
-    ),
+    "watched": (BY_WEIGHT, WATCH),
+    "scarce": (BY_WEIGHT, {}),
+    "scarce-watched": (BY_WEIGHT, WATCH),
+    "autoscaled": (BY_WEIGHT, {}),
+    "replicas": ([_weight("third", 33), _weight("half", 50), approval(LAST_STEP)], {}),
 }
+SPECS: dict[str, dict[str, Any]] = {
+    "scarce": {"capacity": {"fallback": "Proportional", "maxSurge": 1}},
+    "scarce-watched": {"capacity": {"fallback": "None"}},
+    "autoscaled": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4, "metrics": [PER_POD]}},
+    "replicas": {"traffic": {"type": "Replicas"}},
+}
+"""What a strategy asks for beside its policy."""
 
 
 def course(strategy: str) -> dict[str, Any]:
