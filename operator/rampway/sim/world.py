@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -134,7 +135,7 @@ class World:
                 self.cluster.probe_digest,
                 fence,
                 self.calls,
-                Shared(self._allowed, OWN_PROMETHEUS),
+                Shared(partial(getattr, self, "allowed"), OWN_PROMETHEUS),
             ),
             Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence, self.calls),
             self.looks,
@@ -146,18 +147,10 @@ class World:
         self._back_s = math.inf
         self.running = True
 
-    def _allowed(self) -> tuple[Allowed, ...]:
-        return self.allowed
-
     def kill(self, back_s: float = math.inf) -> None:
         """End the operator where it stands; it is back after `back_s`, or by `start`."""
         self.running = False
         self._back_s = self.clock() + back_s
-
-    def end(self) -> None:
-        """Let go of everything: its parts know it, and would wait for the garbage collector."""
-        for name in self.__slots__:
-            delattr(self, name)
 
     def listen_again(self) -> None:
         """Mend the watch: as after every gap in it, all that is there is told."""

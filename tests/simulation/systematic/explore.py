@@ -25,6 +25,7 @@ from rampway.core import evidence
 from rampway.core.model import revision
 from rampway.routers import rules
 from rampway.shell import reading
+from rampway.sim.world import World
 
 Choose = Callable[[Run, Point], Iterable[Event]]
 """What may happen at a point, given what has happened already."""
@@ -71,12 +72,18 @@ class Explorer:
 
     def _follow(self, run: Run, now: tuple[Point, Event] | None = None) -> None:
         found = outcome(run, self._branch, now)
-        run.world.end()
+        _let_go(run.world)
         with self.results.open("ab", buffering=0) as file:
             file.write(json.dumps(found).encode() + b"\n")
         self._told += 1
         if self._told % LITTER == 0:
             forget()
+
+
+def _let_go(world: World) -> None:
+    """Empty a world: its parts know it, and would wait for the garbage collector with it."""
+    for name in World.__slots__:
+        delattr(world, name)
 
 
 def quicken() -> None:

@@ -243,9 +243,8 @@ def _promoting(course: Course) -> Outcome:
         return kept
     target = share(course, ALL_PCT) if complete else kept.split
     if sizes.is_scarce(course.obs) and course.carried_pct > kept.weight_pct:
-        target = share(
-            course, course.carried_pct
-        )  # stable's pods go as it takes over, and make room
+        # Stable's pods go as it takes over, and make room.
+        target = share(course, course.carried_pct)
     return _to_all(course, replace(kept, split=target))
 
 
