@@ -26,7 +26,7 @@ check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated and 
 	@$(call step,CRDs take what the last release took,$(BIN)/python -m tools.compatibility,see the lines above)
 
 unit: venv cluster-up stores ## Unit and contract tests with branch coverage (contract: real API server, Prometheus and object stores)
-	@$(call step,unit and contract tests,eval "$$($(CLUSTER_TOOL) env)" && $(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=term,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
+	@$(call step,unit and contract tests,eval "$$($(CLUSTER_TOOL) env)" && $(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=,see the failures above; run one by '$(BIN)/pytest PATH::NAME'; '$(BIN)/coverage report' lists the lines that no test runs)
 
 simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
