@@ -152,7 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Simulate rollouts systematically.")
     parser.add_argument("--seed", type=int, default=1, help="of the sample of pairs")
     parser.add_argument("--pairs", type=float, default=0.001, help="share of the pairs of events")
-    parser.add_argument("--singles", type=float, default=0.07, help="share of events at writes")
+    parser.add_argument("--singles", type=float, default=0.075, help="share of events at writes")
     parser.add_argument("--others", type=float, default=1.0, help="share of other strategies'")
     parser.add_argument("--all", action="store_true", help="every pair of events")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)

@@ -215,7 +215,12 @@ async def test_compressed_bodies_are_read(
         (b"{}", "br", 415, "content-encoding is 'br'; expected gzip or deflate"),
         (b"{}", "gzip", 400, "the body is not gzip"),
         (gzip.compress(b"{}", mtime=0)[:-9], "gzip", 400, "ends within its gzip data"),
-        (gzip.compress(b" " * (MAX_BODY_BYTES + 1), mtime=0), "gzip", 413, "expected at most 100000"),
+        (
+            gzip.compress(b" " * (MAX_BODY_BYTES + 1), mtime=0),
+            "gzip",
+            413,
+            "expected at most 100000",
+        ),
     ],
 )
 async def test_bad_compression_is_a_client_fault(  # noqa: PLR0917  # by pytest, by name
