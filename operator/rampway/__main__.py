@@ -202,7 +202,7 @@ async def _lead(
             return None
 
     operator.news, operator.followers = reconciler.touch, reconciler.followers
-    operator.leaning_on = reconciler.leaning_on
+    operator.leaning_on, operator.queue.presses = reconciler.leaning_on, looks.wanted_by
     operator.leading = True
     telemetry.LEADER.set(1)
     telemetry.TERM.set(term)

@@ -80,6 +80,10 @@ class Looks:
         else:
             self._interests[key] = interest
 
+    def wanted_by(self, key: Key) -> bool:
+        """Whether a ModelDeployment has a rollout that is looked at."""
+        return key in self._interests
+
     @property
     def rollouts(self) -> int:
         """How many rollouts are looked at."""

@@ -1,8 +1,9 @@
-"""The work queue: each key once, never twice at a time, later or at once, with back-off."""
+"""The work queue: each key once, never twice at a time, the pressing ones first, with back-off."""
 
 import asyncio
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
+OTHERS_TURN = 4
+"""Every so many turns are the other keys': however many press, nobody waits for ever."""
 
 
 @dataclass(slots=True)
@@ -23,13 +26,19 @@ class WorkQueue(Generic[K]):
     Attributes:
         clock: Seconds, monotonic.
         waited: Told how long each key waited for its work, in seconds.
+        presses: Whether a key goes before others: those of a thousand new models wait, not a
+            rollback.
     """
 
     clock: Callable[[], float]
     waited: Callable[[float], None] = lambda _: None
+    presses: Callable[[K], bool] = lambda _: False
     _added_s: dict[K, float] = field(default_factory=dict)
     _begun_s: dict[K, float] = field(default_factory=dict)
-    _ready: asyncio.Queue[K] = field(default_factory=asyncio.Queue)
+    _ready: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    _pressing: deque[K] = field(default_factory=deque)
+    _others: deque[K] = field(default_factory=deque)
+    _turns: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _waiting: set[K] = field(default_factory=set)
     _busy: set[K] = field(default_factory=set)
     _again: set[K] = field(default_factory=set)
@@ -53,7 +62,8 @@ class WorkQueue(Generic[K]):
         elif key not in self._waiting:
             self._waiting.add(key)
             self._added_s[key] = self.clock()
-            self._ready.put_nowait(key)
+            (self._pressing if self.presses(key) else self._others).append(key)
+            self._ready.release()
 
     def add_after(self, key: K, delay_s: float) -> None:
         """Have a key worked on after a delay, unless it is due earlier anyway."""
@@ -81,9 +91,10 @@ class WorkQueue(Generic[K]):
         an attribute `retry_after_s` waits at least so long.
         """
         while True:
-            key = await self._ready.get()
+            await self._ready.acquire()
             if self._closed:
                 return
+            key = self._next()
             self._waiting.discard(key)
             self._begun_s[key] = self.clock()
             self.waited(self._begun_s[key] - self._added_s.pop(key, self._begun_s[key]))
@@ -104,6 +115,11 @@ class WorkQueue(Generic[K]):
                 self.add(key)
             elif delay_s is not None:
                 self.add_after(key, delay_s)
+
+    def _next(self) -> K:
+        lanes = (self._pressing, self._others)
+        first, then = reversed(lanes) if next(self._turns) % OTHERS_TURN == 0 else lanes
+        return (first or then).popleft()
 
     async def drain(self, within_s: float) -> None:
         """Begin no more work, and wait for what is under way, for so long."""

@@ -27,6 +27,7 @@ from rampway.kube.kinds import MODEL_DEPLOYMENT, MODEL_ROLLOUT, NAMESPACE
 
 PER_NAMESPACE = 50
 """As many teams have, so that no list of a namespace is long."""
+PATIENCE_S, PATIENCE_OF_EACH_S = 300.0, 1.0
 TOLD_EVERY_S = 15.0
 ENDED = frozenset({"RollingBack", "RolledBack", "Promoted", "Aborted"})
 
@@ -128,15 +129,16 @@ class Fleet:
             await asyncio.sleep(POLL_S)
         say(f"  checks: {self.verdicts()}")
 
-    async def reach(
-        self, seen: Callable[[], int], wanted: int, what: str, patience_s: float = 300.0
-    ) -> None:
-        """Wait until a number is reached; what has not risen for so long never will.
+    async def reach(self, seen: Callable[[], int], wanted: int, what: str) -> None:
+        """Wait until a number is reached; what has not risen for very long never will.
+
+        All get their objects before the first has pods, as the queue is worked on in its order.
 
         Raises:
             TooLate: it does not rise any more.
         """
         begun, began_s = seen(), time.monotonic()
+        patience_s = PATIENCE_S + PATIENCE_OF_EACH_S * wanted
         best, rose_s, told_s = begun, began_s, began_s
         while (now := seen()) < wanted:
             now_s = time.monotonic()

@@ -79,8 +79,10 @@ async def test_a_number_that_rises_no_more_is_told(
 ) -> None:
     """As long as it rises it is waited for; the message says what most of them say."""
     monkeypatch.setattr(module, "POLL_S", 0.001)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(module, "PATIENCE_OF_EACH_S", 0.001)
     seen = iter([0, 1, 2, *([2] * 10_000)])
     with pytest.raises(TooLate, match="2 of 3 pods, no more for 0 s: 2 times 'Stepping: holds'"):
-        await fleet.reach(lambda: next(seen), 3, "pods", patience_s=0.05)
+        await fleet.reach(lambda: next(seen), 3, "pods")
     done = iter([0, 3])
     await fleet.reach(lambda: next(done), 3, "pods")

@@ -48,8 +48,8 @@ def due(queue: WorkQueue[str], clock: Clock, now_s: float) -> list[str]:
     clock.now_s = now_s
     queue._release()
     found = []
-    while not queue._ready.empty():
-        key = queue._ready.get_nowait()
+    while queue._waiting:
+        key = queue._next()
         queue._waiting.discard(key)
         found.append(key)
     return found
@@ -246,3 +246,19 @@ async def _storm(events: list[tuple[str, str, float]], failing: set[int]) -> Non
         await settle()
     assert not owed
     assert not any(busy.values())
+
+
+async def test_b23_a_rollout_waits_for_no_thousand_new_models() -> None:
+    """B23: those that press go first, in their order; every fourth turn is the others'."""
+    queue: WorkQueue[str] = WorkQueue(Clock(), presses=lambda key: key.startswith("rollout"))
+    done: list[str] = []
+
+    async def handle(key: str) -> None:
+        done.append(key)
+
+    for key in [*(f"new-{n}" for n in range(3)), *(f"rollout-{n}" for n in range(5))]:
+        queue.add(key)
+    async with running(queue, handle):
+        await settle(100)
+    rollouts, others = ["rollout-0", "rollout-1", "rollout-2"], ["rollout-3", "rollout-4"]
+    assert done == [*rollouts, "new-0", *others, "new-1", "new-2"]
