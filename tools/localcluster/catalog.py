@@ -54,10 +54,11 @@ def catalog(layout: Layout) -> Catalog:
     """List the parts; nothing is built yet."""
     compiled = [
         golang.kubernetes(),
+        golang.own_program("etcd", versions.ETCD, 60),
         golang.module_program("envoy-gateway", versions.ENVOY_GATEWAY, 200),
         golang.module_program("coredns", versions.COREDNS, 160),
         golang.module_program("prometheus", versions.PROMETHEUS, 200),
-        golang.pause(),
+        golang.own_program("pause", "1", 5),
     ]
     downloaded = {part.name: part for part in _downloads()}
     programs = {part.name: part for part in compiled} | downloaded

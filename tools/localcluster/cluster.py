@@ -183,7 +183,7 @@ def _components(layout: Layout, built: Catalog, port: int) -> list[Component]:
     namespace_file = str(namespace.path(layout.identity))
     relay = ["/usr/bin/python3", str(HERE / "relay.py"), namespace_file]
     return [
-        *components.control_plane(layout, programs, port),
+        *components.control_plane(layout, built.folder("etcd") / "etcd", programs, port),
         Component("relay", (*relay, str(port), namespace.NODE_IP, str(port))),
         *components.node(layout, programs),
     ]

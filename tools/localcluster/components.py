@@ -23,10 +23,10 @@ class Component:
     command: tuple[str, ...]
 
 
-def control_plane(layout: Layout, programs: Path, port: int) -> list[Component]:
+def control_plane(layout: Layout, etcd: Path, programs: Path, port: int) -> list[Component]:
     """Return the API server's store, the API server and its clients, in starting order."""
     return [
-        _etcd(layout),
+        _etcd(layout, etcd),
         _apiserver(layout, programs, port),
         _controller_manager(layout, programs),
         _scheduler(layout, programs),
@@ -66,7 +66,7 @@ def write_settings(layout: Layout, pause_image: str) -> None:
     _write_json(layout.state / "kube-proxy.json", _kube_proxy(layout))
 
 
-def _etcd(layout: Layout) -> Component:
+def _etcd(layout: Layout, program: Path) -> Component:
     flags = {
         "name": NODE_NAME,
         "data-dir": layout.state / "etcd",
@@ -78,7 +78,7 @@ def _etcd(layout: Layout) -> Component:
         # A throwaway cluster: after a power cut it starts anew anyway.
         "unsafe-no-fsync": "true",
     }
-    return Component("etcd", _flags("etcd", flags))
+    return Component("etcd", _flags(str(program), flags))
 
 
 def _apiserver(layout: Layout, programs: Path, port: int) -> Component:

@@ -14,7 +14,6 @@ CLUSTER_PACKAGES = (
     "containerd",
     "conntrack",
     "containernetworking-plugins",
-    "etcd-server",
     "iproute2",
     "iptables",
     "kmod",
@@ -26,7 +25,7 @@ CLUSTER_PACKAGES = (
 BASE_PACKAGES = ("mmdebstrap",)
 IMAGE_PACKAGES = ("buildah",)
 # Services that these packages would start at the next boot.
-SERVICES = ("containerd.service", "etcd.service")
+SERVICES = ("containerd.service",)
 POLICY = Path("/usr/sbin/policy-rc.d")
 NO_SERVICE_STARTS = (
     "#!/bin/sh\n# written by rampway's localcluster while it installs packages\nexit 101\n"

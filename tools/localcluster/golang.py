@@ -67,15 +67,15 @@ def module_program(name: str, module: versions.GoModule, expected_s: float) -> P
     )
 
 
-def pause() -> Part:
-    """Return the part for the process that holds a pod's namespaces."""
-    source = SOURCES / "pause"
+def own_program(name: str, version: str, expected_s: float) -> Part:
+    """Return the part for a program with a main of our own, in `go/NAME`, and its own go.sum."""
+    source = SOURCES / name
     return Part(
-        name="pause",
-        key=f"1-{digest([source])}",
-        title="pause",
-        expected_s=5,
-        build=lambda folder, log: _go_build(source, ".", folder / "pause", "-s -w", log),
+        name=name,
+        key=f"{version}-{digest([source])}",
+        title=f"{name} {version}",
+        expected_s=expected_s,
+        build=lambda folder, log: _go_build(source, ".", folder / name, "-s -w", log),
     )
 
 

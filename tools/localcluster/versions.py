@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 KUBERNETES = "1.36.3"
+ETCD = "3.6.16"  # as in go/etcd/go.mod; Debian's 3.4 lets the API server keep no lists in memory
 DEBIAN_SUITE = "bookworm"
 ENVOY = "1.40.0"
 PYTHON = "3.11"  # of the base image
@@ -40,8 +41,7 @@ PROMETHEUS = GoModule(
     "./cmd/prometheus",
     "remove_all_sd,enable_kubernetes_sd",
 )
-# Fake nodes and pods for `make bench-scale`; no part of the cluster. From 0.7 on its watches begin
-# at version 0, which Kubernetes 1.36 refuses over an etcd as old as Debian's 3.4.
+# Fake nodes and pods for `make bench-scale`; no part of the cluster.
 KWOK = GoModule(
     "sigs.k8s.io/kwok",
     "v0.6.1",
