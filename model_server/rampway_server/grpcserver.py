@@ -15,6 +15,7 @@ from rampway_server.app import SERVER_METADATA, App, Limits
 from rampway_server.automation import Verdict
 from rampway_server.batching import Batcher
 from rampway_server.errors import ClientFaultError, LateError, ModelError, UnavailableError
+from rampway_server.infer import Answered
 from rampway_server.logs import logger
 from rampway_server.metrics import Outcome
 from rampway_server.model import Model
@@ -167,26 +168,30 @@ class Servicer:
         meters.begun()
         headers = {name.encode(): str(value).encode() for name, value in _metadata(context)}
         outcome: Outcome = "server_error"
+        fault: Exception | None = None
         try:
-            ready = self._repository.get(asked.model_name, asked.model_version)
-            remaining_s = context.time_remaining()
-            wait_s = self._limits.timeout_s
-            wait_s = wait_s if remaining_s is None else min(wait_s, max(0.001, remaining_s))
-            call = GrpcCall(asked, ready.version)
-            answered = await self._batcher.run(ready.inferrer, call, wait_s)
+            answered = await self._answered(asked, context)
             meters.told(answered.verdict)
             outcome = "ok"
-            answer: pb.ModelInferResponse = answered.payload
         except Exception as error:  # noqa: BLE001  # each kind has its status
-            outcome = _outcome(error)
-            await _end(context, error)
-        finally:
+            outcome, fault = _outcome(error), error
+        finally:  # counted before the answer leaves, or the status
             duration_s = time.perf_counter() - started_s
             meters.answered(outcome, http.attempt(headers), duration_s)
             meters.ended()
             if self._tracer is not None:
                 self._tracer.tell(meters.labels, outcome, headers, duration_s)
+        if fault is not None:
+            await _end(context, fault)
+        answer: pb.ModelInferResponse = answered.payload
         return answer
+
+    async def _answered(self, asked: pb.ModelInferRequest, context: Any) -> Answered:
+        ready = self._repository.get(asked.model_name, asked.model_version)
+        remaining_s = context.time_remaining()
+        wait_s = self._limits.timeout_s
+        wait_s = wait_s if remaining_s is None else min(wait_s, max(0.001, remaining_s))
+        return await self._batcher.run(ready.inferrer, GrpcCall(asked, ready.version), wait_s)
 
 
 def _path(asked: pb.ModelInferRequest) -> tuple[str, ...]:
