@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import skops.io
 from contract.cutting import cutting
-from contract.stores_place import STORES, Place, certificate, free_port, s3
+from contract.stores_place import STORES, Place, certificate, s3
 from sklearn.linear_model import LogisticRegression
-from unit.server.conftest import starter
+from unit.server.conftest import free_port, starter
 
 from rampway_server import download, store
 from rampway_server.errors import StartError

@@ -2,10 +2,10 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 import skops.io
+from hypothesis import HealthCheck, settings
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from unit.server.waiting import DEADLINE_S, wait_until
 
 from rampway_server.app import App, Limits
 from rampway_server.automation import Dial
@@ -28,7 +30,11 @@ from rampway_server.repository import Repository
 from rampway_server.team import Team
 
 MAX_BODY_BYTES = 100_000
-START_S = 120  # scikit-learn alone takes half a minute to import on a crowded machine
+ANY_SPEED = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+PORTS = range(12_000, 30_000)  # below those that Linux gives to clients
 LIMITS = Limits(body_bytes=MAX_BODY_BYTES)
 
 
@@ -113,8 +119,9 @@ class Process:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Return status and body; status 0 when nobody answers."""
+        url = f"http://127.0.0.1:{self.port}{path}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as reply:
+            with urllib.request.urlopen(url, timeout=DEADLINE_S) as reply:
                 return reply.status, reply.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -124,15 +131,16 @@ class Process:
 
     def wait_ready(self) -> None:
         """Wait until the model is served."""
-        deadline_s = time.monotonic() + START_S
-        while self.get("/v2/health/ready")[0] != 200:
-            assert self.popen.poll() is None, self.end()
-            assert time.monotonic() < deadline_s, f"not ready in {START_S} s"
-            time.sleep(0.02)
 
-    def end(self, timeout_s: float = START_S) -> tuple[int, str]:
+        def ready() -> bool:
+            assert self.popen.poll() is None, self.end()
+            return self.get("/v2/health/ready")[0] == 200
+
+        wait_until(ready, "the server is never ready")
+
+    def end(self) -> tuple[int, str]:
         """Wait for the end; return exit code and standard error."""
-        _, stderr = self.popen.communicate(timeout=timeout_s)
+        _, stderr = self.popen.communicate(timeout=DEADLINE_S)
         return self.popen.returncode, stderr
 
 
@@ -145,7 +153,7 @@ def starter(folder: Path) -> Iterator[StartServer]:
     started: list[Process] = []
 
     def start(uri: str, **environment: str) -> Process:
-        port, grpc_port, index = _free_port(), _free_port(), len(started)
+        port, grpc_port, index = free_port(), free_port(), len(started)
         log = folder / f"termination-log-{index}"
         log.touch()
         given = {
@@ -189,12 +197,19 @@ def digits_server(
     folder = tmp_path_factory.mktemp("server")
     (folder / "model.skops").write_bytes(model_bytes)
     with starter(folder) as start:
-        server = start(f"file://{folder / 'model.skops'}", RAMPWAY_BODY_TIMEOUT_S="1")
+        server = start(f"file://{folder / 'model.skops'}")
         server.wait_ready()
         yield server
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """Return a port of loopback that nobody has, and that no client's connection is given.
+
+    The kernel's own choice could be the near end of another test's connection by the time that a
+    server listens there.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from structlog.testing import capture_logs
 from unit.server.asgi import call, infer_body
 from unit.server.conftest import MakeApp
+from unit.server.waiting import DEADLINE_S, until
 
-from rampway_server import protocol
+from rampway_server import infer, protocol
 
 INFER = "/v2/models/digits/infer"
 BODY = json.dumps(infer_body([[1.0] * 64])).encode()
@@ -35,7 +36,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no t
         if self.error is not None:
             raise self.error
         self.started.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(DEADLINE_S)
         first: NDArray[Any] = rows[:, 0]
         return first
 
@@ -174,15 +175,20 @@ async def test_exception_in_the_model_is_a_model_error(
     assert b'outcome="model_error",revision="digits-abc"} 2.0' in metrics.render()
 
 
-async def test_model_errors_are_logged_but_not_each(make_app: MakeApp) -> None:
-    """A model that fails a hundred times leaves one line in ten seconds, not a hundred."""
+async def test_model_errors_are_logged_but_not_each(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that fails a hundred times in a while leaves one line; the next says how often."""
+    monkeypatch.setattr(infer, "_LOG_INTERVAL_S", 3600.0)
     error = ValueError("odd pixel")
     app, _ = make_app(Estimator(error))
     with capture_logs() as lines:
         for _ in range(100):
             await call(app, INFER, TWO)
-    (line,) = lines
-    assert (line["event"], line["exc_info"]) == ("the model raised", error)
+        monkeypatch.setattr(infer, "_LOG_INTERVAL_S", 0.0)
+        await call(app, INFER, TWO)
+    told = [(line["event"], line["exc_info"], line["unlogged_before"]) for line in lines]
+    assert told == [("the model raised", error, 0), ("the model raised", error, 99)]
 
 
 async def test_answer_that_cannot_be_written_is_a_model_error(make_app: MakeApp) -> None:
@@ -221,22 +227,18 @@ async def test_health_answers_while_a_slow_model_predicts(make_app: MakeApp) -> 
     slow = Estimator()
     app, metrics = make_app(slow, workers=1, max_waiting=1)
     running = [asyncio.create_task(call(app, INFER, TWO))]
-    await asyncio.to_thread(slow.started.wait, 10)
+    assert await asyncio.to_thread(slow.started.wait, DEADLINE_S)
     running.append(asyncio.create_task(call(app, INFER, TWO)))
-    await asyncio.sleep(0.01)
+    in_flight = b'rampway_in_flight_requests{model="digits",revision="digits-abc"} '
+    await until(lambda: in_flight + b"2.0" in metrics.render())
     assert (await call(app, "/v2/health/live")).status == 200
-    assert b'rampway_in_flight_requests{model="digits",revision="digits-abc"} 2.0' in (
-        metrics.render()
-    )
     refused = await call(app, INFER, TWO)
     assert (refused.status, refused.headers["retry-after"]) == (503, "1")
     assert "1 requests wait already" in refused.error
     slow.go_on.set()
     assert [reply.status for reply in await asyncio.gather(*running)] == [200, 200]
     assert (await call(app, INFER, TWO)).status == 200
-    assert b'rampway_in_flight_requests{model="digits",revision="digits-abc"} 0.0' in (
-        metrics.render()
-    )
+    assert in_flight + b"0.0" in metrics.render()
 
 
 async def test_client_that_goes_away_is_not_counted(

@@ -11,6 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from structlog.testing import capture_logs
 from unit.server.asgi import call, infer_body
 from unit.server.conftest import MakeApp
+from unit.server.waiting import until
 
 from rampway_server import automation
 from rampway_server.automation import Automation, Dial, parse
@@ -106,22 +107,31 @@ async def test_the_degree_changes_without_a_restart(
     path = tmp_path / "automation"
     dial = Dial(str(path))
     assert dial.automation == Automation("Full")
+    polls: list[Automation] = []
+    read = dial.read
+
+    def counted() -> None:
+        read()
+        polls.append(dial.automation)
+
+    monkeypatch.setattr(dial, "read", counted)
     following = asyncio.create_task(dial.follow())
 
-    async def becomes(expected: Automation) -> None:
-        async with asyncio.timeout(5):
-            while dial.automation != expected:  # noqa: ASYNC110 - a file says when
-                await asyncio.sleep(0.01)
+    async def polled(times: int = 3) -> None:
+        seen = len(polls)
+        await until(lambda: len(polls) >= seen + times)
 
     path.write_text("Off")
-    await becomes(Automation("Off"))
+    await polled()
+    assert polls[-1] == Automation("Off")
     with capture_logs() as logs:
         path.write_text("On")
-        await asyncio.sleep(0.1)
+        await polled()
     assert [log["event"] for log in logs] == ["cannot read the degree of automation"]
     path.unlink()
-    await asyncio.sleep(0.05)
-    assert dial.automation == Automation("Off"), "a slip raised the degree"
+    await polled()
+    assert polls[-1] == Automation("Off"), "a slip raised the degree"
     path.write_text("Partial 0.5")
-    await becomes(Automation("Partial", 0.5))
+    await polled()
+    assert polls[-1] == Automation("Partial", 0.5)
     following.cancel()

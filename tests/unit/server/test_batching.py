@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from unit.server.asgi import Reply, call, infer_body
 from unit.server.conftest import MakeApp
+from unit.server.waiting import DEADLINE_S, until
 
 from rampway_server import batching
 from rampway_server.batching import Batcher
 from rampway_server.errors import UnavailableError
 from rampway_server.infer import Answered, Call, Result
+from rampway_server.metrics import Metrics
 
 INFER = "/v2/models/digits/infer"
+HELD_S = 0.05
 
 
 class Gated(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -32,7 +34,7 @@ class Gated(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
 
     def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Wait for the gate; a negative number is a bad row."""
-        assert self.gate.wait(10)
+        assert self.gate.wait(DEADLINE_S)
         self.rows.append(len(rows))
         if (rows < 0).any():
             raise ValueError("negative")
@@ -44,18 +46,27 @@ class Gated(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
         return np.full((len(rows), 2), 0.5)
 
 
+def number(metrics: Metrics, series: str) -> float:
+    """Return what a series says."""
+    (line,) = (x for x in metrics.render().decode().splitlines() if x.startswith(series + " "))
+    return float(line.split()[-1])
+
+
 async def send(app: Any, *values: float, **more: Any) -> Reply:
     """Ask for one answer per value."""
     body = infer_body([[value, 1.0] for value in values], **more)
     return await call(app, INFER, json.dumps(body).encode())
 
 
-async def together(app: Any, model: Gated, *requests: Any) -> list[Reply]:
+async def together(app: Any, metrics: Metrics, model: Gated, *requests: Any) -> list[Reply]:
     """Send a first request that holds the thread, the others behind it, then open the gate."""
     first = asyncio.create_task(send(app, 1.0))
-    await asyncio.sleep(0.02)
+    await until(lambda: number(metrics, "rampway_batch_requests_count") == 1)
     others = [asyncio.create_task(request) for request in requests]
-    await asyncio.sleep(0.05)
+    labels = '{model="digits",revision="digits-abc"}'
+    waiting = 1 + len(others)
+    await until(lambda: number(metrics, f"rampway_in_flight_requests{labels}") == waiting)
+    await asyncio.sleep(HELD_S)
     model.gate.set()
     await first
     return list(await asyncio.gather(*others))
@@ -65,31 +76,34 @@ async def test_who_waits_is_predicted_at_once_with_the_others(make_app: MakeApp)
     """Three requests of different lengths make one prediction, and each gets its own rows."""
     model = Gated()
     app, metrics = make_app(model)
-    replies = await together(app, model, send(app, 2.0), send(app, 3.0, 4.0), send(app, 5.0))
+    requests = send(app, 2.0), send(app, 3.0, 4.0), send(app, 5.0)
+    replies = await together(app, metrics, model, *requests)
     answers = [reply.document["outputs"][0]["data"] for reply in replies]
     assert answers == [[4.0], [6.0, 8.0], [10.0]]
     assert model.rows == [1, 4]
-    rendered = metrics.render().decode()
-    assert "rampway_batch_requests_sum 4.0" in rendered
-    assert 'rampway_queue_seconds_bucket{le="0.01"} 1.0' in rendered
+    assert number(metrics, "rampway_batch_requests_sum") == 4
+    assert number(metrics, "rampway_queue_seconds_count") == 2
+    assert number(metrics, "rampway_queue_seconds_sum") >= HELD_S
+    assert number(metrics, 'rampway_queue_seconds_bucket{le="0.03"}') <= 1
 
 
-async def test_a_lone_request_waits_for_nobody(make_app: MakeApp) -> None:
-    """With a thread idle it goes at once, alone."""
+async def test_requests_one_after_another_are_predicted_alone(make_app: MakeApp) -> None:
+    """Who is alone is answered alone."""
     model = Gated()
     model.gate.set()
     app, metrics = make_app(model)
     for value in (1.0, 2.0):
         assert (await send(app, value)).document["outputs"][0]["data"] == [value * 2]
     assert model.rows == [1, 1]
-    assert 'rampway_queue_seconds_bucket{le="0.001"} 2.0' in metrics.render().decode()
+    assert number(metrics, "rampway_queue_seconds_count") == 2
 
 
 async def test_bad_row_fails_only_its_own_request(make_app: MakeApp) -> None:
     """What makes the model raise is found by asking each alone; the others are answered."""
     model = Gated()
     app, metrics = make_app(model)
-    replies = await together(app, model, send(app, 2.0), send(app, -1.0), send(app, 3.0))
+    requests = send(app, 2.0), send(app, -1.0), send(app, 3.0)
+    replies = await together(app, metrics, model, *requests)
     assert [reply.status for reply in replies] == [200, 500, 200]
     assert model.rows == [1, 3, 1, 1, 1]
     assert b'outcome="model_error",revision="digits-abc"} 1.0' in metrics.render()
@@ -98,8 +112,9 @@ async def test_bad_row_fails_only_its_own_request(make_app: MakeApp) -> None:
 async def test_client_fault_fails_only_its_own_request(make_app: MakeApp) -> None:
     """A malformed body among good ones is a 400 and the others are answered together."""
     model = Gated()
-    app, _ = make_app(model)
-    replies = await together(app, model, send(app, 2.0), call(app, INFER, b"{"), send(app, 3.0))
+    app, metrics = make_app(model)
+    requests = send(app, 2.0), call(app, INFER, b"{"), send(app, 3.0)
+    replies = await together(app, metrics, model, *requests)
     assert [reply.status for reply in replies] == [200, 400, 200]
     assert model.rows == [1, 2]
 
@@ -113,7 +128,7 @@ class Notes:
 
     def answer(self, calls: Any) -> list[Result]:
         """Wait for the gate and answer each call with the model's name."""
-        assert self.gate.wait(10)
+        assert self.gate.wait(DEADLINE_S)
         self.told.append((self.name, len(calls)))
         return [Answered(self.name, None)] * len(calls)  # type: ignore[arg-type]
 
@@ -125,6 +140,34 @@ class Sized:
         self.size = size
 
 
+async def turn() -> None:
+    """Let the event loop do all that is due now, once."""
+    await asyncio.sleep(0)
+
+
+async def test_a_lone_request_waits_for_nobody() -> None:
+    """With a thread idle it goes in the turn of the event loop after the one that it comes in."""
+    told: list[int] = []
+    batcher = Batcher(1, 100, lambda calls, _s: told.append(calls))
+    notes = Notes("m", [])
+    notes.gate.set()
+    for times in (1, 2):
+        call: Call = Sized(10**times)  # type: ignore[assignment]
+        running = asyncio.create_task(batcher.run(notes, call, DEADLINE_S))
+        await turn()
+        await turn()
+        assert told == [1] * times
+        await running
+    batcher.close()
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predict nothing on the event loop, however quick it is."""
+    monkeypatch.setattr(batching, "QUICK_S", -1.0)
+
+
+@pytest.mark.usefixtures("in_threads")
 async def test_models_take_turns_and_batches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One model's long queue goes in pieces, and the other's turn comes between them."""
     monkeypatch.setattr(batching, "BATCH_CALLS", 3)
@@ -133,16 +176,17 @@ async def test_models_take_turns_and_batches_are_bounded(monkeypatch: pytest.Mon
     other.gate.set()
     batcher = Batcher(1, 100, lambda _calls, _s: None)
     calls: list[Call] = [Sized() for _ in range(7)]  # type: ignore[misc]
-    running = [asyncio.create_task(batcher.run(busy, call, 10)) for call in calls]
-    await asyncio.sleep(0)
-    running.append(asyncio.create_task(batcher.run(other, calls[0], 10)))
-    await asyncio.sleep(0.02)
+    running = [asyncio.create_task(batcher.run(busy, call, DEADLINE_S)) for call in calls]
+    await turn()
+    running.append(asyncio.create_task(batcher.run(other, calls[0], DEADLINE_S)))
+    await turn()
     busy.gate.set()
     await asyncio.gather(*running)
     assert told == [("busy", 3), ("busy", 3), ("other", 1), ("busy", 1)]
     assert batcher.close()
 
 
+@pytest.mark.usefixtures("in_threads")
 async def test_large_calls_are_not_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes bound a batch as well as its number, and what waits in all."""
     monkeypatch.setattr(batching, "BATCH_BYTES", 10)
@@ -151,10 +195,11 @@ async def test_large_calls_are_not_put_together(monkeypatch: pytest.MonkeyPatch)
     notes = Notes("m", told)
     batcher = Batcher(1, 100, lambda _calls, _s: None)
     calls: list[Call] = [Sized(6) for _ in range(3)]  # type: ignore[misc]
-    running = [asyncio.create_task(batcher.run(notes, call, 10)) for call in calls]
-    await asyncio.sleep(0.02)
+    running = [asyncio.create_task(batcher.run(notes, call, DEADLINE_S)) for call in calls]
+    await turn()
+    await turn()
     with pytest.raises(UnavailableError, match="2 requests wait already"):
-        await batcher.run(notes, calls[0], 10)
+        await batcher.run(notes, calls[0], DEADLINE_S)
     notes.gate.set()
     await asyncio.gather(*running)
     assert told == [("m", 1), ("m", 1), ("m", 1)]
@@ -172,47 +217,60 @@ async def test_answerer_that_breaks_breaks_no_other_batch() -> None:
     call: Call = Sized()  # type: ignore[assignment]
     for _ in range(2):
         with pytest.raises(RuntimeError, match="KeyError"):
-            await batcher.run(Broken(), call, 10)
+            await batcher.run(Broken(), call, DEADLINE_S)
     assert batcher.close()
 
 
 class Timed:
-    """An answerer that takes as long as told, and notes the threads that it runs in."""
+    """An answerer that takes as long as told, by a clock of its own, and notes its threads."""
 
     def __init__(self) -> None:
         self.takes_s = 0.0
+        self.now_s = 0.0
         self.threads: list[bool] = []
+
+    def perf_counter(self) -> float:
+        """Tell the time."""
+        return self.now_s
 
     def answer(self, calls: Any) -> list[Result]:
         """Take the time, and note whether it is the event loop's."""
-        time.sleep(self.takes_s)
+        self.now_s += self.takes_s
         self.threads.append(threading.current_thread() is threading.main_thread())
         return [Answered("", None)] * len(calls)  # type: ignore[arg-type]
 
 
-async def test_quick_batches_are_answered_on_the_loop_and_others_in_a_thread() -> None:
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> Timed:
+    """An answerer by whose clock batches are measured."""
+    found = Timed()
+    monkeypatch.setattr(batching, "time", found)
+    return found
+
+
+async def test_quick_batches_are_answered_on_the_loop_and_others_in_a_thread(timed: Timed) -> None:
     """What was quick needs no thread; what is slow, or of a size not seen yet, gets one."""
-    timed, batcher = Timed(), Batcher(1, 100, lambda _calls, _s: None)
+    batcher = Batcher(1, 100, lambda _calls, _s: None)
     small, large = Sized(10), Sized(1000)
     for sized in (small, small, large, large):
-        await batcher.run(timed, sized, 10)  # type: ignore[arg-type]
+        await batcher.run(timed, sized, DEADLINE_S)  # type: ignore[arg-type]
     assert timed.threads == [False, True, False, True]
     timed.takes_s = 0.2
     for _ in range(2):
-        await batcher.run(timed, small, 10)  # type: ignore[arg-type]
+        await batcher.run(timed, small, DEADLINE_S)  # type: ignore[arg-type]
     assert timed.threads[4:] == [True, False]  # slow once is enough
     batcher.close()
 
 
-async def test_what_comes_in_one_turn_is_one_batch_on_the_loop_too() -> None:
+async def test_what_comes_in_one_turn_is_one_batch_on_the_loop_too(timed: Timed) -> None:
     """Quick models have their batches as slow ones have: by load alone."""
-    timed, told = Timed(), list[int]()
+    told = list[int]()
     batcher = Batcher(1, 100, lambda calls, _s: told.append(calls))
     call: Call = Sized()  # type: ignore[assignment]
-    await batcher.run(timed, call, 10)
+    await batcher.run(timed, call, DEADLINE_S)
     four: Call = Sized(4)  # type: ignore[assignment]
-    await batcher.run(timed, four, 10)
-    await asyncio.gather(*(batcher.run(timed, call, 10) for _ in range(4)))
+    await batcher.run(timed, four, DEADLINE_S)
+    await asyncio.gather(*(batcher.run(timed, call, DEADLINE_S) for _ in range(4)))
     assert told == [1, 1, 4]
     assert timed.threads == [False, False, True]
     batcher.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web as aio
 from unit.server.stores import CONTENT, DIGEST, OTHER, serving
+from unit.server.waiting import DEADLINE_S
 
 from rampway_server import store
 from rampway_server.cache import Cache
@@ -55,14 +56,19 @@ async def test_who_waits_too_long_goes_alone(cache: Cache) -> None:
             return path
 
     async with cache.partial(DIGEST, 1) as first:
-        done, _ = await asyncio.wait({asyncio.create_task(second())}, timeout=5)
+        done, _ = await asyncio.wait({asyncio.create_task(second())}, timeout=DEADLINE_S)
         assert [one.result() != first for one in done] == [True]
     assert _files(cache) == set()
 
 
 async def test_unknown_digests_do_not_wait(cache: Cache) -> None:
     """Two first pods of revisions nobody knows the digest of have a file each."""
-    async with asyncio.timeout(1), cache.partial("", 9) as first, cache.partial("", 9) as second:
+    wait_s = 3600.0
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        cache.partial("", wait_s) as first,
+        cache.partial("", wait_s) as second,
+    ):
         assert first != second
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import skops.io
 import tritonclient.http as triton
 from sklearn.dummy import DummyRegressor
 from unit.server.asgi import Reply, call, infer_body
-from unit.server.conftest import LIMITS, START_S, MakeApp, StartServer
+from unit.server.conftest import LIMITS, MakeApp, free_port
+from unit.server.waiting import DEADLINE_S, until, wait_until
 
 from rampway_server.app import App
 from rampway_server.automation import Dial
@@ -134,9 +134,7 @@ async def test_no_request_fails_while_models_come_and_go(served: Served) -> None
     for constant in (3.0, 4.0, 5.0):
         put(served.root / "b.skops", constant)
         assert (await served.control("models/b/load")).status == 200
-        before = len(answers)
-        while len(answers) < before + 8:  # noqa: ASYNC110 - what the clients do
-            await asyncio.sleep(0.01)
+        await until(lambda: constant in answers)  # noqa: B023  # it is waited for here
     stop.set()
     await asyncio.gather(*clients)
     assert set(answers) == {2.0, 3.0, 4.0, 5.0}
@@ -193,21 +191,16 @@ def test_versions_are_compared_number_by_number() -> None:
     assert sorted(["v10", "v9"], key=_age) == ["v9", "v10"]
 
 
-def test_on_a_laptop(tmp_path: Path, start_server: StartServer) -> None:
+def test_on_a_laptop(tmp_path: Path) -> None:
     """`python -m rampway_server model/`, and Triton's client loads and unloads."""
-    del start_server
     put(tmp_path / "model/a.skops", 1.0)
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "rampway_server", "model/", "--port", str(port)]
     environment = os.environ | {"RAMPWAY_HOST": "127.0.0.1", "RAMPWAY_DRAIN_DELAY_S": "0"}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment)
     try:
         client = triton.InferenceServerClient(f"127.0.0.1:{port}")
-        _wait(client)
+        wait_until(lambda: _is_ready(client), "not ready")
         index: Any = client.get_model_repository_index()
         assert [(one["name"], one["state"]) for one in index] == [("a", "READY")]
         client.unload_model("a")
@@ -217,16 +210,11 @@ def test_on_a_laptop(tmp_path: Path, start_server: StartServer) -> None:
         client.close()
     finally:
         process.terminate()
-        assert process.wait(START_S) == 0
+        assert process.wait(DEADLINE_S) == 0
 
 
-def _wait(client: triton.InferenceServerClient) -> None:
-    deadline_s = time.monotonic() + START_S
-    while time.monotonic() < deadline_s:
-        try:
-            if client.is_server_ready():
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("not ready")
+def _is_ready(client: triton.InferenceServerClient) -> bool:
+    try:
+        return bool(client.is_server_ready())
+    except OSError:
+        return False

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from tritonclient.grpc import service_pb2 as published
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 from unit.server.conftest import Process
+from unit.server.waiting import DEADLINE_S
 
 ROWS = np.arange(128.0).reshape(2, 64) % 17
 
@@ -98,7 +99,7 @@ def typed(server: Process, datatype: str, values: list[Any], **contents: Any) ->
             request_serializer=published.ModelInferRequest.SerializeToString,
             response_deserializer=published.ModelInferResponse.FromString,
         )
-        return call(asked, timeout=60)
+        return call(asked, timeout=DEADLINE_S)
 
 
 @pytest.mark.parametrize(

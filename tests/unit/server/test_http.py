@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from unit.server.asgi import Reply, call, infer_body
-from unit.server.conftest import LIMITS, MAX_BODY_BYTES, MakeApp
+from unit.server.conftest import ANY_SPEED, LIMITS, MAX_BODY_BYTES, MakeApp
+from unit.server.waiting import DEADLINE_S, until
 
 from rampway_server import protocol
 from rampway_server.app import App, Limits
@@ -177,7 +178,7 @@ PAIR = describe(LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1]), "")
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(ANY_SPEED, max_examples=300)
 def test_any_binary_body_is_read_or_refused(data: st.DataObject) -> None:
     """Whatever lengths, sizes and bytes come, it is a request or a client fault."""
     raw = data.draw(st.binary(max_size=40))
@@ -259,11 +260,14 @@ class Slow(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     n_features_in_ = 2
 
     def __init__(self) -> None:
-        self.go_on = threading.Event()
+        self.go_on, self.started = threading.Event(), threading.Event()
+        self.seen: list[float] = []
 
     def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Wait, and answer the first column."""
-        assert self.go_on.wait(10)
+        self.seen += rows[:, 0].tolist()
+        self.started.set()
+        assert self.go_on.wait(DEADLINE_S)
         first: NDArray[Any] = rows[:, 0]
         return first
 
@@ -279,17 +283,20 @@ async def test_deadline_is_kept(limits: Limits, headers: dict[str, str], make_ap
     """The option's time, or Envoy's if that is shorter: 504, and who waited in vain is dropped."""
     slow = Slow()
     app, metrics = make_app(slow, limits=limits)
-    body = json.dumps(infer_body([[1.0, 2.0]])).encode()
-    late = [asyncio.create_task(call(app, INFER, body, headers))]
-    await asyncio.sleep(0.01)  # the one is being predicted, the other waits
-    late.append(asyncio.create_task(call(app, INFER, body, headers)))
+    first, second, third = (
+        json.dumps(infer_body([[number, 2.0]])).encode() for number in (1.0, 2.0, 3.0)
+    )
+    late = [asyncio.create_task(call(app, INFER, first, headers))]
+    await until(slow.started.is_set)  # the one is being predicted, the other waits
+    late.append(asyncio.create_task(call(app, INFER, second, headers)))
     for reply in await asyncio.gather(*late):
         assert (reply.status, reply.error) == (504, "no answer within 0.05 s")
+    assert 'outcome="server_error",revision="digits-abc"} 2.0' in metrics.render().decode()
     slow.go_on.set()
-    assert (await call(app, INFER, body)).status == 200
-    rendered = metrics.render().decode()
-    assert 'outcome="server_error",revision="digits-abc"} 2.0' in rendered
-    assert "rampway_batch_requests_sum 2.0" in rendered, "who was late has been predicted"
+    async with asyncio.timeout(DEADLINE_S):
+        while (await call(app, INFER, third)).status != 200:
+            pass  # on a crowded machine this one may be late too
+    assert 2.0 not in slow.seen, "who was late has been predicted"
 
 
 async def test_body_that_does_not_come_is_408(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 from unit.server.asgi import call, infer_body
-from unit.server.conftest import MAX_BODY_BYTES, MakeApp
+from unit.server.conftest import ANY_SPEED, MAX_BODY_BYTES, MakeApp
 
 from rampway_server import jsontensors, protocol
 from rampway_server.errors import ClientFaultError
@@ -265,21 +265,21 @@ def _parse_or_fault(body: bytes, json_bytes: int | None = None) -> None:
 
 
 @given(REQUEST)
-@settings(max_examples=400, deadline=None)
+@settings(ANY_SPEED, max_examples=400)
 def test_any_json_is_read_or_refused(document: Any) -> None:
     """Whatever JSON comes, it is a request or a client fault, never another exception."""
     _parse_or_fault(json.dumps(document).encode())
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(ANY_SPEED, max_examples=200)
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Whatever bytes come, it is a request or a client fault."""
     _parse_or_fault(body)
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(ANY_SPEED, max_examples=200)
 def test_any_mutation_of_a_good_body_is_read_or_refused(data: st.DataObject) -> None:
     """A good body with one piece replaced by random bytes is a request or a client fault."""
     good = json.dumps(infer_body([[1.0, 2.0]], id="x", outputs=[{"name": "predict"}])).encode()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web as aio
 from unit.server.stores import CONTENT, DIGEST, OTHER, Handler, serving
+from unit.server.waiting import DEADLINE_S
 
 from rampway_server import download, store, web
 from rampway_server.errors import StartError
@@ -215,7 +216,7 @@ class Short:
 async def test_b28_less_than_announced_is_no_model(tmp_path: Path) -> None:
     """B28: what is shorter than the store said beforehand is a download broken off."""
     with pytest.raises(StartError, match=r"broke off store/m after 3 bytes \(4 tries"):
-        await download.download(Short(), tmp_path / "m", 5, 100)
+        await download.download(Short(), tmp_path / "m", DEADLINE_S, 100)
 
 
 async def test_b28_unreachable_store_is_told(settings: Settings) -> None:
@@ -238,10 +239,9 @@ async def test_b28_slow_store_meets_one_deadline(settings: Settings) -> None:
     async def drip(request: aio.Request) -> aio.StreamResponse:
         reply = aio.StreamResponse(headers={"Content-Length": str(len(CONTENT))})
         await reply.prepare(request)
-        for _ in range(100):
+        while True:
             await reply.write(b"x")
             await asyncio.sleep(0.02)
-        return reply
 
     async with serving(drip) as url:
         with pytest.raises(StartError, match=r"model store too slow .* after 0\.3 s"):
@@ -256,8 +256,8 @@ async def test_b28_silent_store_is_told(
     monkeypatch.setattr(web, "SILENCE_S", 0.05)
 
     async def silent(_: aio.Request) -> aio.StreamResponse:
-        await asyncio.sleep(0.5)
-        return aio.Response()
+        never: asyncio.Future[aio.StreamResponse] = asyncio.get_running_loop().create_future()
+        return await never
 
     async with serving(silent) as url:
         with pytest.raises(StartError, match=r"model store unreachable .*: silent for 0\.05 s"):
@@ -304,7 +304,7 @@ async def test_b28_full_disk_is_told(settings: Settings) -> None:
     settings.cache_dir.mkdir()
     async with serving(_content) as url:
         with pytest.raises(StartError, match=r"cannot write the model to /dev: No space left"):
-            await download.download(web.Web(url), Path("/dev/full"), 5, 10**6)
+            await download.download(web.Web(url), Path("/dev/full"), DEADLINE_S, 10**6)
 
 
 async def test_unwritable_cache_is_told(settings: Settings, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 from unit.server.asgi import infer_body
 from unit.server.conftest import Process, StartServer
+from unit.server.waiting import DEADLINE_S, until
 
 from rampway_server import tls
 from rampway_server.door import certificate
@@ -95,12 +97,13 @@ async def test_files_are_looked_at_again_and_again(
     monkeypatch.setattr(tls, "POLL_S", 0.01)
     certificate = Certificate(*used)
     following = asyncio.create_task(certificate.follow())
-    used[0].unlink()
-    await asyncio.sleep(0.1)
-    assert not following.done()
-    shutil.copy(issued / "two.key", used[1])
-    shutil.copy(issued / "two.crt", used[0])
-    await asyncio.sleep(0.2)
+    with capture_logs() as logs:
+        used[0].unlink()
+        await until(lambda: logs)
+        shutil.copy(issued / "two.key", used[1])
+        shutil.copy(issued / "two.crt", used[0])
+        await until(lambda: logs[-1]["event"] == "the certificate was renewed")
+    assert logs[0]["event"] == "the certificate stays as it was"
     assert await served_by(certificate.context, issued / "two.crt")
     following.cancel()
 
@@ -142,7 +145,7 @@ async def test_http_and_grpc_are_tls(server: Process, issued: Path) -> None:
     credentials = grpc.ssl_channel_credentials((issued / "one.crt").read_bytes())
     async with grpc.aio.secure_channel(f"127.0.0.1:{server.grpc_port}", credentials) as channel:
         live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
-        assert await live(b"", timeout=10) == b"\x08\x01"
+        assert await live(b"", timeout=DEADLINE_S) == b"\x08\x01"
     assert server.popen.poll() is None
 
 

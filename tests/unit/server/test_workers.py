@@ -16,6 +16,7 @@ from unit.server.asgi import infer_body
 from unit.server.conftest import Process, StartServer
 from unit.server.test_folder import BODY as ONE
 from unit.server.test_folder import put
+from unit.server.waiting import DEADLINE_S, wait_until
 
 BODY = json.dumps(infer_body([[1.0] * 64])).encode()
 INFER = "/v2/models/digits/infer"
@@ -35,7 +36,7 @@ def page(server: Process) -> dict[str, float]:
 
 def post(server: Process, path: str = INFER, body: bytes = BODY) -> tuple[int, bytes]:
     """Send a request over a connection of its own, which any worker may take."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)
     try:
         connection.request("POST", path, body)
         reply = connection.getresponse()
@@ -61,21 +62,18 @@ def two(start_server: StartServer, model_file: Path) -> Process:
 
 def wait_all_serve(server: Process, count: int = 2) -> None:
     """Wait until every worker listens: it has polled the listening socket."""
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s:
+
+    def all_serve() -> bool:
         with suppress(OSError):
-            if len(workers(server)) == count and all(map(_listens, workers(server))):
-                return
-        time.sleep(0.05)
-    raise AssertionError("not all workers serve")
+            return len(workers(server)) == count and all(map(_listens, workers(server)))
+        return False
+
+    wait_until(all_serve, "not all workers serve")
 
 
 def wait_all_done(server: Process) -> None:
     """Wait until no request is in flight: the last leaves the count once its answer is sent."""
-    deadline_s = time.monotonic() + 60
-    while page(server)["rampway_in_flight_requests"]:
-        assert time.monotonic() < deadline_s, "requests stay in flight"
-        time.sleep(0.05)
+    wait_until(lambda: not page(server)["rampway_in_flight_requests"], "requests stay in flight")
 
 
 def _listens(pid: int) -> bool:
@@ -89,6 +87,10 @@ def _listens(pid: int) -> bool:
                 if target in _listening():
                     return True
     return False
+
+
+def _is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def _listening() -> set[str]:
@@ -142,12 +144,9 @@ def test_a_worker_killed_loses_no_count_and_is_started_anew(two: Process) -> Non
 def test_workers_that_die_again_and_again_end_the_server(two: Process) -> None:
     """B25: a model that crashes its process crashes the container, which the operator watches."""
     for _ in range(2):
-        os.kill(workers(two)[0], signal.SIGKILL)
-        time.sleep(0.5)
-    deadline_s = time.monotonic() + 30
-    while two.popen.poll() is None:
-        assert time.monotonic() < deadline_s, "the server goes on"
-        time.sleep(0.1)
+        victim = workers(two)[0]
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: not _is_there(victim))  # noqa: B023  # it is waited for here
     code, stderr = two.end()
     assert code == 128 + signal.SIGKILL, stderr
     assert stderr.count("a worker ended; it is started anew") == 1
@@ -161,17 +160,14 @@ def test_all_end_with_the_leader(two: Process) -> None:
     code, stderr = two.end()
     assert code == 0, stderr
     assert [json.loads(line)["event"] for line in stderr.splitlines()].count("draining") == 2
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not any(map(_is_there, pids))
 
 
 def test_workers_outlive_no_leader(two: Process) -> None:
     """A leader that is killed leaves nobody behind."""
     pids = workers(two)
     two.popen.kill()
-    deadline_s = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
+    wait_until(lambda: not any(map(_is_there, pids)))
 
 
 def test_start_failure_is_told_once(start_server: StartServer) -> None:
@@ -214,24 +210,26 @@ def test_a_reload_under_load_fails_no_request(start_server: StartServer, tmp_pat
     server.wait_ready()
     wait_all_serve(server)
     stop = threading.Event()
+    seen: set[tuple[int, float]] = set()
 
-    def client() -> set[tuple[int, float]]:
-        found: set[tuple[int, float]] = set()
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)
         while not stop.is_set():
             connection.request("POST", "/v2/models/a/infer", ONE)
             reply = connection.getresponse()
             document = json.loads(reply.read())
-            found.add((reply.status, document["outputs"][0]["data"][0]))
+            seen.add((reply.status, document["outputs"][0]["data"][0]))
         connection.close()
-        return found
 
     with ThreadPoolExecutor(6) as pool:
         clients = [pool.submit(client) for _ in range(6)]
-        for value in (2.0, 3.0, 4.0):
-            put(root / "a.skops", value)
-            assert post(server, "/v2/repository/models/a/load", b"")[0] == 200
-        stop.set()
-        seen = set().union(*(one.result() for one in clients))
-    assert seen <= {(200, value) for value in (1.0, 2.0, 3.0, 4.0)}
-    assert len(seen) > 1
+        try:
+            for value in (1.0, 2.0, 3.0, 4.0):
+                put(root / "a.skops", value)
+                assert post(server, "/v2/repository/models/a/load", b"")[0] == 200
+                wait_until(lambda: (200, value) in seen)  # noqa: B023  # it is waited for here
+        finally:
+            stop.set()
+        for one in clients:
+            one.result()
+    assert seen == {(200, value) for value in (1.0, 2.0, 3.0, 4.0)}
