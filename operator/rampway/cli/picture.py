@@ -1,13 +1,15 @@
 """What trials of a policy came to, drawn: when harm is found, and what it costs. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rampway.cli.simulating import Outcome
 from rampway.cli.svg import COLOURS, FAINT, INK, Axis, Drawing
 from rampway.core.instants import brief
 from rampway.sim.trials import Range
 
+LETTER = 7
+"""About as wide as one is, in pixels."""
 LEFT, TOP, ROW, WIDTH, GAP = 150, 62, 30, 900, 60
 TIMES_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 43200, 86400, 172800)
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000, 1000000)
@@ -24,10 +26,8 @@ def picture(outcomes: Sequence[Outcome], title: str) -> str:
     counts = _axis([one.failed for one in outcomes], COUNTS, middle, WIDTH - 20)
     drawing.text(LEFT, 44, "from its first request until it is stopped (no harm: until promoted)")
     drawing.text(middle, 44, "bad answers until then")
-    for mark in TIMES_S:
-        _mark(drawing, times, mark, brief(mark), bottom)
-    for mark in COUNTS:
-        _mark(drawing, counts, mark, f"{mark:,}".replace(",", " "), bottom)
+    _marks(drawing, times, {mark: brief(mark) for mark in TIMES_S}, bottom)
+    _marks(drawing, counts, {mark: f"{mark:,}".replace(",", " ") for mark in COUNTS}, bottom)
     for number, one in enumerate(outcomes):
         y = TOP + ROW * number + ROW / 2
         colour = COLOURS[2] if not number else COLOURS[1]
@@ -51,11 +51,16 @@ def _axis(ranges: Sequence[Range], marks: Sequence[float], start: float, end: fl
     return Axis(first, last, start, end, logarithmic=True)
 
 
-def _mark(drawing: Drawing, axis: Axis, value: float, words: str, bottom: float) -> None:
-    if axis.low <= value <= axis.high:
-        x = axis.at(value)
-        drawing.line([(x, TOP), (x, bottom)], colour=FAINT)
-        drawing.text(x, bottom + 16, words, anchor="middle")
+def _marks(drawing: Drawing, axis: Axis, words: Mapping[int, str], bottom: float) -> None:
+    """Draw a line at each value within the axis, and its words where they touch no others."""
+    free_from = 0.0
+    for value, said in words.items():
+        if axis.low <= value <= axis.high:
+            x, half = axis.at(value), LETTER * len(said) / 2
+            drawing.line([(x, TOP), (x, bottom)], colour=FAINT)
+            if x - half >= free_from:
+                drawing.text(x, bottom + 16, said, anchor="middle")
+                free_from = x + half + LETTER
 
 
 def _bar(drawing: Drawing, axis: Axis, figures: Range, y: float, colour: str) -> None:
