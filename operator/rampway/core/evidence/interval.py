@@ -19,6 +19,7 @@ MISSED = 0.05
 """Chance that the interval ever leaves the truth out, half of it on each side."""
 _LOG_FARTHEST = math.log(1e4)
 _HALVINGS = 24
+_GRID = tuple((r, math.log(r), math.log(w)) for r, w in zip(RHOS, WEIGHTS, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +42,35 @@ def interval(process: EProcess, missed: float = MISSED) -> Ratio:
         process: What was seen.
         missed: Chance that the truth is ever left out, in (0, 1).
     """
-    bound = math.log(2 / missed)
-    low = _last(lambda log_r: log_e_beyond(process, math.exp(log_r)) >= bound)
-    high = _last(lambda log_r: log_e_below(process, math.exp(-log_r)) >= bound)
+    bound, phi = math.log(2 / missed), process.phi
+    low = _last(lambda log_r: _log_e(process, phi, math.exp(log_r), 1) >= bound)
+    high = _last(lambda log_r: _log_e(process, phi, math.exp(-log_r), -1) >= bound)
     return Ratio(math.exp(low), math.exp(-high))
 
 
 def log_e_beyond(process: EProcess, ratio: float) -> float:
     """Return log E of the test that the candidate's rate is at most so many times stable's."""
-    return _log_e(process, ratio, 1)
+    return _log_e(process, process.phi, ratio, 1)
 
 
 def log_e_below(process: EProcess, ratio: float) -> float:
     """Return log E of the test that the candidate's rate is at least so many times stable's."""
-    return _log_e(process, ratio, -1)
+    return _log_e(process, process.phi, ratio, -1)
 
 
-def _log_e(process: EProcess, ratio: float, side: int) -> float:
+def _log_e(process: EProcess, phi: float, ratio: float, side: int) -> float:
     logs = []
-    for rho, weight in zip(RHOS, WEIGHTS, strict=True):
-        won = 0.0
+    for rho, log_rho, log_weight in _GRID:
+        won, more = 0.0, rho**side - 1
         for seen in process.segments:
             exposure = seen.candidate_n * ratio
             if not exposure:
                 continue
             theta = exposure / (exposure + seen.stable_n)
             events = seen.candidate_events + seen.stable_events
-            won += side * seen.candidate_events * math.log(rho)
-            won -= events * math.log1p(theta * (rho**side - 1))
-        logs.append(math.log(weight) + won / process.phi)
+            won += side * seen.candidate_events * log_rho
+            won -= events * math.log1p(theta * more)
+        logs.append(log_weight + won / phi)
     return log_sum(logs)
 
 

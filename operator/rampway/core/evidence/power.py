@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from rampway.core.evidence.dispersion import Prior
@@ -139,7 +139,10 @@ def _coarse(plan: Plan, detect: float) -> Plan:
     harm, floor = plan.candidate_rate, detect * plan.tolerance.floor
     return replace(
         plan,
-        exposures=tuple(Exposure(*map(_down, astuple(e))) for e in plan.exposures),
+        exposures=tuple(
+            Exposure(_down(e.candidate_n), _down(e.stable_n), _down(e.looks))
+            for e in plan.exposures
+        ),
         candidate_rate=harm if harm in {floor, 1.0} else _down(harm),
         stable_rate=_down(plan.stable_rate),
         phi=1 / _down(1 / plan.phi),
