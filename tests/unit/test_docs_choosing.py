@@ -14,11 +14,17 @@ import pytest
 import yaml
 
 from rampway.api.policy import Policy
+from rampway.cli import planning
 from rampway.cli.linting import Level, lint
 from tools import choosing_steps, judging_pictures
 
-FEW = ("--jobs", "1", "--runs", "5")
+FEW = ("--jobs", "1", "--runs", "3")
 SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "FEW", 3)
 
 
 def rows(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Steps for a harm budget: how large a first share may be, found by trials."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -152,8 +153,10 @@ class Planner:
         setting = assumed.setting(self.subject.spec, tried, self.traffic, harm, **more)
         # Dice of their own for the search: its luck is no part of the answer.
         seed = 10 * (100 * self.seed + first_pct) + 2 * (runs > FEW) + (harm is assumed.NO_HARM)
-        ended = play([setting], runs, seed, workers=self.workers, told=self.told)
-        return outcome(harm, ended[0])
+        (ended,) = play(
+            setting, [setting.candidate], runs, seed, workers=self.workers, told=self.told
+        )
+        return outcome(harm, ended)
 
     def _too_slow(self, option: Option) -> str:
         budget, rate = self.budget, self.traffic.rate_per_s
@@ -163,7 +166,8 @@ class Planner:
             f"{budget.bad_answers:g} bad answers begin with {option.first_pct} % and take {took}, "
             f"not {brief(budget.finish_s)}"
         )
-        fast = next((p for p in SHARES_PCT if p > option.first_pct and self._in_time(p)), None)
+        larger = [pct for pct in SHARES_PCT if pct > option.first_pct]
+        fast = next(iter(larger[bisect_left(larger, True, key=self._in_time) :]), None)
         if fast is None:
             return f"{text}. No larger share is done in time either. {self._would_do()}"
         return (

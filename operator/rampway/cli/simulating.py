@@ -91,7 +91,8 @@ def simulate(
     """Try a policy with a candidate that does no harm, and with harmful ones; that one is first."""
     tried = [NO_HARM, *harms]
     settings = [setting(subject.spec, policy, traffic, harm, **more) for harm in tried]
-    found = play(settings, runs, seed, workers=workers, told=told)
+    candidates = [one.candidate for one in settings]
+    found = play(settings[0], candidates, runs, seed, workers=workers, told=told)
     return [outcome(harm, ended) for harm, ended in zip(tried, found, strict=True)]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import accumulate
 from random import Random
@@ -115,6 +116,12 @@ class Server:
             failed += more if self._names[index] in FAILED else 0
         spread(rng, n, self._within, self.cells)
         return failed
+
+    def copied(self) -> "Server":
+        """Return another one that has counted the same."""
+        other = copy(self)
+        other.counts, other.cells = list(self.counts), list(self.cells)
+        return other
 
     def scrape(self, at_s: float, *, direct: bool = False, pod: str = "") -> Scrape:
         """Return what its counters say."""

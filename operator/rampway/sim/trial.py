@@ -4,6 +4,7 @@ Nothing of a cluster is here but what a decision sees, so hours of a rollout pas
 `kubectl rampway simulate` can try hundreds. For faults and races there is `world.py`.
 """
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -20,7 +21,7 @@ from rampway.core.decide import decide
 from rampway.core.instants import from_wire
 from rampway.core.model.policies import Policies
 from rampway.core.observation import Defaults, Look, Observation, has_ended
-from rampway.sim.answering import past_of
+from rampway.sim.answering import Answering, past_of
 from rampway.sim.trial_place import BEGAN_S, STABLE, Place, Setting, Tally
 
 AT_ONCE = 40
@@ -72,7 +73,11 @@ class Ended:
 
 @dataclass(slots=True)
 class Trial:
-    """One rollout under way."""
+    """One rollout under way.
+
+    Until the candidate's first request nothing depends on how it answers, and most of the time
+    goes into stable's past: trials of several candidates may share their beginning (`beside`).
+    """
 
     setting: Setting
     rng: Random
@@ -89,15 +94,38 @@ class Trial:
         self.place = Place(self.setting, self.rng)
         self._deployment = self.setting.deployment
 
+    def begin(self) -> None:
+        """Let time go on until the candidate gets its first requests, if it ever does."""
+        self._decide()
+        while not (self._exposed or self._done()):
+            self._go_on()
+
+    def beside(self, candidate: Answering, rng: Random) -> "Trial":
+        """Return a trial that has begun like this one, of a candidate with dice of its own."""
+        other = copy(self)
+        other.rng, other.place = rng, self.place.beside(candidate, rng)
+        other._stages = list(self._stages)  # noqa: SLF001 - one of these itself
+        return other
+
     def run(self) -> Ended:
         """Let time go on until the rollout is over, or for as long as the setting allows."""
-        while True:
-            self._decide()
-            late = self.place.now_s - BEGAN_S >= self.setting.longest_s
-            if late or self._over():
-                return self._ended()
-            self.place.go_on(self._pace_s())
-            self._see()
+        if self.rollout is None:
+            self.begin()
+        while not self._done():
+            self._go_on()
+        return self._ended()
+
+    def _go_on(self) -> None:
+        self.place.go_on(self._pace_s())
+        self._see()
+        self._decide()
+
+    def _done(self) -> bool:
+        return self.place.now_s - BEGAN_S >= self.setting.longest_s or self._over()
+
+    @property
+    def _exposed(self) -> bool:
+        return self.rollout is not None and bool(self.rollout.status.traffic_since)
 
     def _over(self) -> bool:
         if self.rollout is None:
@@ -109,7 +137,7 @@ class Trial:
 
     def _pace_s(self) -> float:
         """Return how long nothing is looked at."""
-        if self.rollout is None or not self.rollout.status.traffic_since:
+        if self.rollout is None or not self._exposed:
             return 1.0
         usual_s = self.setting.look_s if self._direct else QUIET_S
         known, checks = self._evidence, self.rollout.spec.policy.checks
@@ -133,7 +161,7 @@ class Trial:
 
     def _past(self) -> tuple[Scrape, ...] | None:
         """Return stable's past, until it is known or the candidate is under traffic."""
-        if self.rollout is None or self.rollout.status.traffic_since:
+        if self.rollout is None or self._exposed:
             return None
         policy, stable = self.rollout.spec.policy, self.place.revisions()[STABLE]
         space, now_s = self._deployment.namespace, self.place.now_s

@@ -1,5 +1,6 @@
 """Where a trial takes place: pods, route and requests, as plainly as a decision sees them."""
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -108,6 +109,18 @@ class Place:
     def stable(self) -> Server:
         """The counters of the revision that was stable at first."""
         return self._servers[STABLE]
+
+    def beside(self, candidate: Answering, rng: Random) -> "Place":
+        """Return a place like this one for another candidate, which must not have answered yet."""
+        other = copy(self)
+        other.setting, other.rng = replace(self.setting, candidate=candidate), rng
+        other.hooks, other.tally = dict(self.hooks), replace(self.tally)
+        other._revisions = dict(self._revisions)  # noqa: SLF001 - one of these itself
+        other._servers = {  # noqa: SLF001 - likewise
+            digest: known.copied() if digest == STABLE else replace(known, how=candidate)
+            for digest, known in self._servers.items()
+        }
+        return other
 
     def go_on(self, seconds: float) -> None:
         """Let time go on, and requests come in."""

@@ -3,15 +3,14 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from random import Random
 
+from rampway.sim.answering import Answering
 from rampway.sim.trial import Ended, Trial
 from rampway.sim.trial_place import Setting
 
-CHUNK = 2
-"""Trials that one process plays before it tells."""
 _SURE = 0.95
 """Of an interval for a chance."""
 
@@ -51,57 +50,62 @@ class Range:
 
 
 def play(
-    settings: Sequence[Setting],
+    setting: Setting,
+    candidates: Sequence[Answering],
     runs: int,
     seed: int,
     *,
     workers: int | None = None,
     told: Callable[[int], None] = lambda _: None,
 ) -> list[list[Ended]]:
-    """Play each setting so many times; the result depends on the seed alone.
+    """Play so many trials of each candidate; the result depends on the seed alone.
 
     Args:
-        settings: What is tried.
+        setting: What is tried, but for the candidate.
+        candidates: How they answer. The trials of one number share their beginning.
         runs: Of each.
         seed: Each trial has dice of its own, made from it.
         workers: Processes; None: as many as there are processors.
         told: Hears of each number of trials that are done.
     """
-    jobs = [(i, first) for i in range(len(settings)) for first in range(0, runs, CHUNK)]
-    found: list[dict[int, Ended]] = [{} for _ in settings]
-    for (index, first), ended in _played(jobs, settings, runs, seed, workers):
-        found[index] |= dict(enumerate(ended, first))
+    job = _Job(setting, tuple(candidates), seed)
+    found: list[list[Ended]] = [[] for _ in candidates]
+    for ended in _played(job, runs, workers):
+        for mine, one in zip(found, ended, strict=True):
+            mine.append(one)
         told(len(ended))
-    return [[mine[number] for number in range(runs)] for mine in found]
+    return found
 
 
-_Job = tuple[int, int]
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What each trial needs to know."""
+
+    setting: Setting
+    candidates: tuple[Answering, ...]
+    seed: int
+
+    def play(self, number: int) -> list[Ended]:
+        """Play the trials of one number."""
+        # Seeded by text: no trial of one candidate shares its dice with one of another.
+        begun = Trial(self.setting, Random(f"{self.seed}/{number}"))  # noqa: S311
+        begun.begin()
+        return [
+            begun.beside(candidate, Random(f"{self.seed}/{index}/{number}")).run()  # noqa: S311
+            for index, candidate in enumerate(self.candidates)
+        ]
 
 
-def _played(
-    jobs: Sequence[_Job], settings: Sequence[Setting], runs: int, seed: int, workers: int | None
-) -> Iterator[tuple[_Job, list[Ended]]]:
-    number = min(len(jobs), workers or os.cpu_count() or 1)
-    if number <= 1:
-        for index, first in jobs:
-            yield (index, first), _chunk(settings[index], index, first, runs, seed)
+def _played(job: _Job, runs: int, workers: int | None) -> Iterator[list[Ended]]:
+    processes = min(runs, workers or os.cpu_count() or 1)
+    if processes <= 1:
+        yield from map(job.play, range(runs))
         return
-    with ProcessPoolExecutor(number) as pool:
-        waiting = {
-            pool.submit(_chunk, settings[index], index, first, runs, seed): (index, first)
-            for index, first in jobs
-        }
+    with ProcessPoolExecutor(processes) as pool:
         try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
+            yield from pool.map(job.play, range(runs))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _chunk(setting: Setting, index: int, first: int, runs: int, seed: int) -> list[Ended]:
-    numbers = range(first, min(runs, first + CHUNK))
-    # Seeded by text: no trial of one setting shares its dice with one of another.
-    return [Trial(setting, Random(f"{seed}/{index}/{n}")).run() for n in numbers]  # noqa: S311
 
 
 def chance(count: int, runs: int) -> Chance:

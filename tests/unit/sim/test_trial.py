@@ -96,6 +96,27 @@ def test_a_watch_that_compares_is_part_of_it() -> None:
     assert compared.took_s > alone.took_s + 250
 
 
+def test_trials_of_several_candidates_share_their_beginning() -> None:
+    """Each goes on by its own dice as if it had been played alone, whoever went on before it."""
+    wanted = Policy.model_validate({"steps": STEPS, "checks": CHECKS}, by_name=False)
+    good, bad = (setting(None, wanted, CALM, harm) for harm in (NO_HARM, BROKEN))
+
+    def begun() -> Trial:
+        trial = Trial(good, Random(1))  # noqa: S311
+        trial.begin()
+        return trial
+
+    shared = begun()
+    assert shared.place.tally.answers == 0
+    assert shared.rollout is not None
+    assert shared.rollout.status.traffic_since
+    first = shared.beside(bad.candidate, Random(2)).run()  # noqa: S311
+    second = shared.beside(good.candidate, Random(3)).run()  # noqa: S311
+    assert (first.stopped, second.promoted) == (True, True)
+    assert second == begun().beside(good.candidate, Random(3)).run()  # noqa: S311
+    assert first == begun().beside(bad.candidate, Random(2)).run()  # noqa: S311
+
+
 def test_a_match_step_gets_the_share_that_is_said() -> None:
     """Requests that a header chooses are the part of all that the setting tells."""
     step = {"name": "some", "match": {"headers": [{"name": "x", "value": "y"}]}, "hold": "100s"}

@@ -10,18 +10,19 @@ from rampway.cli.assumed import NO_HARM, setting
 from rampway.sim.trials import chance, play, spread
 
 POLICY = Policy.model_validate({"steps": STEPS, "checks": CHECKS}, by_name=False)
-SETTINGS = [
+SETTING, OTHER = (
     replace(setting(None, POLICY, CALM, harm), longest_s=600.0) for harm in (NO_HARM, BROKEN)
-]
+)
+BOTH = [SETTING.candidate, OTHER.candidate]
 
 
 def test_figures_depend_on_the_seed_alone() -> None:
     """Two processes find what one finds, in the same order; another seed finds others."""
     heard: list[int] = []
-    alone = play(SETTINGS, 3, 7, workers=1, told=heard.append)
+    alone = play(SETTING, BOTH, 3, 7, workers=1, told=heard.append)
     assert sum(heard) == 6
-    assert play(SETTINGS, 3, 7, workers=2) == alone
-    assert play(SETTINGS, 3, 8, workers=1) != alone
+    assert play(SETTING, BOTH, 3, 7, workers=2) == alone
+    assert play(SETTING, BOTH, 3, 8, workers=1) != alone
     assert all(one.promoted for one in alone[0])
     assert all(one.stopped for one in alone[1])
     assert len({one.tally.answers for one in alone[0]}) == 3
