@@ -18,13 +18,15 @@ from rampway.cli import planning
 from rampway.cli.linting import Level, lint
 from tools import choosing_steps, judging_pictures
 
-FEW = ("--jobs", "1", "--runs", "3")
+FEW = ("--jobs", "1", "--runs", "2")
 SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "FEW", 3)
+    """Let a plan try few shares, few times: that the commands work needs no more."""
+    monkeypatch.setattr(planning, "FEW", 2)
+    monkeypatch.setattr(planning, "SHARES_PCT", (5, 20, 50))
 
 
 def rows(text: str) -> list[str]:
