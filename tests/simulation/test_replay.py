@@ -42,8 +42,8 @@ def again(stage: Stage, rollout: ModelRollout, under: Policy) -> replaying.Verdi
     return asyncio.run(replaying.replay(stage.world.source, under, what))
 
 
-def test_its_own_policy_comes_to_the_same() -> None:
-    """The check that rolled it back fails again, within a look of when it did."""
+def test_b41_its_own_policy_comes_to_the_same() -> None:
+    """B41: the check that rolled it back fails again, within a look of when it did."""
     stage, rollout = broken()
     verdict = again(stage, rollout, rollout.spec.policy)
     since_s, until_s = (
@@ -78,12 +78,18 @@ def test_a_good_rollout_passes_each_step_when_it_did() -> None:
     assert all(r.state is CheckState.PASS for r in verdict.last.results)
 
 
-def test_a_history_that_is_gone_is_told() -> None:
-    """Without scrapes of that time there is nothing to judge, and no verdict is made up."""
+def test_b41_a_history_that_is_gone_is_told() -> None:
+    """B41: without scrapes of that time there is nothing to judge, and no verdict is made up."""
     stage, rollout = broken()
-    stage.world.source = MemorySource()
-    with pytest.raises(replaying.NoHistory, match="the history is gone"):
-        again(stage, rollout, rollout.spec.policy)
+    what = replaying.recorded(rollout, stage.world.clock())
+    everything = asyncio.run(replaying.scrapes(stage.world.source, rollout.spec.policy, what))
+    for kept in ((), what.names[1:]):
+        stage.world.source = MemorySource()
+        for scrape in everything:
+            if scrape.revision in kept:
+                stage.world.source.record(scrape)
+        with pytest.raises(replaying.NoHistory, match="no scrape of the candidate"):
+            again(stage, rollout, rollout.spec.policy)
 
 
 def test_a_rollout_without_requests_has_nothing_to_replay() -> None:
@@ -105,12 +111,12 @@ def test_live_traffic_is_measured_by_both_ends_of_a_window() -> None:
     stage.run(300)
     deployment = _deployment(stage.world)
     now_s = stage.world.clock()
-    found = asyncio.run(measured.measure(stage.world.source, deployment, 280.0, now_s))
+    found = asyncio.run(measured.measure(stage.world.source, deployment, (), 280.0, now_s))
     assert found.rate_per_s == pytest.approx(100, rel=0.1)
     assert found.error_rate == 0
     assert found.durations[-1][1] == 1.0
     with pytest.raises(NoPolicy, match="expected 100 at least"):
-        asyncio.run(measured.measure(MemorySource(), deployment, 280.0, now_s))
+        asyncio.run(measured.measure(MemorySource(), deployment, (), 280.0, now_s))
 
 
 def _deployment(world: World) -> Any:

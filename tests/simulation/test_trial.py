@@ -30,8 +30,8 @@ def trials(harm: Harm, number: int = 40) -> list[Ended]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_time_to_rollback_is_as_foretold(seed: int) -> None:
-    """The real operator on the simulated cluster rolls back within the range of the trials."""
+def test_b41_the_time_to_rollback_is_as_foretold(seed: int) -> None:
+    """B41: the real operator on the simulated cluster rolls back within the range of the trials."""
     stage = serving(world=World(seed=seed))
     stage.release(2, BROKEN)
     stage.harmed = True

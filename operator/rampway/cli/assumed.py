@@ -1,8 +1,8 @@
 """What a trial takes for granted: the traffic, how stable answers, and the harm of a candidate."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,9 @@ from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import ModelDeployment, parse_deployment
 from rampway.api.policy import Policy
 from rampway.api.traffic import TrafficType
+from rampway.cli import counted
 from rampway.sim.answering import Answering, Shares, lognormal, slowed, trimmed
+from rampway.sim.counting import Counting
 from rampway.sim.trial_place import Setting
 
 SIGMA = 0.4
@@ -34,6 +36,7 @@ class Traffic:
         said: The same in words.
         client_error_rate: Part of the requests that stable refuses.
         past_s: Stable's pods have been scraped for so long.
+        counted: What checks of users' own counters meet with stable, by check.
     """
 
     rate_per_s: float
@@ -42,11 +45,13 @@ class Traffic:
     said: str
     client_error_rate: float = 0.0
     past_s: float = 9000.0
+    counted: Mapping[str, Counting] = field(default_factory=dict)
 
     @property
     def stable(self) -> Answering:
         """How stable answers."""
-        return Answering(self.error_rate, self.durations, self.client_error_rate)
+        users = tuple(self.counted.values())
+        return Answering(self.error_rate, self.durations, self.client_error_rate, users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,24 @@ class Harm:
         name: In words.
         error_rate: Part of its answers that fail; None: as many as of stable.
         slowdown: Its answers take so many times as long.
+        changed: What users count is changed: for which check, and by which factor (`0.5x`).
     """
 
     name: str
     error_rate: float | None = None
     slowdown: float = 1.0
+    changed: tuple[str, str] | None = None
+
+    def counted(self, traffic: Traffic) -> tuple[Counting, ...]:
+        """Return what users count where it does this."""
+        if self.changed is None:
+            return tuple(traffic.counted.values())
+        check, times = self.changed
+        asked = traffic.counted[check]
+        return tuple(
+            counted.changed(one, times) if one.events == asked.events else one
+            for one in traffic.counted.values()
+        )
 
 
 NO_HARM = Harm("no harm")
@@ -129,6 +147,19 @@ def slower(text: str) -> Harm:
     return Harm(f"{text} as slow", slowdown=factor(text))
 
 
+def changed(text: str, traffic: Traffic, policy: Policy) -> Harm:
+    """Return a candidate with which users count something else: `orders=0.5x`.
+
+    Raises:
+        ValueError: it is no such check, or nothing is known of it, or it is no factor.
+    """
+    check, times = counted.named(text, policy)
+    if check.name not in traffic.counted:
+        raise ValueError(f"{text}: expected --counted {check.name}=... as well, what it is of")
+    factor(times)
+    return Harm(f"{check.name} {times}", changed=(check.name, times))
+
+
 def usual(traffic: Traffic, policy: Policy) -> list[Harm]:
     """Return the harms that are tried where none are named: those that the checks look for."""
     found: list[Harm] = []
@@ -136,6 +167,9 @@ def usual(traffic: Traffic, policy: Policy) -> list[Harm]:
         found += [errors(text, traffic, policy) for text in ("2x", "5x", "20x", "100%")]
     if any(check.latency for check in policy.checks):
         found += [slower(text) for text in ("1.5x", "3x")]
+    asked = [check for check in counted.of_users(policy.checks) if check.name in traffic.counted]
+    for check in asked:
+        found.append(changed(f"{check.name}={counted.detected(check)}", traffic, policy))
     return list({harm.name: harm for harm in found}.values())
 
 
@@ -153,7 +187,7 @@ def setting(
             deployment(spec, policy),
             traffic.rate_per_s,
             replace(traffic.stable, durations=durations),
-            Answering(failing, harmed, refused),
+            Answering(failing, harmed, refused, harm.counted(traffic)),
             past_s=traffic.past_s,
         ),
         **more,  # type: ignore[arg-type]  # all of them are numbers
@@ -187,14 +221,16 @@ def _dumped(part: BaseModel) -> dict[str, Any]:
     return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def tried(policy: Policy) -> tuple[Policy, list[str]]:
+def tried(policy: Policy, traffic: Traffic) -> tuple[Policy, list[str]]:
     """Return the policy as a trial has it, and in words what is taken for granted."""
-    known = tuple(c for c in policy.checks if c.threshold or c.error_rate or c.latency)
+    left_out = [c for c in counted.of_users(policy.checks) if c.name not in traffic.counted]
+    known = tuple(c for c in policy.checks if c not in left_out)
     notes = [
-        f"check {c.name} is left out: what it counts is not known here"
-        for c in policy.checks
-        if c not in known
+        f"check {c.name} is left out: what it counts is not known here (--counted {c.name}=...)"
+        for c in left_out
     ]
+    if len(left_out) < len(counted.of_users(policy.checks)):
+        notes.append("what users count comes at once, and once a scrape")
     if any(check.threshold for check in known):
         notes.append("thresholds stay within their limits")
     if any(step.approval for step in policy.steps):

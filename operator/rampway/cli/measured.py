@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rampway.api import labels
+from rampway.cli import counted
 from rampway.cli.assumed import Traffic
 from rampway.cli.policyfile import NoPolicy
+from rampway.core.checks import kinds
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.deltas import Delta, advance, start_ledger
 from rampway.core.checks.sources import Allowed, Source, choose
@@ -17,6 +19,7 @@ from rampway.metrics.base import MetricSource, RevisionKey
 from rampway.sim.answering import FAILED, Shares
 
 if TYPE_CHECKING:
+    from rampway.api.checks import Check
     from rampway.api.parse import ModelDeployment
     from rampway.kube.base import KubeApi
     from rampway.metrics.prometheus import PrometheusSource
@@ -31,9 +34,15 @@ FEWEST = 100
 
 
 async def measure(
-    source: MetricSource, deployment: "ModelDeployment", window_s: float, now_s: float
+    source: MetricSource,
+    deployment: "ModelDeployment",
+    checks: "Sequence[Check]",
+    window_s: float,
+    now_s: float,
 ) -> Traffic:
     """Return the traffic of a window that ends now: of stable's pods, and of the candidate's.
+
+    With it what those checks meet that are of users' own counters, as far as enough was counted.
 
     Raises:
         MetricsUnavailable: Prometheus does not tell.
@@ -47,9 +56,15 @@ async def measure(
     names = [labels.revision_name(deployment.name, one) for one in (stable, *others)]
     keys = [RevisionKey(deployment.namespace, name) for name in names]
     since_s = now_s - window_s
-    first = await source.scrapes(keys, since_s, since_s + EDGE_S)
-    last = await source.scrapes(keys, now_s - EDGE_S, now_s)
-    return told(names, first, last, since_s)
+    edges = ((since_s, since_s + EDGE_S), (now_s - EDGE_S, now_s))
+    first, last = [await source.scrapes(keys, *edge) for edge in edges]
+    found = told(names, first, last, since_s)
+    counters = kinds.counters(counted.of_users(checks))
+    if not counters:
+        return found
+    both = [await source.scrapes(keys, *edge, counters=counters) for edge in edges]
+    users = counted.measured(checks, names, (both[0], both[1]), found.rate_per_s)
+    return replace(found, counted=users)
 
 
 def told(
@@ -65,8 +80,8 @@ def told(
     ledger, early = advance(start_ledger(began_s), first)
     _, late = advance(ledger, last)
     nothing = Delta()
-    counted = [early.get(name, nothing).plus(late.get(name, nothing)) for name in names]
-    mine, total = counted[0], sum(delta.requests for delta in counted)
+    each = [early.get(name, nothing).plus(late.get(name, nothing)) for name in names]
+    mine, total = each[0], sum(delta.requests for delta in each)
     if mine.requests < FEWEST or ended_s <= began_s:
         text = f"Prometheus tells of {mine.requests} requests of {names[0]} in this time"
         raise NoPolicy(f"{text}, expected {FEWEST} at least; say a longer --window, or --rps")

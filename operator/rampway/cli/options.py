@@ -165,6 +165,14 @@ Histogram = Annotated[
         "with the requests so far, such as 0.01:120,0.05:900,+Inf:1000.",
     ),
 ]
+Counted = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What a check of your own counters meets with stable: orders=3% for counts, that many "
+        "events for each exposure; basket=40,12 for mean, with its standard deviation. After a "
+        "colon exposures for each request, 1 left out: orders=3%:0.2. May be told several times.",
+    ),
+]
 Replicas = Annotated[
     int | None, typer.Option(min=1, max=1000, help="Pods of stable; left out: the file's, or 3.")
 ]

@@ -47,6 +47,7 @@ def plan(
     error_rate: options.ErrorRate = "0%",
     latency: options.Latency = "50ms",
     histogram: options.Histogram = None,
+    counted: options.Counted = None,
     replicas: options.Replicas = None,
     matched: options.Matched = "1%",
     pod_start: options.PodStart = "10s",

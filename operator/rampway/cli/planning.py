@@ -148,7 +148,7 @@ class Planner:
         return self._played(policy, first_pct, harm, runs)
 
     def _played(self, policy: Policy, first_pct: int, harm: assumed.Harm, runs: int) -> Outcome:
-        tried, _ = assumed.tried(policy)
+        tried, _ = assumed.tried(policy, self.traffic)
         more = self.more | {"longest_s": GIVE_UP * self.budget.finish_s}
         setting = assumed.setting(self.subject.spec, tried, self.traffic, harm, **more)
         # Dice of their own for the search: its luck is no part of the answer.
@@ -257,7 +257,10 @@ def costs(option: Option, traffic: assumed.Traffic, replicas: int, seed: int) ->
         f"{bad.lost.high:.0f} in 99 of 100."
     )
     extra = f"Extra pods: {pods} at most; {good.pod_hours.mean:.1f} pod hours a rollout."
-    return [f"For {traffic.said}. Tried {good.runs} times each, seed {seed}.", took, harm, extra]
+    _, notes = assumed.tried(option.policy, traffic)
+    granted = [f"Taken for granted: {'; '.join(notes)}."] if notes else []
+    head = f"For {traffic.said}. Tried {good.runs} times each, seed {seed}."
+    return [head, took, harm, extra, *granted]
 
 
 def unwatched(subject: Subject) -> Subject:

@@ -29,6 +29,13 @@ Slower = Annotated[
     list[str] | None,
     typer.Option(help="A candidate that takes 1.5x as long. May be told several times."),
 ]
+Changed = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A candidate with 0.5x as many events in a check of your own counters, or values 0.5x "
+        "as large: orders=0.5x. May be told several times."
+    ),
+]
 
 
 def _svg(name: str | None) -> str | None:
@@ -53,8 +60,10 @@ def simulate(
     error_rate: options.ErrorRate = "0%",
     latency: options.Latency = "50ms",
     histogram: options.Histogram = None,
+    counted: options.Counted = None,
     errors: Errors = None,
     slower: Slower = None,
+    changed: Changed = None,
     replicas: options.Replicas = None,
     matched: options.Matched = "1%",
     pod_start: options.PodStart = "10s",
@@ -76,13 +85,10 @@ def simulate(
 
     The operator's own code decides, over traffic that is drawn by dice.
     """
-    found = tried(Options.among(locals()), errors or [], slower or [])
+    found = tried(Options.among(locals()), Harms(errors or [], slower or [], changed or []))
     if picture is not None:
         _draw(found, picture)
-    if output in {Format.JSON, Format.YAML}:
-        typer.echo(dump(found.data(), output))
-    else:
-        found.show(no_color=no_color, wide=output is Format.WIDE)
+    found.show(output, no_color=no_color)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,11 @@ class Found:
         }
         return as_data(self.outcomes, about)
 
-    def show(self, *, no_color: bool, wide: bool) -> None:
-        """Print it for people."""
+    def show(self, output: Format, *, no_color: bool) -> None:
+        """Print it, for programs or for people."""
+        if output in {Format.JSON, Format.YAML}:
+            typer.echo(dump(self.data(), output))
+            return
         from rich.console import Group
         from rich.text import Text
 
@@ -122,23 +131,34 @@ class Found:
         said += [f"Again with the same dice: --seed {self.seed}"]
         head = Text(f"{clean(self.subject.name)}: {self.traffic.said}", "bold")
         parts = [head, Text(), table(self.outcomes), Text(), *map(Text, said)]
+        wide = output is Format.WIDE
         terminal.show(terminal.console(no_color=no_color, wide=wide), Group(*parts))
 
 
-def tried(asked: Options, errors: list[str], slower: list[str]) -> Found:
+@dataclass(frozen=True, slots=True)
+class Harms:
+    """Which candidates are asked about."""
+
+    errors: list[str]
+    slower: list[str]
+    changed: list[str]
+
+
+def tried(asked: Options, told: Harms) -> Found:
     """Try the policy that is asked about."""
     from rampway.cli import assumed, simulating
 
     subject, traffic = wanted(asked, needs_policy=True)
-    policy, notes = assumed.tried(subject.policy)
+    policy, notes = assumed.tried(subject.policy, traffic)
     try:
-        harms = [assumed.errors(text, traffic, policy) for text in errors]
-        harms += [assumed.slower(text) for text in slower]
+        harms = [assumed.errors(text, traffic, policy) for text in told.errors]
+        harms += [assumed.slower(text) for text in told.slower]
+        harms += [assumed.changed(text, traffic, subject.policy) for text in told.changed]
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
     harms = harms or assumed.usual(traffic, policy)
     seed = asked.dice()
-    with progress((1 + len(harms)) * asked.runs, "trials") as told:
+    with progress((1 + len(harms)) * asked.runs, "trials") as heard:
         outcomes = simulating.simulate(
             subject,
             policy,
@@ -147,7 +167,7 @@ def tried(asked: Options, errors: list[str], slower: list[str]) -> Found:
             runs=asked.runs,
             seed=seed,
             workers=asked.jobs,
-            told=told,
+            told=heard,
             longest_s=LONGEST_S,
             **asked.more(),
         )

@@ -106,6 +106,7 @@ def _data(one: Outcome) -> dict[str, Any]:
         "candidate": one.harm.name,
         "errorRate": one.harm.error_rate,
         "slowdown": one.harm.slowdown,
+        "changed": dict([one.harm.changed]) if one.harm.changed else None,
         "runs": one.runs,
         "unfinished": one.unfinished,
         "stopped": asdict(one.stopped) | {"share": one.stopped.share, "error": one.stopped.error},

@@ -30,6 +30,7 @@ class Options:
     error_rate: str
     latency: str
     histogram: str | None
+    counted: list[str] | None
     replicas: int | None
     matched: str
     pod_start: str
@@ -89,7 +90,20 @@ def wanted(asked: Options, *, needs_policy: bool) -> "tuple[Subject, Traffic]":
         terminal.complain(f"error: {err}")
         raise typer.Exit(ExitCode.UNREADABLE) from err
     subject = subject or Subject("the built-in policy", Policy())
-    return _sized(subject, asked.replicas), told
+    return _sized(subject, asked.replicas), _counted(told, asked, subject)
+
+
+def _counted(traffic: "Traffic", asked: Options, subject: "Subject") -> "Traffic":
+    """Return the traffic with what the command line tells of users' own counters."""
+    from dataclasses import replace
+
+    from rampway.cli import counted
+
+    try:
+        told = counted.told(asked.counted or [], subject.policy)
+    except ValueError as err:
+        raise typer.BadParameter(f"--counted: {err}") from err
+    return replace(traffic, counted={**traffic.counted, **told})
 
 
 def _told(make: "Callable[..., Traffic]", asked: Options) -> "Traffic":
@@ -150,7 +164,8 @@ async def _read(
     source = await measured.source_of(api, deployment, asked.prometheus, asked.token)
     try:
         window_s, now_s = seconds(asked.window), time.time()
-        return subject, await measured.measure(source, deployment, window_s, now_s)
+        checks = subject.policy.checks
+        return subject, await measured.measure(source, deployment, checks, window_s, now_s)
     except MetricsUnavailable as err:
         raise NoPolicy(f"{err}; {AWAY}") from err
     finally:

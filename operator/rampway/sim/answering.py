@@ -3,13 +3,14 @@
 import math
 from bisect import bisect_left
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from random import Random
 
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.history import Past
 from rampway.sim.cluster_behaviour import BOUNDS_S
+from rampway.sim.counting import Counting, counted
 from rampway.sim.traffic import latency_cells, multinomial, poisson, spread
 
 FAILED = frozenset({"model_error", "server_error"})
@@ -26,11 +27,13 @@ class Answering:
         error_rate: Share of the answers that fail (`model_error`).
         client_error_rate: Share of the requests that it refuses.
         durations: How long its answers take.
+        counted: What users count of those who see its answers.
     """
 
     error_rate: float
     durations: Shares
     client_error_rate: float = 0.0
+    counted: tuple[Counting, ...] = ()
 
     @property
     def outcomes(self) -> tuple[tuple[str, float], ...]:
@@ -92,6 +95,7 @@ class Server:
     started_s: float
     counts: list[int] = field(init=False)
     cells: list[int] = field(init=False)
+    counters: dict[str, float] = field(init=False)
     _names: tuple[str, ...] = field(init=False)
     _shares: tuple[float, ...] = field(init=False)
     _within: tuple[float, ...] = field(init=False)
@@ -104,9 +108,11 @@ class Server:
         self._bounds, self._within = zip(*self.how.durations, strict=True)
         self.counts = [0] * len(self._names)
         self.cells = [0] * len(self._bounds)
+        names = (name for one in self.how.counted for name in (one.exposures, one.events))
+        self.counters = dict.fromkeys(names, 0.0)
 
-    def answer(self, rng: Random, n: int) -> int:
-        """Answer n requests and count them; return how many failed."""
+    def answer(self, rng: Random, n: int, *, seen: bool = True) -> int:
+        """Answer n requests, seen by users or copies; count them, and return how many failed."""
         if not n:
             return 0
         drawn = multinomial(rng, n, self._shares) if len(self._shares) > 1 else [n]
@@ -115,12 +121,16 @@ class Server:
             self.counts[index] += more
             failed += more if self._names[index] in FAILED else 0
         spread(rng, n, self._within, self.cells)
+        if seen:
+            for name, count in counted(rng, n, self.how.counted).items():
+                self.counters[name] += count
         return failed
 
     def copied(self) -> "Server":
         """Return another one that has counted the same."""
         other = copy(self)
         other.counts, other.cells = list(self.counts), list(self.cells)
+        other.counters = dict(self.counters)
         return other
 
     def scrape(self, at_s: float, *, direct: bool = False, pod: str = "") -> Scrape:
@@ -136,6 +146,11 @@ class Server:
             direct=direct,
         )
 
+    def told(self, at_s: float) -> Scrape:
+        """Return what users have counted, as Prometheus scrapes it from pods of theirs."""
+        one = self.scrape(at_s, pod=f"{self.revision}-users")
+        return replace(one, outcomes={}, buckets=(), counters=dict(self.counters))
+
 
 def past_of(
     server: Server, rate_per_s: float, wanted: Past, now_s: float, rng: Random
@@ -149,7 +164,7 @@ def past_of(
     steps = int((now_s - wanted.since_s) / wanted.step_s) if pods else 0
     for step in range(1, steps + 1):
         for name, one in pods:
-            one.answer(rng, poisson(rng, rate_per_s * wanted.step_s / len(pods)))
+            one.answer(rng, poisson(rng, rate_per_s * wanted.step_s / len(pods)), seen=False)
             found.append(one.scrape(wanted.since_s + step * wanted.step_s, pod=name))
     return tuple(found)
 

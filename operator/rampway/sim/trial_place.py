@@ -141,7 +141,7 @@ class Place:
         self._answer(self._selects, n - chosen)
         if named:
             self._answer(named, chosen)
-            self._servers[named].answer(self.rng, copies)
+            self._servers[named].answer(self.rng, copies, seen=False)
             self.tally.copies += copies
 
     def _answer(self, digest: str, n: int) -> None:
@@ -185,8 +185,11 @@ class Place:
 
     def scrapes(self, *, direct: bool) -> tuple[Scrape, ...]:
         """Return what the pods say now."""
-        ready = [digest for digest, known in self.revisions().items() if known.ready]
-        return tuple(self._servers[digest].scrape(self.now_s, direct=direct) for digest in ready)
+        ready = [self._servers[hash_] for hash_, known in self.revisions().items() if known.ready]
+        found = [one.scrape(self.now_s, direct=direct) for one in ready]
+        if not direct:  # what users count is told by pods of theirs, which only Prometheus asks
+            found += [one.told(self.now_s) for one in ready if one.counters]
+        return tuple(found)
 
     # What is done to it.
 

@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,8 @@ from rampway.cli.assumed import Traffic
 from rampway.cli.linting import Level, lint
 from rampway.cli.planning import Budget
 from rampway.sim.answering import lognormal
+from rampway.sim.trial_place import Setting
+from rampway.sim.trials import play
 
 FAST = ["--runs", "4", "--seed", "1", "--jobs", "1"]
 CALM = Traffic(100.0, 0.001, lognormal(0.02, 0.4), "")
@@ -71,8 +74,8 @@ def test_the_checks_of_a_file_stay(tmp_path: Path) -> None:
         (["--max-bad-answers", "50", "--rps", "2"], "at 2 requests a second"),
     ],
 )
-def test_what_is_impossible_is_said_with_what_would_do(words: list[str], said: str) -> None:
-    """Too small a budget, or too little traffic for the time: why, and three ways out."""
+def test_b41_what_is_impossible_is_said_with_what_would_do(words: list[str], said: str) -> None:
+    """B41: too small a budget, or too little traffic for the time: why, and three ways out."""
     result = typed(*words, "--detect", "10x", "--finish-within", "5m")
     assert result.exit_code == 1
     assert result.stderr.startswith("impossible: ")
@@ -94,6 +97,20 @@ def test_what_is_wrong_with_the_question_is_said(words: list[str], said: str) ->
     result = typed("--max-bad-answers", "50", *words)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_b41_a_plan_is_tried_again_by_other_dice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B41: no trial that sorted shares out is among those whose figures are told."""
+    dice: dict[int, set[int]] = {}
+
+    def noted(made: Setting, candidates: Any, runs: int, seed: int, **more: Any) -> Any:
+        dice.setdefault(runs, set()).add(seed)
+        return play(made, candidates, runs, seed, **more)
+
+    monkeypatch.setattr(planning, "play", noted)
+    assert typed("--max-bad-answers", "60", "--detect", "10x", "--rps", "200").exit_code == 0
+    assert dice.keys() == {planning.FEW, 4}
+    assert dice[planning.FEW].isdisjoint(dice[4])
 
 
 @pytest.mark.parametrize("first", planning.SHARES_PCT)

@@ -59,8 +59,8 @@ def test_the_table_says_time_harm_and_dice(typed: Callable[..., Result], tmp_pat
     assert {"no harm", "30 % fail"} <= set(words)
 
 
-def test_programs_get_the_same_figures_each_time(typed: Callable[..., Result]) -> None:
-    """JSON has all ranges; with one seed twice the same, whatever was tried beside it."""
+def test_b41_programs_get_the_same_figures_each_time(typed: Callable[..., Result]) -> None:
+    """B41: JSON has all ranges; with one seed twice the same, whatever was tried beside it."""
     first, again = (json.loads(typed(POLICY, *FAST, "-o", "json").stdout) for _ in range(2))
     assert first == again
     good, bad = first["candidates"]
@@ -156,10 +156,62 @@ def test_usual_harms_are_those_that_the_checks_look_for() -> None:
     assert [h.slowdown for h in assumed.usual(calm, Policy())][-2:] == [1.5, 3.0]
 
 
-def test_what_users_count_is_left_out_and_said() -> None:
-    """A trial draws requests, not what users count of them: such checks are named."""
+def test_b41_what_users_count_is_left_out_and_said() -> None:
+    """B41: a check of which nothing is told is left out, and that is said with what would do."""
     counters = {"exposures": {"metric": "visits_total"}, "events": {"metric": "orders_total"}}
     checks = [{"name": "errors", "errorRate": {}}, {"name": "orders", "counts": counters}]
-    policy, notes = assumed.tried(Policy.model_validate({"checks": checks}, by_name=False))
+    known = Traffic(10.0, 0.0, lognormal(0.02, 0.4), "")
+    policy, notes = assumed.tried(Policy.model_validate({"checks": checks}, by_name=False), known)
     assert [check.name for check in policy.checks] == ["errors"]
-    assert notes == ["check orders is left out: what it counts is not known here"]
+    words = "what it counts is not known here (--counted orders=...)"
+    assert notes == [f"check orders is left out: {words}"]
+
+
+COUNTED = """\
+apiVersion: rampway.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: careful}
+spec:
+  steps:
+  - {name: half, weight: 50%, hold: 20s}
+  checks:
+  - name: orders
+    counts:
+      exposures: {metric: visits_total}
+      events: {metric: orders_total}
+      harmWhen: Less
+      detect: 2x
+"""
+
+
+def test_what_users_count_is_tried_where_it_is_told(typed: Callable[..., Result]) -> None:
+    """Half as many orders are found by their check; without --changed what it is to detect."""
+    words = ["--rps", "100", "--runs", "3", "--seed", "3", "--jobs", "1", "-o", "json"]
+    told = ["--counted", "orders=20%"]
+    found = json.loads(typed(COUNTED, *words, *told, "--changed", "orders=0.4x").stdout)
+    good, bad = found["candidates"]
+    assert (good["stopped"]["count"], bad["stoppedBy"]) == (0, {"orders": 3})
+    assert (bad["candidate"], bad["changed"]) == ("orders 0.4x", {"orders": "0.4x"})
+    assert found["takenForGranted"] == ["what users count comes at once, and once a scrape"]
+    usual = json.loads(typed(COUNTED, *words, *told).stdout)["candidates"]
+    assert [one["candidate"] for one in usual] == ["no harm", "orders 0.5x"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--counted", "visits=3%"], "a check by counts or mean; there is orders"),
+        (["--counted", "orders"], "expected CHECK=..."),
+        (["--counted", "orders=300%"], "expected at most 100%"),
+        (["--counted", "orders=3%:many"], "expected a number from 0 on; seen: 'many'"),
+        (["--changed", "orders=0.5x"], "expected --counted orders=... as well"),
+        (["--counted", "orders=3%", "--changed", "orders=half"], "factor 'half'"),
+    ],
+)
+def test_what_is_wrong_with_what_users_count_is_said(
+    typed: Callable[..., Result], words: list[str], said: str
+) -> None:
+    """Another check's name, shares above one, or a candidate's change of what is not known."""
+    result = typed(COUNTED, "--rps", "5", *words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())

@@ -8,6 +8,7 @@ import pytest
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.policy import Policy
+from rampway.cli import counted
 from rampway.cli.assumed import NO_HARM, Harm, Traffic, setting
 from rampway.sim.answering import lognormal
 from rampway.sim.trial import Ended, Trial
@@ -48,8 +49,8 @@ def test_the_same_dice_give_the_same_course() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_harm_is_rolled_back_at_once(seed: int) -> None:
-    """A candidate that fails three times in ten is stopped by its check within a minute."""
+def test_b41_harm_is_rolled_back_at_once(seed: int) -> None:
+    """B41: a candidate that fails three times in ten is stopped by its check within a minute."""
     ended = run(BROKEN, seed)
     assert (ended.phase, ended.check) == (RolloutPhase.ROLLED_BACK, "errors")
     assert ended.exposed_s < 60
@@ -96,8 +97,8 @@ def test_a_watch_that_compares_is_part_of_it() -> None:
     assert compared.took_s > alone.took_s + 250
 
 
-def test_trials_of_several_candidates_share_their_beginning() -> None:
-    """Each goes on by its own dice as if it had been played alone, whoever went on before it."""
+def test_b41_trials_of_several_candidates_share_their_beginning() -> None:
+    """B41: each goes on by its own dice as if it were alone, whoever went on before it."""
     wanted = Policy.model_validate({"steps": STEPS, "checks": CHECKS}, by_name=False)
     good, bad = (setting(None, wanted, CALM, harm) for harm in (NO_HARM, BROKEN))
 
@@ -115,6 +116,53 @@ def test_trials_of_several_candidates_share_their_beginning() -> None:
     assert (first.stopped, second.promoted) == (True, True)
     assert second == begun().beside(good.candidate, Random(3)).run()  # noqa: S311
     assert first == begun().beside(bad.candidate, Random(2)).run()  # noqa: S311
+
+
+VISITS = {"exposures": {"metric": "visits"}, "events": {"metric": "orders"}, "detect": "2x"}
+BASKET = {
+    "sum": {"metric": "basket_sum"}, "count": {"metric": "basket_count"}, "upper": "100",
+    "maxChange": "5%",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "check", "change"),
+    [
+        ("users=10%:0.5", {"counts": VISITS}, "2x"),
+        ("users=40%", {"counts": VISITS | {"harmWhen": "Less"}}, "0.5x"),
+        ("users=20,10", {"mean": BASKET}, "1.5x"),
+        ("users=40,10", {"mean": BASKET | {"harmWhen": "Less"}}, "0.6x"),
+    ],
+)
+def test_what_users_count_is_judged(told: str, check: dict[str, Any], change: str) -> None:
+    """A harmless candidate passes, one with which users count something else is put back."""
+    checks = [{"name": "users"} | check]
+    wanted = Policy.model_validate({"steps": STEPS, "checks": checks}, by_name=False)
+    traffic = replace(CALM, counted=counted.told([told], wanted))
+    harm = Harm("", changed=("users", change))
+    good, bad = (
+        Trial(setting(None, wanted, traffic, one, longest_s=4 * 3600.0), Random(1)).run()  # noqa: S311
+        for one in (NO_HARM, harm)
+    )
+    assert good.promoted
+    assert (bad.phase, bad.check) == (RolloutPhase.ROLLED_BACK, "users")
+
+
+def test_b41_of_copies_users_count_nothing() -> None:
+    """B41: while the candidate gets copies only, nobody sees its answers."""
+    checks = [{"name": "users", "counts": VISITS}]
+    shadow = {"name": "shadow", "mirror": "100%", "hold": "1m"}
+    policy = {"steps": [shadow, *STEPS], "checks": checks}
+    wanted = Policy.model_validate(policy, by_name=False)
+    traffic = replace(CALM, counted=counted.told(["users=40%"], wanted))
+    trial = Trial(setting(None, wanted, traffic, NO_HARM), Random(1))  # noqa: S311
+    trial.begin()
+    trial.place.go_on(30.0)
+    assert trial.place.tally.copies > 0
+    told = {s.revision: s.counters for s in trial.place.scrapes(direct=False) if s.counters}
+    stable = told.pop(trial.place.stable.revision)
+    assert stable["visits"] > 0
+    assert [*told.values()] == [{"visits": 0.0, "orders": 0.0}]
 
 
 def test_a_match_step_gets_the_share_that_is_said() -> None:

@@ -16,8 +16,8 @@ SETTING, OTHER = (
 BOTH = [SETTING.candidate, OTHER.candidate]
 
 
-def test_figures_depend_on_the_seed_alone() -> None:
-    """Two processes find what one finds, in the same order; another seed finds others."""
+def test_b41_figures_depend_on_the_seed_alone() -> None:
+    """B41: two processes find what one finds, in the same order; another seed finds others."""
     heard: list[int] = []
     alone = play(SETTING, BOTH, 3, 7, workers=1, told=heard.append)
     assert sum(heard) == 6
