@@ -1,5 +1,5 @@
 # Three images: `--target operator`, `--target model-server`, and `--target model-server-full`, which
-# has ONNX and pandas too. Builds with buildah, podman or docker.
+# has ONNX, pandas and Parquet too. Builds with buildah, podman or docker.
 # From the checkout alone it installs from the package index; where a folder wheels/ lies in the
 # context (`python3 -m tools.localcluster images` puts it there) it needs no network at all.
 # The base needs Python 3.11 as python3, and pip only where there is no wheels/ folder.

@@ -77,7 +77,7 @@ cluster-down: ## Take the local cluster down and leave nothing behind
 images: ## Build both images and load them into the cluster
 	@$(CLUSTER_TOOL) images
 
-images-full: ## Build the model server's image with ONNX and pandas too, and load it into the cluster
+images-full: ## Build the model server's image with ONNX, pandas and Parquet too, and load it into the cluster
 	@$(CLUSTER_TOOL) images model-server-full
 
 stores: ## Build the object stores that the tests read models from (5 min, once)

@@ -54,11 +54,11 @@ class Source(Protocol):
         ...
 
 
-def refusal(name: str, status: int, told: str) -> Exception:
+def refusal(name: str, status: int, told: str, what: str = "model store") -> Exception:
     """Return the error that an answer's status is: the store's failure, or its last word."""
     if status >= 500 or status in _RETRIED_STATUS:  # noqa: PLR2004  # HTTP's own number
-        return TransientError(f"model store failed {name}: {told}")
-    return StartError(f"model store refused {name}: {told}")
+        return TransientError(f"{what} failed {name}: {told}")
+    return StartError(f"{what} refused {name}: {told}")
 
 
 async def download(source: Source, into: Path, timeout_s: float, max_bytes: int) -> str:

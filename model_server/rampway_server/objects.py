@@ -1,4 +1,4 @@
-"""Models from object stores: S3 and what speaks like it, Google Cloud Storage, Azure Blob."""
+"""Objects of stores, read and written: S3 and what speaks like it, Google Cloud, Azure Blob."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +20,7 @@ from rampway_server.download import (
 from rampway_server.errors import StartError
 
 SCHEMES = ("s3", "gs", "az")
+_TRIES = 4
 # What asks a cloud's machines for credentials: reached only where none were given.
 _METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 _STATUS = re.compile(r"status code: (\d{3})( [A-Z][\w ]*)?")
@@ -39,10 +40,12 @@ class Object:
     Args:
         uri: s3://bucket/key, gs://bucket/key or az://container/key.
         timeout_s: After which the library may give up; whoever downloads has a deadline of its own.
+        what: What the store is called in messages.
     """
 
     uri: str
     timeout_s: float
+    what: str = "model store"
 
     @property
     def name(self) -> str:
@@ -55,9 +58,25 @@ class Object:
         import obstore  # 16 MB that files and claims do not need
 
         with self._told():
-            store = self._store()
-            found = await obstore.get_async(store, unquote(urlsplit(self.uri).path).lstrip("/"))
+            # Tried again by the download, as any other source.
+            found = await obstore.get_async(self._store(tries=1), self._key)
             yield Content(self._chunks(found), found.meta["size"])
+
+    def put(self, content: bytes) -> None:
+        """Write the object, whole or not at all.
+
+        Raises:
+            TransientError, StartError: in the store's words, after several tries where they help.
+        """
+        import obstore
+
+        with self._told():
+            # In one piece: of an upload in parts that breaks off the store would keep the parts.
+            obstore.put(self._store(tries=_TRIES), self._key, content, use_multipart=False)
+
+    @property
+    def _key(self) -> str:
+        return unquote(urlsplit(self.uri).path).lstrip("/")
 
     async def _chunks(self, found: Any) -> AsyncIterator[bytes]:
         from obstore.exceptions import BaseError
@@ -68,7 +87,7 @@ class Object:
         except BaseError as error:
             raise BrokenOffError from error
 
-    def _store(self) -> Any:
+    def _store(self, tries: int) -> Any:
         from obstore import store
 
         parts = urlsplit(self.uri)
@@ -85,8 +104,10 @@ class Object:
                 "read_timeout": timedelta(seconds=SILENCE_S),
                 "timeout": timedelta(seconds=self.timeout_s),
             },
-            # Tried again by the download, as any other source.
-            retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
+            retry_config={
+                "max_retries": tries - 1,
+                "retry_timeout": timedelta(seconds=self.timeout_s if tries > 1 else 0),
+            },
         )
 
     @contextmanager
@@ -110,11 +131,11 @@ class Object:
         if status:
             code = _CODE.search(told)
             words = f"{status[1]}{(status[2] or '').rstrip()}" + (f" ({code[1]})" if code else "")
-            return refusal(self.uri, int(status[1]), words)
+            return refusal(self.uri, int(status[1]), words, self.what)
         if asked is None:
-            return StartError(f"model store {self.uri} cannot be asked: {told.splitlines()[0]}")
+            return StartError(f"{self.what} {self.uri} cannot be asked: {told.splitlines()[0]}")
         return TransientError(
-            f"model store unreachable {self.uri} ({asked[1]}): {_why(told, debug)}"
+            f"{self.what} unreachable {self.uri} ({asked[1]}): {_why(told, debug)}"
         )
 
 

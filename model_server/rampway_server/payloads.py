@@ -1,4 +1,4 @@
-"""The payload log: a sample of requests with their answers, a line for each row, written aside.
+"""The payload log: a sample of requests with their answers, written aside.
 
 What is sampled is put into a bounded queue as it is; a thread that rests four times as long as it
 works makes files of it. A full queue, or a target that fails, costs payloads, which are counted; no
@@ -12,96 +12,70 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import orjson
+import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from rampway_server.errors import StartError
 from rampway_server.logs import logger
 from rampway_server.model import Model
+from rampway_server.payload import File, Form, Payload
+from rampway_server.places import Put
 from rampway_server.request import InferRequest
 from rampway_server.sheet import Page
 
 OUTCOMES = ("written", "dropped", "failed")
 FILE_BYTES = 32 << 20
-_ROWS = 64  # turned into text at once
 _RESTS = 4
 _LAST_S = 10.0
-_PAYLOAD_BYTES = 512  # beside its arrays
 Log = Callable[[InferRequest, Sequence[NDArray[Any]]], None]
 """Takes a request and its answers' arrays."""
 
 
-@dataclass(frozen=True)
-class _Payload:
-    about: Mapping[str, str]
-    model: Model
-    asked: InferRequest
-    arrays: Sequence[NDArray[Any]]
-    at_s: float
+@dataclass
+class _Open:
+    """A file in the making, and how many payloads are in it."""
 
-    @property
-    def size(self) -> int:
-        """About how many bytes of memory it holds."""
-        arrays = (*self.asked.inputs, *self.arrays)
-        return sum(values.nbytes for values in arrays) + _PAYLOAD_BYTES
-
-    def lines(self) -> Iterator[bytes]:
-        """Return the request as lines of JSON, some rows at a time."""
-        told = {"time": datetime.fromtimestamp(self.at_s, UTC).isoformat(), **self.about}
-        told["id"] = self.asked.request_id or ""
-        takes = [spec.name for spec in self.model.takes]
-        offers = [output.spec.name for output in self.asked.outputs]
-        for start in range(0, self.asked.rows, _ROWS):
-            rows = slice(start, start + _ROWS)
-            given = zip(*(values[rows].tolist() for values in self.asked.inputs), strict=True)
-            found = zip(*(values[rows].tolist() for values in self.arrays), strict=True)
-            yield b"".join(
-                orjson.dumps(
-                    {
-                        **told,
-                        "row": row,
-                        "inputs": dict(zip(takes, sent, strict=True)),
-                        "outputs": dict(zip(offers, answered, strict=True)),
-                    },
-                    option=orjson.OPT_APPEND_NEWLINE,
-                )
-                for row, (sent, answered) in enumerate(zip(given, found, strict=True), start)
-            )
+    file: File
+    payloads: int = 0
 
 
 class Payloads:
     """Takes payloads, and writes them.
 
     Args:
-        place: A folder, or a URL that fsspec understands.
+        put: Writes a file.
+        form: What is in the files.
         share: Of requests that are logged, 0 to 1.
         queue_bytes: How much may wait to be written; more is dropped.
         interval_s: So often a file is written, if there is anything to write.
         page: Where this worker counts.
-
-    Raises:
-        StartError: the target cannot be used.
     """
 
     def __init__(
-        self, place: str, share: float, queue_bytes: int, interval_s: float, page: Page
+        self,
+        put: Put,
+        form: Form,
+        page: Page,
+        *,
+        share: float,
+        queue_bytes: int,
+        interval_s: float,
     ) -> None:
-        self._put = _target(place)
+        self._put = put
+        self._form = form
         self._share = share
         self._queue_bytes = queue_bytes
         self._interval_s = interval_s
-        self._waiting: queue.SimpleQueue[_Payload | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Payload | None] = queue.SimpleQueue()
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._counts = page.cells("payloads", size=len(OUTCOMES))
         self._failing = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="payloads", daemon=True)
         self._thread.start()
 
@@ -110,11 +84,12 @@ class Payloads:
 
         def log(asked: InferRequest, arrays: Sequence[NDArray[Any]]) -> None:
             if random.random() < self._share:  # noqa: S311  # a sample, no secret
-                self._take(_Payload(about, model, asked, arrays, time.time()))
+                own = [_own(values) for values in arrays]
+                self._take(Payload(about, model, asked, own, time.time()))
 
         return log
 
-    def _take(self, payload: _Payload) -> None:
+    def _take(self, payload: Payload) -> None:
         with self._lock:
             if self._waiting_bytes + payload.size > self._queue_bytes:
                 self._counts.own[OUTCOMES.index("dropped")] += 1
@@ -123,9 +98,12 @@ class Payloads:
         self._waiting.put(payload)
 
     def close(self) -> None:
-        """Write what waits, for some seconds at most."""
+        """Write what waits, without rests now, for some seconds at most."""
+        self._ending.set()
         self._waiting.put(None)
         self._thread.join(_LAST_S)
+        if self._thread.is_alive():
+            logger().error("the last payloads are lost: the target took too long", after_s=_LAST_S)
 
     def collect(self) -> Iterator[Metric]:
         """Return how many payloads met which end."""
@@ -137,86 +115,69 @@ class Payloads:
         yield family
 
     def _run(self) -> None:
-        for number in itertools.count():
-            parts, payloads, ended = self._gather()
-            if payloads:
-                self._write(f"{_stem()}-{number}.jsonl", b"".join(parts), payloads)
-            if ended:
-                return
+        numbers = itertools.count()
+        ended = False
+        while not ended:
+            opened, ended = self._gather()
+            for one in opened:
+                self._write(f"{_stem()}-{next(numbers)}.{self._form.suffix}", one)
 
-    def _gather(self) -> tuple[list[bytes], int, bool]:
-        """Return a file's lines, how many payloads they are of, and whether they are the last."""
+    def _gather(self) -> tuple[list[_Open], bool]:
+        """Return the files of an interval, or of as much as may be in them, and whether it ends."""
         due_s = time.monotonic() + self._interval_s
-        parts: list[bytes] = []
-        payloads = size = 0
-        while size < FILE_BYTES:
+        opened: dict[Hashable, _Open] = {}
+        while sum(one.file.size for one in opened.values()) < FILE_BYTES:
             try:
                 payload = self._waiting.get(timeout=max(0.0, due_s - time.monotonic()))
             except queue.Empty:
                 break
             if payload is None:
-                return parts, payloads, True
-            for lines in _unhurried(payload.lines()):
-                parts.append(lines)
-                size += len(lines)
-            payloads += 1
+                return list(opened.values()), True
+            try:
+                self._add(payload, opened)
+            except Exception as error:  # noqa: BLE001  # whatever a model answers
+                broken = opened.pop(self._form.kin(payload), None)
+                self._failed(1 + (broken.payloads if broken else 0), error)
             with self._lock:
                 self._waiting_bytes -= payload.size
-        return parts, payloads, False
+        return list(opened.values()), False
 
-    def _write(self, name: str, content: bytes, payloads: int) -> None:
-        outcome = "written"
-        try:
-            self._put(name, content)
-            self._failing = False
-        except Exception as error:  # noqa: BLE001  # whatever the target raises
-            outcome = "failed"
-            if not self._failing:
-                logger().error("payloads cannot be written", reason=repr(error), said="once")
-            self._failing = True
-        self._counts.own[OUTCOMES.index(outcome)] += payloads
-
-
-def _unhurried(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the same, leaving the interpreter to others most of the time."""
-    begun_s = time.perf_counter()
-    for one in lines:
-        yield one
-        time.sleep(_RESTS * (time.perf_counter() - begun_s))
+    def _add(self, payload: Payload, opened: dict[Hashable, _Open]) -> None:
+        """Put a payload into its file, leaving the interpreter to others most of the time."""
+        kin = self._form.kin(payload)
+        if kin not in opened:
+            opened[kin] = _Open(self._form.begin(payload))
         begun_s = time.perf_counter()
+        for _ in opened[kin].file.add(payload):
+            self._ending.wait(_RESTS * (time.perf_counter() - begun_s))
+            begun_s = time.perf_counter()
+        opened[kin].payloads += 1
+
+    def _write(self, name: str, one: _Open) -> None:
+        try:
+            self._put(name, one.file.content())
+        except Exception as error:  # noqa: BLE001  # whatever the target raises
+            self._failed(one.payloads, error)
+        else:
+            self._failing = False
+            self._counts.own[OUTCOMES.index("written")] += one.payloads
+
+    def _failed(self, payloads: int, error: Exception) -> None:
+        self._counts.own[OUTCOMES.index("failed")] += payloads
+        if not self._failing:
+            reason = str(error) or repr(error)
+            logger().error("payloads cannot be written", reason=reason, said="once")
+        self._failing = True
+
+
+def _own(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the same, holding no more memory: not the answers of a whole batch."""
+    held: Any = values.base
+    if isinstance(held, np.ndarray) and held.nbytes > values.nbytes:
+        return values.copy()
+    return values
 
 
 def _stem() -> str:
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     return f"{now}-{socket.gethostname()}-{os.getpid()}"
-
-
-def _target(place: str) -> Callable[[str, bytes], object]:
-    """Return what writes a file of a name."""
-    if "://" not in place:
-        folder = Path(place)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StartError(
-                f"cannot make folder {folder} (--payload-log): {error.strerror}"
-            ) from error
-        return lambda name, content: _write_whole(folder / name, content)
-    try:
-        import fsspec
-    except ImportError:
-        raise StartError(
-            "payloads to a URL need fsspec, which is not installed; use the image "
-            "model-server-full, or install rampway[server-full]"
-        ) from None
-    try:
-        files, root = fsspec.core.url_to_fs(place)
-    except (ValueError, ImportError) as error:
-        raise StartError(f"cannot use {place} (--payload-log): {error}") from error
-    return lambda name, content: files.pipe_file(f"{root}/{name}", content)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from rampway_server import loading, store, tracing
+from rampway_server import loading, payload, places, store, tracing
 from rampway_server.app import App, Limits
 from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
@@ -99,11 +99,12 @@ def _payloads(settings: Settings, place: Place, metrics: Metrics) -> Payloads | 
     if not settings.payload_log:
         return None
     found = Payloads(
-        settings.payload_log,
-        settings.payload_share,
-        settings.payload_queue_bytes,
-        settings.payload_interval_s,
+        places.place(settings.payload_log),
+        payload.form(settings.payload_format),
         place.page,
+        share=settings.payload_share,
+        queue_bytes=settings.payload_queue_bytes,
+        interval_s=settings.payload_interval_s,
     )
     metrics.show(found)
     return found

@@ -113,8 +113,11 @@ class Settings:
         4500, "RAMPWAY_KEEP_ALIVE_S", "idle connections are kept this long (Envoy: 3600)"
     )
     payload_log: str = _option(
-        "", "RAMPWAY_PAYLOAD_LOG", "folder or fsspec URL for requests with their answers"
+        "",
+        "RAMPWAY_PAYLOAD_LOG",
+        "folder or URL (s3, gs, az, fsspec's) for requests with their answers",
     )
+    payload_format: str = _option("jsonl", "RAMPWAY_PAYLOAD_FORMAT", "jsonl or parquet")
     payload_share: float = _option(
         1.0, "RAMPWAY_PAYLOAD_SHARE", "share of requests that are logged, 0 to 1"
     )
@@ -158,6 +161,10 @@ def _checked(settings: Settings) -> Settings:
         )
     if settings.uri and settings.path:
         raise StartError(f"two models given: --uri {settings.uri} and the path {settings.path}")
+    if settings.payload_format not in {"jsonl", "parquet"}:
+        raise StartError(
+            f"--payload-format is {settings.payload_format!r}: expected jsonl or parquet"
+        )
     if settings.log_level.lower() not in {"debug", "info", "warning", "error"}:
         raise StartError(
             f"--log-level is {settings.log_level!r}: expected debug, info, warning or error"

@@ -15,7 +15,19 @@ from pathlib import Path
 
 # Bytecode that trusts its source: an image's files never change, and their times may.
 MODE = py_compile.PycInvalidationMode.UNCHECKED_HASH
-NOT_NEEDED = ("*.pyi", "*.pyx", "*.pxd", "*.a", "*.h")
+NOT_NEEDED = (
+    "*.pyi",
+    "*.pyx",
+    "*.pxd",
+    "*.pxi",
+    "*.a",
+    "*.h",
+    # Of pyarrow, which writes Parquet into memory here: a third of it is ways to other places.
+    "libarrow*_flight*",
+    "libarrow_s3*",
+    "_flight.*.so",
+    "_s3fs.*.so",
+)
 
 
 def pip(wheels: Path) -> list[str]:

@@ -53,7 +53,7 @@ IMAGES = (
         "model-server-full",
         CHECKOUT / "requirements/server-full.txt",
         CHECKOUT / "model_server/rampway_server",
-        600,
+        650,
         by_name=True,
     ),
 )

@@ -21,6 +21,7 @@ def test_every_option_is_also_an_environment_variable() -> None:
             "trust": "a.B, c.D",
             "sha256": "ab" * 32,
             "log_level": "debug",
+            "payload_format": "parquet",
             "allow_pickle": "yes",
         }.get(option.name, "7")
         expected = {"trust": ("a.B", "c.D")}.get(option.name) or getattr(
@@ -51,6 +52,7 @@ def test_a_path_is_enough(argv: list[str], environ: dict[str, str]) -> None:
         ([*URI, "--drain-delay-s", "-1"], {}, "expected a number of 0 or more"),
         ([*URI, "--drain-delay-s", "nan"], {}, "expected a number of 0 or more"),
         ([*URI, "--allow-pickle", "maybe"], {}, "--allow-pickle is 'maybe': expected yes or no"),
+        ([*URI, "--payload-format", "csv"], {}, "expected jsonl or parquet"),
         ([*URI, "--log-level", "loud"], {}, "expected debug, info, warning or error"),
     ],
 )
