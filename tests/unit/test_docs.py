@@ -9,7 +9,6 @@ import yaml
 
 from rampway.api.parse import parse_deployment
 from rampway.api.policy import Policy
-from rampway.core.rollout.phases import TRANSITIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,16 +50,6 @@ def test_the_readme_names_only_targets_that_exist() -> None:
     named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
     assert named
     assert [name for name in named if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []
-
-
-def test_the_diagram_is_the_table() -> None:
-    """docs/architecture.md draws only changes of phase that the table has, and all phases."""
-    diagram = blocks(ROOT / "docs/architecture.md", "mermaid")[0]
-    arrows = re.findall(r"(\w+) --> (\w+)", diagram)
-    table = {(a.value, b.value) for a, after in TRANSITIONS.items() for b in after}
-    table |= {(a.value, a.value) for a in TRANSITIONS}
-    assert [arrow for arrow in arrows if arrow not in table] == []
-    assert {phase.value for phase in TRANSITIONS} <= {name for arrow in arrows for name in arrow}
 
 
 def test_every_promise_in_the_list_names_tests_that_exist() -> None:

@@ -100,14 +100,14 @@ Attempt = Annotated[
 ]
 To = Annotated[
     str | None,
-    typer.Option(help="Hash (its beginning suffices) or version; `history` has them."),
+    typer.Option(help="Hash (its beginning suffices) or version; five are kept beside stable."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would happen; change nothing.")]
 AllNamespaces = Annotated[
     bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces, whatever -n says.")
 ]
 Number = Annotated[
-    int | None, typer.Argument(min=1, help="An attempt, to see everything about it.")
+    int | None, typer.Argument(min=1, help="The number of an attempt; `history` has them.")
 ]
 Files = Annotated[
     list[str], typer.Argument(help="YAML or JSON files; - for the standard input.", metavar="FILE")
