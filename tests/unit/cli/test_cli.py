@@ -219,7 +219,11 @@ def test_ctrl_c_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, co
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(follow.Lines, "__call__", interrupt)
-    result = run(scenes.mid_rollout, "status", "digits", mode)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup` has it ignored
+    try:
+        result = run(scenes.mid_rollout, "status", "digits", mode)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.exit_code == code
     assert result.stdout.count("Progressing") == 1
 
