@@ -21,7 +21,7 @@ demo: venv cluster-up images ## Roll out a good model and roll back two bad ones
 	@$(BIN)/python -m demo.run
 
 test: check unit ## Everything: gates, unit, contract, simulation and cluster tests, 10 000 simulated rollouts
-	@$(MAKE) --no-print-directory --jobs=3 cluster-test simulation simulate
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line cluster-test simulation simulate
 
 check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated and compatible
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
