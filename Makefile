@@ -7,10 +7,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER_TOOL := $(PYTHON) -m tools.localcluster
 CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
-# Simulated clocks do not mind how slowly they run: what stands on real ones goes first. The name
-# before each line tells who speaks, where several do.
-ASIDE = set -o pipefail; $(BIN)/python -m tools.aside
-TOLD = 2>&1 | sed -u 's/^/$@: /'
 
 .PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback bench-scale bench-evidence bench-server bench-server-soak cluster-up cluster-down images images-full stores crds lock venv clean
 
@@ -20,8 +16,7 @@ help: ## List the targets
 demo: venv cluster-up images ## Roll out a good model and roll back two bad ones, on a real cluster (4 min once it is up)
 	@$(BIN)/python -m demo.run
 
-test: check unit ## Everything: gates, unit, contract, simulation and cluster tests, 10 000 simulated rollouts
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line cluster-test simulation simulate
+test: check unit simulation simulate cluster-test ## Everything: gates, unit, contract, simulation and cluster tests, 10 000 simulated rollouts
 
 check: venv ## The fast gates: ruff, mypy, import-linter, CRDs as generated and compatible
 	@$(call step,ruff,$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . ,see the lines above; '$(BIN)/ruff check --fix . && $(BIN)/ruff format .' mends most)
@@ -34,10 +29,10 @@ unit: venv cluster-up stores ## Unit and contract tests with branch coverage (co
 	@$(call step,unit and contract tests,eval "$$($(CLUSTER_TOOL) env)" && $(BIN)/pytest -q -n 2 --cov --cov-fail-under=90 --cov-report=,see the failures above; run one by '$(BIN)/pytest PATH::NAME'; '$(BIN)/coverage report' lists the lines that no test runs)
 
 simulation: venv ## Whole rollouts of the real operator in a simulated cluster
-	@$(call step,simulation,$(ASIDE) $(BIN)/pytest -q -n 2 tests/simulation $(TOLD),see the failures above; run one by '$(BIN)/pytest PATH::NAME')
+	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
 simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (4 min)
-	@$(call step,simulated rollouts,$(ASIDE) env PYTHONPATH=tests $(BIN)/python -m simulation.systematic $(TOLD),replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
+	@$(call step,simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
 
 simulate-all: venv ## The same with every pair of events: some 600 000 rollouts, hours
 	@$(call step,all simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic --all,replay one as make simulate says)
