@@ -133,6 +133,7 @@ class App:
         limits = self._limits
         try:
             body = await http.read_body(headers, receive, limits.body_bytes, limits.body_timeout_s)
+            body = await http.plain(body, headers, limits.body_bytes)
             ready = self._served(parts)
             call = HttpCall.of(ready.name, ready.version, body, headers, limits.body_bytes)
             wait_s = http.timeout_s(headers, limits.timeout_s)

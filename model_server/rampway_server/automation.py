@@ -4,18 +4,16 @@ The degree is read from a file again and again, so that it changes without a res
 answers the same under every degree; it only says beside the answer what to do with it.
 """
 
-import asyncio
 import collections
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rampway_server.errors import ModelError
-from rampway_server.logs import logger
+from rampway_server.followed import Followed
 from rampway_server.model import Model
 from rampway_server.tensors import TensorSpec
 
@@ -23,7 +21,6 @@ Level = Literal["Off", "Assist", "Partial", "Full"]
 Use = Literal["use", "suggest", "defer"]
 USES: tuple[Use, ...] = get_args(Use)
 LEVELS: tuple[Level, ...] = get_args(Level)
-POLL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,39 +101,11 @@ def parse(text: str) -> Automation:
     return Automation(known, confidence)
 
 
-class Dial:
+class Dial(Followed[Automation]):
     """The degree in force, as a file has it; without one it is Full."""
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path) if path else None
-        self._text: str | None = None
-        self.automation = Automation()
-        self.read()
-
-    def read(self) -> None:
-        """Read the file; what cannot be understood changes nothing and is told once."""
-        try:
-            text = self._path.read_text(encoding="utf-8") if self._path else None
-        except FileNotFoundError:
-            return  # a file that goes away changes nothing: a slip must not raise the degree
-        except (OSError, UnicodeDecodeError) as error:
-            logger().error("cannot read the degree of automation", why=str(error))
-            return
-        if text is None or text == self._text:
-            return
-        self._text = text
-        try:
-            self.automation = parse(text)
-        except ValueError as error:
-            logger().error("cannot read the degree of automation", why=str(error))
-            return
-        logger().info("degree of automation", level=self.automation.level)
-
-    async def follow(self) -> None:
-        """Read the file again and again, until cancelled."""
-        while self._path is not None:
-            await asyncio.sleep(POLL_S)
-            self.read()
+        super().__init__(path, "the degree of automation", parse, Automation())
 
 
 def confidences(

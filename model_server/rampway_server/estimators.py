@@ -132,6 +132,12 @@ def _outputs(estimator: Any) -> list[TensorSpec]:
 def _label_datatype(estimator: Any, classes: Any) -> str:
     """Return INT64 for integer labels, BYTES for strings, FP64 for what a regressor answers."""
     if classes is None:
-        return "INT64" if is_clusterer(estimator) or is_outlier_detector(estimator) else "FP64"
+        return "INT64" if _groups(estimator) else "FP64"
     labels = np.asarray(classes[0] if isinstance(classes, list) else classes)
     return {"i": "INT64", "u": "INT64", "b": "BOOL", "f": "FP64"}.get(labels.dtype.kind, TEXT)
+
+
+def _groups(estimator: Any) -> bool:
+    if not hasattr(estimator, "__sklearn_tags__"):  # a class of the user's own
+        return False
+    return bool(is_clusterer(estimator) or is_outlier_detector(estimator))

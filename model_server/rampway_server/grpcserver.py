@@ -21,7 +21,15 @@ from rampway_server.metrics import Outcome
 from rampway_server.model import Model
 from rampway_server.repository import Ready, Repository
 from rampway_server.request import InferRequest, Tensor, Wish, request
-from rampway_server.tensors import NUMPY_TYPES, TEXT, check_count, check_datatype, check_shape, fit
+from rampway_server.tensors import (
+    NUMPY_TYPES,
+    TEXT,
+    check_count,
+    check_datatype,
+    check_shape,
+    fit,
+    most_values,
+)
 from rampway_server.tracing import Tracer
 
 SERVICE = "inference.GRPCInferenceService"
@@ -45,6 +53,7 @@ class GrpcCall:
 
     asked: pb.ModelInferRequest
     version: str
+    most_values: int
 
     @property
     def size(self) -> int:
@@ -59,11 +68,13 @@ class GrpcCall:
             raise ClientFaultError(
                 f"{len(raws)} raw_input_contents for {len(inputs)} inputs; expected one for each"
             )
+        most = self.most_values
         tensors = [
-            _tensor(tensor, raws[at] if raws else None, model) for at, tensor in enumerate(inputs)
+            _tensor(tensor, raws[at] if raws else None, model, most)
+            for at, tensor in enumerate(inputs)
         ]
         wishes = [Wish(output.name, binary=True) for output in self.asked.outputs]
-        return request(self.asked.id or None, tensors, wishes, model, binary=True)
+        return request(self.asked.id or None, tensors, wishes, model, most, binary=True)
 
     def write(
         self, asked: InferRequest, arrays: Sequence[NDArray[Any]], verdict: Verdict
@@ -80,11 +91,13 @@ class GrpcCall:
         return answer
 
 
-def _tensor(sent: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, model: Model) -> Tensor:
+def _tensor(
+    sent: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, model: Model, most: int
+) -> Tensor:
     spec = model.input(sent.name)
     where = f'input "{sent.name}"'
     check_datatype(sent.datatype, spec, where)
-    shape = check_shape(list(sent.shape), spec, where)
+    shape = check_shape(list(sent.shape), spec, where, most)
     if raw is not None:
         values = rawtensors.read(memoryview(raw), sent.datatype, shape, where)
     else:
@@ -191,7 +204,8 @@ class Servicer:
         remaining_s = context.time_remaining()
         wait_s = self._limits.timeout_s
         wait_s = wait_s if remaining_s is None else min(wait_s, max(0.001, remaining_s))
-        return await self._batcher.run(ready.inferrer, GrpcCall(asked, ready.version), wait_s)
+        call = GrpcCall(asked, ready.version, most_values(self._limits.body_bytes))
+        return await self._batcher.run(ready.inferrer, call, wait_s)
 
 
 def _path(asked: pb.ModelInferRequest) -> tuple[str, ...]:

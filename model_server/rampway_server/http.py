@@ -15,6 +15,7 @@ from rampway_server.errors import ClientFaultError
 from rampway_server.metrics import Attempt, Outcome
 from rampway_server.model import Model
 from rampway_server.request import InferRequest
+from rampway_server.tensors import most_values
 
 Headers = Mapping[bytes, bytes]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -27,6 +28,8 @@ _JSON_BYTES = b"inference-header-content-length"
 _DISCARDED_LIMITS = 4
 _COMPRESSED_FROM_BYTES = 4096
 _COMPRESSION = 1  # the fastest: answers are small, and the processor is for predictions
+# On the event loop: 4 KiB become 4 MiB at most, which takes less time than a thread is given.
+_INFLATED_AT_ONCE_BYTES = 4096
 _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
@@ -104,16 +107,15 @@ class HttpCall:
     name: str
     version: str
     content: bytes
-    encoding: bytes
     accepted: bytes
     json_bytes: int | None
-    max_bytes: int
+    most_values: int
 
     @classmethod
     def of(
         cls, name: str, version: str, content: bytes, headers: Headers, max_bytes: int
     ) -> "HttpCall":
-        """Return the call that a body and its headers make.
+        """Return the call that a body, decompressed, and its headers make.
 
         Raises:
             ClientFaultError: a header cannot be understood.
@@ -122,23 +124,19 @@ class HttpCall:
             name,
             version,
             content,
-            _known_encoding(headers.get(b"content-encoding", b"identity").lower()),
             headers.get(b"accept-encoding", b""),
             _length(headers.get(_JSON_BYTES)),
-            max_bytes,
+            most_values(max_bytes),
         )
 
     @property
     def size(self) -> int:
-        """How many bytes came."""
+        """How many bytes came, as they are without compression."""
         return len(self.content)
 
     def read(self, model: Model) -> InferRequest:
         """Return what is asked; raises ClientFaultError."""
-        content = self.content
-        if self.encoding != b"identity":
-            content = _decompressed(content, self.encoding, self.max_bytes)
-        return protocol.parse(content, self.json_bytes, model)
+        return protocol.parse(self.content, self.json_bytes, model, self.most_values)
 
     def write(
         self, asked: InferRequest, arrays: Sequence[NDArray[Any]], verdict: Verdict
@@ -175,6 +173,20 @@ def _length(value: bytes | None) -> int | None:
 
 def _text(value: bytes) -> str:
     return repr(value[:100].decode("latin-1"))
+
+
+async def plain(content: bytes, headers: Headers, max_bytes: int) -> bytes:
+    """Return a body without its compression, so that what waits is bounded as it really is.
+
+    Raises:
+        ClientFaultError: 415, the encoding is none that is known; 413, it is too large; 400.
+    """
+    encoding = _known_encoding(headers.get(b"content-encoding", b"identity").lower())
+    if encoding == b"identity":
+        return content
+    if len(content) <= _INFLATED_AT_ONCE_BYTES:
+        return _decompressed(content, encoding, max_bytes)
+    return await asyncio.to_thread(_decompressed, content, encoding, max_bytes)
 
 
 def _decompressed(content: bytes, encoding: bytes, max_bytes: int) -> bytes:

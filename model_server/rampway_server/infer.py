@@ -110,7 +110,7 @@ class Inferrer:
             inputs = tuple(np.concatenate(part) for part in parts)
         arrays = self._model.predict(inputs, specs)
         self._telemetry.observe(inputs, specs, arrays)
-        degree = self._dial.automation
+        degree = self._dial.value
         sure = None
         if degree.level == "Partial":
             sure = automation.confidences(self._model, inputs, specs, arrays)

@@ -17,6 +17,7 @@ from prometheus_client.core import (
 )
 
 from rampway_server.automation import USES, Verdict
+from rampway_server.lineage import Lineage
 from rampway_server.model import Model
 from rampway_server.sheet import Cells, Page, Sheet
 from rampway_server.telemetry import Collector, Telemetry
@@ -146,6 +147,7 @@ class Meters:
         self._in_flight = page.cells("in flight", *self.labels, size=1)
         self._in_flight.own[0] = 0  # what a predecessor had in flight went with it
         self._info: list[str] = []
+        self._lineage = Lineage()
 
     def begun(self) -> None:
         """Count a request as in flight."""
@@ -165,9 +167,10 @@ class Meters:
         for use, count in verdict.counts.items():
             self._answers.own[USES.index(use)] += count
 
-    def loaded(self, version: str, sha256: str) -> None:
-        """Say which bytes are served, and no other any more."""
+    def loaded(self, version: str, sha256: str, lineage: Lineage) -> None:
+        """Say which bytes are served, and no other any more, and where they come from."""
         self._info = [version, sha256]
+        self._lineage = lineage
 
     def unloaded(self) -> None:
         """Say that nothing is served."""
@@ -182,7 +185,8 @@ class Meters:
         self._durations.add_to(families["request_duration_seconds"], self.labels)
         families["in_flight_requests"].add_metric(self.labels, *_whole(self._in_flight))
         if self._info:
-            families["model_info"].add_metric([*self.labels, *self._info], 1)
+            about = [*self.labels, *self._info, self._lineage.value]
+            families["model_info"].add_metric(about, 1)
 
 
 def _whole(cells: Cells) -> list[float]:
@@ -240,8 +244,8 @@ _FAMILIES: dict[str, tuple[Any, str, Sequence[str]]] = {
     "in_flight_requests": (GaugeMetricFamily, "Inference requests being worked on.", LABELS),
     "model_info": (
         GaugeMetricFamily,
-        "Always 1; its labels say which bytes are served.",
-        [*LABELS, "version", "sha256"],
+        "Always 1; its labels say which bytes are served, and where they come from.",
+        [*LABELS, "version", "sha256", "lineage"],
     ),
     "batch_requests": (HistogramMetricFamily, "Requests that were predicted together.", []),
     "queue_seconds": (

@@ -20,6 +20,8 @@ from rampway_server.tensors import check_datatype, check_shape, fit, shown
 
 EXTENSIONS = ["binary_tensor_data"]
 _SIZE = "binary_data_size"
+# Of a list that is a byte or two of JSON a hundred bytes are made: few are as empty as that.
+_VALUES_OF_A_LIST = 4
 
 
 @dataclass
@@ -29,10 +31,12 @@ class _Body:
     Attributes:
         binary: Bytes of binary tensors that no tensor has claimed yet; None without the extension.
         truths: Whether the JSON holds true or false anywhere.
+        most: How many values a tensor may have.
     """
 
     binary: memoryview | None
     truths: bool
+    most: int
 
     def claim(self, size: int, where: str) -> memoryview:
         if self.binary is None:
@@ -48,18 +52,20 @@ class _Body:
         return claimed
 
 
-def parse(content: bytes, json_bytes: int | None, model: Model) -> InferRequest:
+def parse(content: bytes, json_bytes: int | None, model: Model, most: int) -> InferRequest:
     """Return the request in a body.
 
     Args:
         content: The body.
         json_bytes: How many of its bytes are JSON, as the binary tensor extension's header says.
         model: What it is for: its tensors say what is expected.
+        most: How many values a tensor may have, of the request or its answer.
 
     Raises:
         ClientFaultError: with what was seen and what was expected.
     """
-    text, body = _split(content, json_bytes)
+    text, body = _split(content, json_bytes, most)
+    _check_lists(text, most // _VALUES_OF_A_LIST)
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -76,20 +82,29 @@ def parse(content: bytes, json_bytes: int | None, model: Model) -> InferRequest:
     outputs = field(document, "outputs", list, where) if "outputs" in document else []
     binary = _truth(parameters, "binary_data_output", "the request's parameters")
     wishes = [_wish(output, binary) for output in _objects(outputs, "outputs", '{"name": …}')]
-    return request(request_id, found, wishes, model, binary=binary)
+    return request(request_id, found, wishes, model, most, binary=binary)
 
 
-def _split(content: bytes, json_bytes: int | None) -> tuple[bytes | memoryview, _Body]:
+def _split(content: bytes, json_bytes: int | None, most: int) -> tuple[bytes, _Body]:
     whole = memoryview(content)
     if json_bytes is None:
-        return content, _Body(None, b"true" in content or b"false" in content)
+        return content, _Body(None, b"true" in content or b"false" in content, most)
     if json_bytes > len(whole):
         raise ClientFaultError(
             f"header Inference-Header-Content-Length is {json_bytes}, but the body has "
             f"{len(whole)} bytes"
         )
     text = content[:json_bytes]
-    return text, _Body(whole[json_bytes:], b"true" in text or b"false" in text)
+    return text, _Body(whole[json_bytes:], b"true" in text or b"false" in text, most)
+
+
+def _check_lists(text: bytes, most: int) -> None:
+    lists = text.count(b"[") + text.count(b"{")
+    if lists > most:
+        raise ClientFaultError(
+            f"the JSON has {lists} lists and objects; expected at most {most}, a sixteenth of "
+            "--max-body-bytes: send data flat"
+        )
 
 
 def _objects(items: list[Any], key: str, expected: str) -> list[dict[str, Any]]:
@@ -105,7 +120,7 @@ def _tensor(tensor: dict[str, Any], model: Model, body: _Body) -> Tensor:
     where = f'input "{name}"'
     datatype = field(tensor, "datatype", str, where)
     check_datatype(datatype, spec, where)
-    shape = check_shape(field(tensor, "shape", list, where), spec, where)
+    shape = check_shape(field(tensor, "shape", list, where), spec, where, body.most)
     parameters = field(tensor, "parameters", dict, where) if "parameters" in tensor else {}
     if _SIZE in parameters:
         size = field(parameters, _SIZE, int, f"the parameters of {where}")

@@ -8,6 +8,7 @@ from typing import Any
 from rampway_server.automation import Dial
 from rampway_server.errors import ClientFaultError, UnavailableError
 from rampway_server.infer import Inferrer
+from rampway_server.lineage import Lineage
 from rampway_server.metrics import Meters, Metrics
 from rampway_server.model import Model
 from rampway_server.payloads import Payloads
@@ -43,8 +44,15 @@ class Expected:
 class Repository:
     """Models by name and version; every change is one assignment, so no request sees half of it."""
 
-    def __init__(self, metrics: Metrics, dial: Dial, payloads: Payloads | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        dial: Dial,
+        payloads: Payloads | None = None,
+        lineage: Lineage | None = None,
+    ) -> None:
         self._payloads = payloads
+        self._lineage = lineage or Lineage()
         self._metrics = metrics
         self._dial = dial
         self._models: dict[str, dict[str, Ready | Expected]] = {}
@@ -63,7 +71,7 @@ class Repository:
         """Serve this model from now on; requests under way end with the one they began with."""
         expected = self._models[name][version]
         meters = expected.meters
-        meters.loaded(version, model.sha256)
+        meters.loaded(version, model.sha256, self._lineage)
         telemetry = self._metrics.telemetry(meters, model)
         log = None
         if self._payloads is not None:
@@ -149,7 +157,11 @@ class Repository:
             "platform": found.model.platform,
             "inputs": [spec.as_json() for spec in found.model.takes],
             "outputs": [spec.as_json() for spec in found.model.offers],
-            "parameters": {"sha256": found.model.sha256, "revision": found.revision},
+            "parameters": {
+                "sha256": found.model.sha256,
+                "revision": found.revision,
+                "lineage": self._lineage.value,
+            },
         }
 
     def meters(self, parts: Sequence[str]) -> Meters:

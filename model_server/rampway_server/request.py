@@ -64,16 +64,18 @@ def request(
     tensors: Sequence[Tensor],
     wishes: Sequence[Wish],
     model: Model,
+    most: int,
     *,
     binary: bool = False,
 ) -> InferRequest:
     """Return the request that these tensors and wishes make.
 
-    Without wishes the first output is meant, as bytes if `binary`.
+    Without wishes the first output is meant, as bytes if `binary`. No output may have more than
+    `most` values, asked for or not: a class comes from as many probabilities.
 
     Raises:
-        ClientFaultError: inputs are missing, twice there or of different lengths, or an output is
-            not offered.
+        ClientFaultError: inputs are missing, twice there or of different lengths, there are too
+            many rows, or an output is not offered.
     """
     found: dict[str, NDArray[Any]] = {}
     for tensor in tensors:
@@ -83,7 +85,18 @@ def request(
     lengths = {name: len(values) for name, values in found.items()}
     if len(set(lengths.values())) > 1:
         raise ClientFaultError(f"the inputs differ in rows: {shown(lengths)}")
+    _check_rows(next(iter(lengths.values()), 0), model, most)
     return InferRequest(request_id, model.arrange(found), _outputs(wishes, model, binary=binary))
+
+
+def _check_rows(rows: int, model: Model, most: int) -> None:
+    taken = sum(spec.width for spec in model.takes)
+    width = max(taken, *(spec.width for spec in model.offers))
+    if rows * width > most:
+        raise ClientFaultError(
+            f"{rows} rows are too many for one request: a row has up to {width} values here; "
+            f"expected at most {most} in all, a quarter of --max-body-bytes"
+        )
 
 
 def _outputs(wishes: Sequence[Wish], model: Model, *, binary: bool) -> tuple[Output, ...]:

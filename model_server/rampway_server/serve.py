@@ -18,6 +18,7 @@ from rampway_server.control import Control
 from rampway_server.door import Door
 from rampway_server.errors import StartError
 from rampway_server.folder import Folder
+from rampway_server.lineage import Lineage
 from rampway_server.logs import logger, tell_end
 from rampway_server.metrics import Metrics
 from rampway_server.payloads import Payloads
@@ -58,9 +59,9 @@ async def _serve(
     settings: Settings, place: Place, metrics: Metrics, batcher: Batcher, stop: asyncio.Event
 ) -> None:
     """Answer requests, before the model is loaded with `not ready`, until `stop` and the drain."""
-    dial = Dial(settings.automation_file)
+    dial, lineage = Dial(settings.automation_file), Lineage(settings.lineage_file)
     payloads = _payloads(settings, place, metrics)
-    repository = Repository(metrics, dial, payloads)
+    repository = Repository(metrics, dial, payloads, lineage)
     folder = None
     if settings.path:
         folder = _folder(settings, repository)
@@ -80,7 +81,7 @@ async def _serve(
         repository, metrics, batcher, limits, control, revision=settings.revision, tracer=traced
     )
     door = Door(settings, place, app, (repository, batcher, limits, traced))
-    following = [asyncio.create_task(dial.follow())]
+    following = [asyncio.create_task(one.follow()) for one in (dial, lineage)]
     if place.leader is not None:
         following.append(asyncio.create_task(_outlive_nobody(place.leader, stop)))
     try:

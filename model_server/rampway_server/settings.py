@@ -57,6 +57,9 @@ class Settings:
     automation_file: str = _option(
         "", "RAMPWAY_AUTOMATION_FILE", "file with Off, Assist, Partial 0.9 or Full; absent: Full"
     )
+    lineage_file: str = _option(
+        "", "RAMPWAY_LINEAGE_FILE", "file with a JSON object of texts: where the models come from"
+    )
     authorization: str = _option(
         "", "RAMPWAY_AUTHORIZATION", "header Authorization for http and https, as in: Bearer abc"
     )

@@ -26,6 +26,7 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
     TEXT: np.object_,
 }
 _SHOWN_CHARACTERS = 80
+_BYTES_OF_A_VALUE = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class TensorSpec:
     def dtype(self) -> np.dtype[Any]:
         """The numpy type of its values."""
         return np.dtype(NUMPY_TYPES[self.datatype])
+
+    @property
+    def width(self) -> int:
+        """How many values a row has, as far as that is known."""
+        return math.prod(max(1, size) for size in self.shape[1:])
 
     def as_json(self) -> dict[str, Any]:
         """Return the protocol's metadata of this tensor."""
@@ -69,11 +75,26 @@ def check_datatype(datatype: str, spec: TensorSpec, where: str) -> None:
         )
 
 
-def check_shape(sizes: list[Any], spec: TensorSpec, where: str) -> tuple[int, ...]:
+def most_values(body_bytes: int) -> int:
+    """Return how many values a tensor may have: as many as the largest body has in FP32.
+
+    A byte of a body, or less where it is compressed, becomes a number of eight bytes here, or a row
+    of answers: the bound of the body alone does not bound what a request takes.
+    """
+    return body_bytes // _BYTES_OF_A_VALUE
+
+
+def check_shape(sizes: list[Any], spec: TensorSpec, where: str, most: int) -> tuple[int, ...]:
     """Return the shape that was sent; it may have a last 1 that the model's tensor has not.
 
+    Args:
+        sizes: What was sent.
+        spec: What the model takes.
+        where: What errors call the tensor.
+        most: How many values it may have.
+
     Raises:
-        ClientFaultError: it is none, or not what the model takes.
+        ClientFaultError: it is none, too large, or not what the model takes.
     """
     if any(type(size) is not int or size < 1 for size in sizes):
         raise ClientFaultError(f"{where} has shape {shown(sizes)}; expected positive integers")
@@ -86,6 +107,11 @@ def check_shape(sizes: list[Any], spec: TensorSpec, where: str) -> tuple[int, ..
         )
     if any(want not in {-1, size} for size, want in zip(compared, spec.shape, strict=True)):
         raise ClientFaultError(f"{where} has shape {shown(sizes)}; {expected}")
+    if math.prod(sizes) > most:
+        raise ClientFaultError(
+            f"{where} has shape {shown(sizes)}, which is {shown(math.prod(sizes))} values; "
+            f"expected at most {most}, a quarter of --max-body-bytes"
+        )
     return tuple(sizes)
 
 

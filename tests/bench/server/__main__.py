@@ -24,14 +24,13 @@ import joblib
 import numpy as np
 import skops.io
 from bench.server import figures, load
-from bench.server.systems import PORT, SYSTEMS, System, prepared, python
+from bench.server.systems import PORT, SYSTEMS, System, install, prepared, python
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "build/bench/server.jsonl"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rampway/bench-server"
 CONNECTIONS = (1, 16, 64)
 WARM_UP_S = 1.0
 START_S = 300.0
@@ -78,25 +77,10 @@ def _best_s(model: Any, rows: np.ndarray, seconds: float) -> float:
     return float(np.median(found))
 
 
-def install(system: System) -> None:
-    """Make a peer's environment, once."""
-    folder = CACHE / system.peer
-    done = folder / ".done"
-    wanted = "\n".join(system.pins)
-    if not system.peer or (done.exists() and done.read_text() == wanted):
-        return
-    _say(f"installing {', '.join(system.pins)} into {folder} (some minutes)")
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, *system.pins], check=True)
-    done.write_text(wanted)
-
-
 @contextlib.contextmanager
 def serving(system: System, model: Path, folder: Path) -> Iterator[int]:
     """Run a server on its core until the block ends; give its process."""
-    command = [str(python(system, CACHE)), *prepared(system, folder, model)]
+    command = [str(python(system)), *prepared(system, folder, model)]
     log = folder / "server.log"
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(

@@ -5,6 +5,9 @@ batches, but not unless told to, it is run both ways, and its better figure coun
 """
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +16,7 @@ from pathlib import Path
 import sklearn
 
 SKLEARN = f"scikit-learn=={sklearn.__version__}"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rampway/bench-server"
 PORT = 18080
 NAME = "m"
 TREES = ("--trust", "sklearn.tree._tree.Tree")
@@ -155,6 +159,21 @@ def _file(system: System, model: Path) -> Path:
     return model.with_suffix(".joblib" if system.peer else ".skops")
 
 
-def python(system: System, environments: Path) -> Path:
+def python(system: System) -> Path:
     """Return the Python that runs a system."""
-    return environments / system.peer / "bin/python" if system.peer else Path(sys.executable)
+    return CACHE / system.peer / "bin/python" if system.peer else Path(sys.executable)
+
+
+def install(system: System) -> None:
+    """Make a peer's environment, once."""
+    folder = CACHE / system.peer
+    done = folder / ".done"
+    wanted = "\n".join(system.pins)
+    if not system.peer or (done.exists() and done.read_text() == wanted):
+        return
+    print(f"installing {', '.join(system.pins)} into {folder} (some minutes)", flush=True)  # noqa: T201 - what a benchmark is for
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip = [str(python(system)), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, *system.pins], check=True)
+    done.write_text(wanted)

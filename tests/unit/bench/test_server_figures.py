@@ -66,7 +66,7 @@ def test_the_same_rows_are_sent_in_every_form() -> None:
     model = describe(LinearRegression().fit(rows, rows[:, 0]), "")
     for form in ("json", "binary"):
         sent = load.body(rows, form)
-        (read,) = protocol.parse(sent.content, sent.json_bytes, model).inputs
+        (read,) = protocol.parse(sent.content, sent.json_bytes, model, 10_000).inputs
         assert np.array_equal(read, rows)
     assert json.loads(load.body(rows, "rows").content) == {"rows": rows.tolist()}
 

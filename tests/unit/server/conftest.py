@@ -25,6 +25,7 @@ from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
 from rampway_server.control import Control
 from rampway_server.estimators import describe
+from rampway_server.lineage import Lineage
 from rampway_server.metrics import Metrics
 from rampway_server.repository import Repository
 from rampway_server.team import Team
@@ -86,6 +87,7 @@ MakeApp = Callable[..., tuple[App, Metrics]]
 def make_app() -> Iterator[MakeApp]:
     """Return a maker of applications that serve an estimator (None: not loaded yet)."""
     batchers: list[Batcher] = []
+    estimators: list[Any] = []
 
     def make(
         estimator: Any,
@@ -93,17 +95,22 @@ def make_app() -> Iterator[MakeApp]:
         workers: int = 1,
         max_waiting: int = 8,
         dial: Dial | None = None,
+        lineage: Lineage | None = None,
         limits: Limits = LIMITS,
     ) -> tuple[App, Metrics]:
         metrics = Metrics()
+        estimators.append(estimator)
         batchers.append(Batcher(workers, max_waiting, metrics.batch))
-        repository = Repository(metrics, dial or Dial(""))
+        repository = Repository(metrics, dial or Dial(""), lineage=lineage)
         repository.expect("digits", "2", "digits-abc")
         if estimator is not None:
             repository.load("digits", "2", describe(estimator, "f" * 64))
         return made(repository, metrics, batchers[-1], limits, "digits-abc"), metrics
 
     yield make
+    for estimator in estimators:
+        if hasattr(estimator, "go_on"):  # a test that failed has left it waiting
+            estimator.go_on.set()
     for batcher in batchers:
         batcher.close()
 

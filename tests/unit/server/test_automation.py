@@ -13,7 +13,7 @@ from unit.server.asgi import call, infer_body
 from unit.server.conftest import MakeApp
 from unit.server.waiting import until
 
-from rampway_server import automation
+from rampway_server import automation, followed
 from rampway_server.automation import Automation, Dial, parse
 from rampway_server.metrics import Metrics
 
@@ -58,10 +58,10 @@ def test_what_is_no_degree_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("level", "use"), [("Off", "defer"), ("Assist", "suggest"), ("Full", "use")]
 )
-async def test_each_answer_says_what_to_do_with_it(
+async def test_b42_each_answer_says_what_to_do_with_it(
     level: automation.Level, use: str, make_app: MakeApp, tmp_path: Path
 ) -> None:
-    """Header and body say the same, and the server counts rows."""
+    """B42: header and body say the same, and the server counts rows."""
     path = tmp_path / "automation"
     path.write_text(level)
     app, metrics = make_app(pair(), dial=Dial(str(path)))
@@ -72,10 +72,10 @@ async def test_each_answer_says_what_to_do_with_it(
 
 
 @pytest.mark.parametrize("outputs", [["predict"], ["predict", "predict_proba"]])
-async def test_partial_hands_over_what_is_not_sure(
+async def test_b42_partial_hands_over_what_is_not_sure(
     outputs: list[str], make_app: MakeApp, tmp_path: Path
 ) -> None:
-    """Rows above the confidence are used, others deferred, whichever output was asked for."""
+    """B42: rows above the confidence are used, others deferred, whichever output was asked for."""
     path = tmp_path / "automation"
     path.write_text("Partial 0.8")
     app, metrics = make_app(pair(), dial=Dial(str(path)))
@@ -89,8 +89,10 @@ async def test_partial_hands_over_what_is_not_sure(
     assert sure.document["parameters"] == {"automation": "use"}
 
 
-async def test_partial_without_a_confidence_hands_over(make_app: MakeApp, tmp_path: Path) -> None:
-    """A model that does not say how sure it is, is not sure."""
+async def test_b42_partial_without_a_confidence_hands_over(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    """B42: a model that does not say how sure it is, is not sure."""
     path = tmp_path / "automation"
     path.write_text("Partial 0.1")
     regressor: Any = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
@@ -99,20 +101,20 @@ async def test_partial_without_a_confidence_hands_over(make_app: MakeApp, tmp_pa
     assert reply.document["parameters"] == {"automation": "defer"}
 
 
-async def test_the_degree_changes_without_a_restart(
+async def test_b42_the_degree_changes_without_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new file counts within a poll; a bad or missing one changes nothing and is told."""
-    monkeypatch.setattr(automation, "POLL_S", 0.01)
+    """B42: a new file counts within a poll; a bad or missing one changes nothing and is told."""
+    monkeypatch.setattr(followed, "POLL_S", 0.01)
     path = tmp_path / "automation"
     dial = Dial(str(path))
-    assert dial.automation == Automation("Full")
+    assert dial.value == Automation("Full")
     polls: list[Automation] = []
     read = dial.read
 
     def counted() -> None:
         read()
-        polls.append(dial.automation)
+        polls.append(dial.value)
 
     monkeypatch.setattr(dial, "read", counted)
     following = asyncio.create_task(dial.follow())

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -164,3 +165,52 @@ def test_arrays_are_not_looked_at_for_frames(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.undo()
     assert dependencies.is_into_dataframe(FRAME)
     assert dependencies.is_into_series(FRAME[FRAME.columns[0]])
+
+
+class Sum:
+    """A model of somebody's own, which knows nothing of scikit-learn."""
+
+    n_features_in_ = 2
+
+    def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the sum of each row."""
+        summed: NDArray[Any] = rows.sum(axis=1)
+        return summed
+
+
+class Large(Sum):
+    """The same with names for what it takes and answers."""
+
+    feature_names_in_ = ("here", "there")
+    classes_ = np.array(["no", "yes"])
+
+    def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return whether the sum is above 5."""
+        return np.where(rows.sum(axis=1) > 5, "yes", "no")
+
+    def predict_proba(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Be sure of nothing."""
+        return np.full((len(rows), 2), 0.5)
+
+
+@pytest.mark.parametrize(("model", "answers"), [(Sum(), [3.0, 7.0]), (Large(), ["no", "yes"])])
+async def test_any_class_that_predicts_is_a_model(
+    model: Sum, answers: list[Any], make_app: MakeApp
+) -> None:
+    """It need not be derived from scikit-learn's; what it tells of itself decides its tensors."""
+    app, _ = make_app(model)
+    tensor = {"name": "input-0", "datatype": "FP64", "shape": [2, 2], "data": [1, 2, 3, 4]}
+    reply = await call(app, INFER, json.dumps({"inputs": [tensor]}).encode())
+    kind = "BYTES" if isinstance(model, Large) else "FP64"
+    expected = {"name": "predict", "datatype": kind, "shape": [2], "data": answers}
+    assert reply.document["outputs"] == [expected]
+
+
+async def test_any_class_names_its_columns_and_probabilities(make_app: MakeApp) -> None:
+    """As a fitted estimator does."""
+    app, _ = make_app(Large())
+    document = json.loads(body(here=[1.0, 3.0], there=[2.0, 4.0]))
+    document["outputs"] = [{"name": "predict_proba"}]
+    reply = await call(app, INFER, json.dumps(document).encode())
+    expected = {"name": "predict_proba", "datatype": "FP64", "shape": [2, 2], "data": [0.5] * 4}
+    assert reply.document["outputs"] == [expected]

@@ -2,12 +2,14 @@
 
 import itertools
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from unit.server.asgi import call
 from unit.server.conftest import MakeApp
 
+from rampway_server.lineage import Lineage
 from rampway_server.metrics import ATTEMPTS, OUTCOMES, Metrics, duration_buckets_s
 from rampway_server.sheet import Sheet
 
@@ -45,7 +47,7 @@ def test_every_series_exists_from_the_start() -> None:
 def test_names_are_exactly_these() -> None:
     """No series besides the contract's and the process's own, and no _created twins."""
     metrics = Metrics()
-    metrics.meters("digits", "digits-abc").loaded("2", "f" * 64)
+    metrics.meters("digits", "digits-abc").loaded("2", "f" * 64, Lineage())
     names = {name for name, _ in _samples(metrics) if not name.startswith("process_")}
     assert names == {
         "rampway_requests_total",
@@ -74,12 +76,18 @@ def test_process_start_time_is_there() -> None:
     assert 0 < time.time() - start_s < 24 * 3600
 
 
-def test_model_info_names_version_and_digest() -> None:
-    """The info metric is 1 and says which bytes are served."""
-    metrics = Metrics()
-    metrics.meters("digits", "digits-abc").loaded("2", "f" * 64)
+def test_model_info_names_version_digest_and_lineage(tmp_path: Path) -> None:
+    """The info metric is 1 and says which bytes are served, and what its file says of them now."""
+    metrics, path = Metrics(), tmp_path / "lineage"
+    lineage = Lineage(str(path))
+    metrics.meters("digits", "digits-abc").loaded("2", "f" * 64, lineage)
     labels = {"model": "digits", "revision": "digits-abc", "version": "2", "sha256": "f" * 64}
-    assert _samples(metrics)["rampway_model_info", frozenset(labels.items())] == 1
+    for text, told in (("", ""), ('{"run": "7", "commit": "1a"}', "commit=1a, run=7")):
+        path.write_text(text)
+        lineage.read()
+        (found,) = [key for key in _samples(metrics) if key[0] == "rampway_model_info"]
+        assert found[1] == frozenset((labels | {"lineage": told}).items())
+        assert _samples(metrics)[found] == 1
 
 
 def test_buckets_rise_by_a_fifth_from_1_ms_to_10_s() -> None:

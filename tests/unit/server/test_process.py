@@ -32,7 +32,11 @@ def test_model_is_served_and_ended_by_sigterm(start_server: StartServer, model_f
     server.wait_ready()
     _, metadata = server.get("/v2/models/digits")
     digest = hashlib.sha256(model_file.read_bytes()).hexdigest()
-    assert json.loads(metadata)["parameters"] == {"sha256": digest, "revision": "digits-0"}
+    assert json.loads(metadata)["parameters"] == {
+        "sha256": digest,
+        "revision": "digits-0",
+        "lineage": "",
+    }
     assert f'sha256="{digest}"'.encode() in server.get("/metrics")[1]
     server.popen.send_signal(signal.SIGTERM)
     code, stderr = server.end()
