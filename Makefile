@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 CLUSTER_TOOL := $(PYTHON) -m tools.localcluster
 CRDS := $(BIN)/python -m rampway.api.crds crds --docs docs/reference/api.md
 
-.PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults cluster-test bench-rollback bench-scale bench-evidence bench-server bench-server-soak cluster-up cluster-down images images-full stores crds lock venv clean
+.PHONY: help demo test check unit simulation simulate simulate-all breaks test-faults test-clients cluster-test bench-rollback bench-scale bench-evidence bench-server bench-server-soak cluster-up cluster-down images images-full stores crds lock venv clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,13 +37,16 @@ simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how th
 simulate-all: venv ## The same with every pair of events: some 600 000 rollouts, hours
 	@$(call step,all simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic --all,replay one as make simulate says)
 
-test-faults: venv cluster-up images ## All faults on the real cluster, with requests running (30 min); log in build/test-faults.log
+test-faults: venv cluster-up images ## All faults on the real cluster, with requests running (about an hour); log in build/test-faults.log
 	@$(call step,faults on the cluster,eval "$$($(CLUSTER_TOOL) env)" && set -o pipefail && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -v -rA --durations=0 -m faults tests/cluster 2>&1 | tee build/test-faults.log,see build/test-faults.log)
 
-breaks: venv ## Break the source on purpose, each time in a copy: every break must be noticed (about 20 min)
+test-clients: venv ## KServe's own client against the model server (installs it first: 650 MB in the cache, some minutes)
+	@$(call step,KServe's client,PYTHONPATH=tests:. $(BIN)/python -m clients,see the lines above; to install anew: rm -r ~/.cache/rampway/bench-server/kserve)
+
+breaks: venv ## Break the source on purpose, each time in a copy: every break must be noticed (some 400 runs of tests)
 	@$(call step,deliberate breaks,$(BIN)/python -m tools.breaks --jobs 2,see the lines above; one alone: '$(BIN)/python -m tools.breaks --only B20')
 
-cluster-test: venv cluster-up images ## The tests on the real cluster
+cluster-test: venv cluster-up images stores ## The tests on the real cluster
 	@$(call step,tests on the cluster,eval "$$($(CLUSTER_TOOL) env)" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not faults and not alone" tests/cluster && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m "alone and not faults" tests/cluster,see the failures above; the cluster is still up: $(CLUSTER_TOOL) status)
 
 bench-rollback: venv cluster-up images ## How fast a bad candidate is off, 110 runs (about 2 h; goes on where it was interrupted)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from tools.breaks.data import ROOT, Break, Caught, caught_by, load, number, problems, read_record
+from tools.breaks.data import ROOT, Break, Caught, caught_by, load, problems, read_record
 
 PAGE = ROOT / "docs/reference/behaviour.md"
 PROMISES = ROOT / "docs/reference/promises.yaml"
@@ -19,7 +19,8 @@ PLACES = ("unit", "simulation", "contract", "cluster")
 HEAD = """# What Rampway promises, and what shows it
 
 Written by `python3 -m tools.behaviour` from [promises.yaml](promises.yaml), from the tests, and
-from [breaks.json](breaks.json). A test of a promise carries its number in its name.
+from [breaks.json](breaks.json). A test of a promise carries its number in its name. Promises S are
+the model server's own; of their tests those are named that noticed a break.
 
 *unit* tests run a part alone; *simulation* runs the real operator in a simulated cluster;
 *contract* runs one suite on the real thing and on its double; *cluster* runs on a real cluster. A
@@ -43,7 +44,7 @@ class Promise(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^B[0-9]{1,2}$")]
+    id: Annotated[str, Field(pattern=r"^[BS][0-9]{1,2}$")]
     says: Annotated[str, Field(min_length=20)]
     missing: str = ""
     status: Literal["built", "planned"] = "built"
@@ -59,21 +60,23 @@ class Found(BaseModel):
 
 
 def promises() -> tuple[Promise, ...]:
-    """Return all promises, in order of their numbers.
+    """Return all promises, in order of their numbers: those of the whole, then the server's own.
 
     Raises:
         ValueError: one is missing, or there twice.
     """
     entries = [Promise.model_validate(entry) for entry in yaml.safe_load(PROMISES.read_text())]
-    ids = [number(promise.id) for promise in entries]
-    if ids != list(range(1, len(ids) + 1)):
-        raise ValueError(f"{PROMISES.name}: expected B1 to B{len(ids)}, each once and in order")
+    ids = [promise.id for promise in entries]
+    whole = sum(name.startswith("B") for name in ids)
+    expected = [f"B{n + 1}" for n in range(whole)] + [f"S{n + 1}" for n in range(len(ids) - whole)]
+    if ids != expected:
+        raise ValueError(f"{PROMISES.name}: expected {expected[0]} to {expected[-1]}, in order")
     return tuple(entries)
 
 
-def tests() -> dict[int, list[Found]]:
-    """Return the tests of every promise, by its number, in order of the places they run in."""
-    found: dict[int, list[Found]] = defaultdict(list)
+def tests() -> dict[str, list[Found]]:
+    """Return the tests of every promise, by its name, in order of the places they run in."""
+    found: dict[str, list[Found]] = defaultdict(list)
     for place in PLACES:
         for path in sorted((ROOT / "tests" / place).rglob("test_*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -81,7 +84,7 @@ def tests() -> dict[int, list[Found]]:
                     file = str(path.relative_to(ROOT / "tests" / place))
                     one = Found(place=place, file=file, name=node.name, sentence=_sentence(node))
                     for promised in numbers_of(node.name):
-                        found[promised].append(one)
+                        found[f"B{promised}"].append(one)
     return found
 
 
@@ -104,7 +107,7 @@ def kept(promise: Promise, breaks: Sequence[Break], record: Caught) -> bool:
 
 def page(
     known: Iterable[Promise],
-    found: Mapping[int, Sequence[Found]],
+    found: Mapping[str, Sequence[Found]],
     breaks: Sequence[Break],
     record: Caught,
 ) -> str:
@@ -112,7 +115,7 @@ def page(
     sections: dict[str, list[str]] = {"kept": [], "unproven": [], "planned": []}
     for promise in known:
         mine = [one for one in breaks if one.promise == promise.id]
-        told = _section(promise, found.get(number(promise.id), ()), mine, record)
+        told = _section(promise, found.get(promise.id, ()), mine, record)
         if promise.status == "planned":
             sections["planned"].append(told)
         else:

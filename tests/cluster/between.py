@@ -121,7 +121,7 @@ def pointed(bench: Bench, env: Mapping[str, str], pod: Mapping[str, Any]) -> Ite
 
 def await_rolled(bench: Bench) -> None:
     """Wait until all the operator's pods are of the present template, and one of them leads."""
-    bench.kube("rollout", "status", *OPERATOR, "--timeout=80s")
+    bench.kube("rollout", "status", *OPERATOR, "--timeout=240s")
     until(
         lambda: bench.leader() is not None and len(bench.operator_pods()) == bench.replicas,
         "a leader among the new pods", bench.operator_log, ROLLED_S,

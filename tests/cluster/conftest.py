@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cluster import caller, models, recorder
-from cluster.bench import Bench, TooLate, set_up
+from cluster.bench import COMMAND_S, Bench, TooLate, set_up
 from cluster.caller import Caller
 from cluster.recorder import Recorder
 from cluster.subject import Subject
@@ -65,8 +65,9 @@ def kubectl() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*args: str, input: str | None = None) -> subprocess.CompletedProcess[str]:  # noqa: A002 - as in subprocess
         return subprocess.run(
-            [program, *args], input=input, text=True, capture_output=True, check=False, timeout=60
-        )
+            [program, *args], input=input, text=True, capture_output=True, check=False,
+            timeout=COMMAND_S,
+        )  # fmt: skip
 
     return run
 

@@ -19,9 +19,9 @@ PLAN = {
     "metrics": [{"metric": METRIC, "averageValue": 22}],
 }
 """Two pods for the rate: a third more or fewer is beyond the controller's tolerance."""
-POLICY = {"steps": [step(50, "75s"), step(90, "30s")], "checks": []}
-LOOK_S = 15.0
-"""The controller looks so often."""
+POLICY = {"steps": [step(50, "25s"), step(90, "10s")], "checks": []}
+LOOK_S = 5.0
+"""The local cluster's controller looks so often."""
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,7 @@ def test_b12_scaled_in_mid_rollout_under_traffic(subject: Subject, calling: Call
     assert not caller.failed()
 
 
+@pytest.mark.faults
 def test_b06_a_rollout_within_one_pod_more(subject: Subject, calling: Calling) -> None:
     """B6: scarce pods are swapped one for the other under traffic, there and back; none fails."""
     policy = {"steps": [step(50, "10s")], "checks": [], "watch": {"hold": "10m", "holdback": "0%"}}

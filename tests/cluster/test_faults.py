@@ -88,6 +88,7 @@ def _nothing_twice(subject: Subject, recorded: Recorder, pods: int) -> None:
     assert len({c.object["metadata"]["uid"] for c in recorded.changes("Pod")}) == pods
 
 
+@pytest.mark.faults
 def test_b29_operator_killed_as_the_candidate_turns_bad(
     subject: Subject, calling: Calling, recorded: Recorder
 ) -> None:
@@ -108,6 +109,7 @@ def test_b29_operator_killed_as_the_candidate_turns_bad(
     _nothing_twice(subject, recorded, pods=2)
 
 
+@pytest.mark.faults
 def test_b34_deleted_without_an_operator(subject: Subject) -> None:
     """B34: deleted in mid-rollout while no operator runs, all that belongs to it goes with it."""
     policy = {"steps": [step(50, "2m")], "checks": []}
@@ -118,7 +120,7 @@ def test_b34_deleted_without_an_operator(subject: Subject) -> None:
     kube, space = subject.bench.kube, subject.namespace
     subject.bench.scale("rampway-operator", 0)
     try:
-        kube("delete", "modeldeployment", subject.name, "-n", space, "--timeout=30s")
+        kube("delete", "modeldeployment", subject.name, "-n", space, "--timeout=240s")
         subject.until(
             lambda: not kube.items(OURS, space, subject.label()), "everything of it is gone", 60
         )

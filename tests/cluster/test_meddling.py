@@ -19,7 +19,7 @@ GRACE_S = 5.0
 
 
 def _delete(subject: Subject, kind: str, name: str) -> None:
-    subject.bench.kube("delete", kind, name, "-n", subject.namespace, "--timeout=60s")
+    subject.bench.kube("delete", kind, name, "-n", subject.namespace, "--timeout=240s")
 
 
 def test_b14_weights_edited_by_hand(subject: Subject, calling: Calling, recorded: Recorder) -> None:

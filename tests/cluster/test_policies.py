@@ -148,6 +148,7 @@ def test_explain_and_get_know_shared_policies(bench: Bench, kind: str) -> None:
     assert not columns or "FALSEROLLBACKS" in columns
 
 
+@pytest.mark.faults
 def test_b36_a_metric_source_that_nobody_allowed_is_not_asked(
     bench: Bench, subject: Subject, calling: Calling
 ) -> None:

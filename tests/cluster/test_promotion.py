@@ -56,12 +56,12 @@ def promotion(
             story.apply("v2", POLICY, REPLICAS)
             waits = {
                 "wait": bench.kube.start(
-                    "kubectl", "wait", "--for=condition=Promoted", "--timeout=120s",
+                    "kubectl", "wait", "--for=condition=Promoted", "--timeout=240s",
                     f"modeldeployment/{story.name}", "-n", story.namespace,
                 ),
                 "status": bench.kube.start(
                     "kubectl", "rampway", "status", story.name, "-n", story.namespace,
-                    "--wait", "--timeout", "120s",
+                    "--wait", "--timeout", "240s",
                 ),
             }  # fmt: skip
             story.in_force(50)
@@ -78,7 +78,7 @@ def promotion(
 
 
 def _said(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=300)
     return process.returncode, text
 
 

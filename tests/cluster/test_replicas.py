@@ -70,6 +70,7 @@ def test_b14_a_rollout_by_numbers_of_pods(subject: Subject, calling: Calling) ->
     assert selector(subject, live) == selector(subject, subject.name)
 
 
+@pytest.mark.faults
 def test_b23_a_bad_candidate_loses_its_connections_too(subject: Subject, calling: Calling) -> None:
     """B23, B24: the Service lets go of a bad candidate, and its pods end whatever is to be kept."""
     policy = evidence(step(50, "5m"), rollback={"keepCandidate": "10m"})

@@ -68,17 +68,17 @@ def refusal(
             target = (f"modeldeployment/{story.name}", "-n", story.namespace)
             waits = {
                 "wait": bench.kube.start(
-                    "kubectl", "wait", "--for=condition=Promoted=False", "--timeout=90s", *target
+                    "kubectl", "wait", "--for=condition=Promoted=False", "--timeout=240s", *target
                 ),
                 "status": bench.kube.start(
                     "kubectl", "rampway", "status", story.name, *target[1:], "--wait",
-                    "--timeout", "90s",
+                    "--timeout", "240s",
                 ),
             }  # fmt: skip
             status = story.rolled_back(90)
             said = {}
             for name, process in waits.items():
-                text, _ = process.communicate(timeout=60)
+                text, _ = process.communicate(timeout=300)
                 said[name] = (process.returncode, text)
             after_s = settle()
             time.sleep(3)
@@ -165,13 +165,16 @@ def test_evidence_agrees_with_prometheus_and_client(refusal: Refusal) -> None:
         total = read(f"sum(rampway_requests_total{{{mine}}})")
         errors = read(f'sum(rampway_requests_total{{{mine},outcome="model_error"}})')
         grown = read(f"sum(increase(rampway_requests_total{{{mine}}}[10m]))")
+        first = read(f"sum(min_over_time(rampway_requests_total{{{mine}}}[10m]))")
     got = [answer for answer in refusal.answers if answer.revision == refusal.candidate]
     assert total == len(got)
     assert errors == sum(answer.failed for answer in got)
     assert 0 < events <= errors
     assert stable_events == 0
     assert n <= total
-    assert n <= 1.25 * grown  # increase() extrapolates at both ends
+    # increase() extrapolates at both ends, and knows nothing of what was counted before the first
+    # scrape; the pods' own pages, which are read directly, do.
+    assert n <= 1.25 * grown + first
     assert abs(events / n - errors / total) < 0.1
 
 
@@ -200,6 +203,7 @@ def _wipe(subject: Subject, kind: str, name: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.faults
 def test_b24_errors_do_not_wait_for_all_of_stable(subject: Subject, calling: Calling) -> None:
     """B24: with one of stable's two pods hung, a candidate with errors is put back all the same."""
     server = dict(SHARED_PROCESSES)

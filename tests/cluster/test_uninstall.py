@@ -17,7 +17,7 @@ def test_b35_removing_the_operator_removes_no_model(subject: Subject, calling: C
     with calling() as caller:
         pods = identities(subject.pods())
         try:
-            kube("delete", "-k", "manifests/", "--wait=true", "--timeout=80s")
+            kube("delete", "-k", "manifests/", "--wait=true", "--timeout=240s")
             assert not kube("get", "namespace", SYSTEM, "--ignore-not-found")
             since_s = settle()
             assert kube("get", "crd", "modeldeployments.rampway.dev", "-o", "name")

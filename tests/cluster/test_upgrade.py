@@ -37,6 +37,7 @@ def taken_up(models: Sequence[Subject], note: str) -> None:
         one.until(lambda one=one: one.status().get("phase") == "Healthy", f"{one.name} {note}")  # type: ignore[misc]  # mypy knows no defaults of lambdas
 
 
+@pytest.mark.faults
 def test_b03_b33_an_upgrade_under_twenty_models(
     bench: Bench, subject: Subject, tmp_path: Path
 ) -> None:

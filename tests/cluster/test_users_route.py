@@ -45,7 +45,7 @@ def versions(recorded: Recorder) -> list[dict[str, object]]:
 def delete(subject: Subject) -> None:
     """Delete the ModelDeployment; nothing holds it."""
     assert "finalizers" not in subject.object()["metadata"]
-    words = ("delete", "modeldeployment", subject.name, "-n", subject.namespace, "--timeout=30s")
+    words = ("delete", "modeldeployment", subject.name, "-n", subject.namespace, "--timeout=240s")
     subject.bench.kube(*words)
 
 
@@ -85,7 +85,7 @@ def test_b14_a_whole_rollout_touches_one_rule(
     assert shares(recorded.changes("HTTPRoute", ROUTE), subject.name) == [0, 50, 100, 0]
 
 
-@pytest.mark.parametrize("policy", ["Delete", "Orphan"])
+@pytest.mark.parametrize("policy", ["Delete", pytest.param("Orphan", marks=pytest.mark.faults)])
 def test_b34_deleted_in_mid_rollout_behind_the_users_route(
     subject: Subject, site: Site, calling: Calling, policy: str
 ) -> None:
@@ -109,6 +109,7 @@ def test_b34_deleted_in_mid_rollout_behind_the_users_route(
 
 
 @pytest.mark.alone
+@pytest.mark.faults
 def test_b34_deleted_behind_the_users_route_without_an_operator(
     subject: Subject, site: Site, calling: Calling
 ) -> None:
@@ -131,6 +132,7 @@ def test_b34_deleted_behind_the_users_route_without_an_operator(
         at_rest(site, spec, caller, within_s=60)
 
 
+@pytest.mark.faults
 def test_b14_a_manifest_applied_in_a_loop_without_force_is_refused_meanwhile(
     subject: Subject, site: Site, calling: Calling, recorded: Recorder
 ) -> None:

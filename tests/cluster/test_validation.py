@@ -36,7 +36,7 @@ def space(kubectl: Kubectl) -> Iterator[str]:
     """Return a namespace of this module's own, with the CRDs in place."""
     assert_done(kubectl("apply", "-k", str(CRDS)))
     names = [f"crd/{definition.plural}.rampway.dev" for definition in DEFINITIONS]
-    assert_done(kubectl("wait", "--for=condition=Established", *names, "--timeout=30s"))
+    assert_done(kubectl("wait", "--for=condition=Established", *names, "--timeout=240s"))
     # Unlike its predecessor, which may still be on its way out.
     name = f"rampway-test-validation-{token_hex(3)}"
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

@@ -120,6 +120,22 @@ async def test_b20_users_counters_come_by_revision_with_their_process(place: Pla
     assert await place.source.scrapes(elsewhere, now_s - 60, now_s, counters=[placed]) == ()
 
 
+async def test_b20_slices_of_a_counter_come_beside_the_whole(place: Place) -> None:
+    """B20: each value of the label by which slices are taken is counted apart, of one scrape."""
+    one = pod(place)
+    one.orders = {("", "placed"): 3, ("", "cart"): 8}
+    place.add(one)
+    now_s = await place.scraped()
+    by_kind = Counter("shop_orders_total", by="kind")
+    window = [one.key], now_s - 60, now_s
+    last = (await place.source.scrapes(*window, counters=[by_kind]))[-1]
+    assert last.counters == {
+        "shop_orders_total": 11.0,
+        "shop_orders_total kind=placed": 3.0,
+        "shop_orders_total kind=cart": 8.0,
+    }
+
+
 async def test_b20_every_scrape_is_seen_once_in_order(place: Place) -> None:
     """B20: no scrape is left out between two looks, none comes twice in one answer."""
     one, other = pod(place), pod(place, "digits-1-rs-b")

@@ -21,17 +21,17 @@ class Break(BaseModel):
     """One deliberate break of the source.
 
     Attributes:
-        id: The promise's number and a few words, `B6-no-capacity-test`.
+        id: The promise and a few words, `B6-no-capacity-test`; S is the model server's own.
         file: Which file is broken, from the checkout's root.
         find: Text that stands in that file exactly once.
         replace: What is put in its place.
         tests: Tests that should notice, as node ids below tests/, run in this order until one does.
-        why: What the operator would do wrong, in a line.
+        why: What the operator or the model server would do wrong, in a line.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^B[0-9]{1,2}-[a-z0-9-]+$")]
+    id: Annotated[str, Field(pattern=r"^[BS][0-9]{1,2}-[a-z0-9-]+$")]
     file: Text
     find: Text
     replace: str
@@ -95,12 +95,12 @@ def load(root: Path = ROOT) -> tuple[Break, ...]:
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
         raise ValueError(f"these breaks are there twice in {FOLDER}: {', '.join(twice)}")
-    return tuple(sorted(found, key=lambda one: number(one.promise)))
+    return tuple(sorted(found, key=lambda one: order(one.promise)))
 
 
-def number(promise: str) -> int:
-    """Return the number of a promise, `B6` -> 6."""
-    return int(promise[1:])
+def order(promise: str) -> tuple[str, int]:
+    """Return what promises are sorted by, `B6` -> ("B", 6)."""
+    return promise[0], int(promise[1:])
 
 
 def problems(breaks: Iterable[Break], root: Path = ROOT) -> list[str]:

@@ -120,6 +120,8 @@ def _controller_manager(layout: Layout, programs: Path) -> Component:
         "bind-address": "127.0.0.1",
         "cert-dir": layout.state / "certs-controller-manager",
         "flex-volume-plugin-dir": layout.state / "volume-plugins",
+        # A third of what it is elsewhere: tests of autoscaling wait for several of its looks.
+        "horizontal-pod-autoscaler-sync-period": "5s",
         **CLIENT_RATE,
     }
     program = programs / "kube-controller-manager"

@@ -53,7 +53,7 @@ IMAGES = (
         "model-server-full",
         CHECKOUT / "requirements/server-full.txt",
         CHECKOUT / "model_server/rampway_server",
-        650,
+        750,
         by_name=True,
     ),
 )
