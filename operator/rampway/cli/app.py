@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rampway.cli import exits
 from rampway.cli.approve import approve
 from rampway.cli.completion import PROGRAM as FILE
 from rampway.cli.completion import VARIABLE, completion
@@ -52,9 +53,9 @@ def _options(
     pass
 
 
-app.command()(status)
-app.command("list")(list_)
 for verb in (
+    status,
+    list_,
     history,
     explain,
     approve,
@@ -71,7 +72,8 @@ for verb in (
     completion,
     version,
 ):
-    app.command()(verb)
+    called = verb.__name__.rstrip("_")
+    app.command(called, epilog=exits.told(called))(verb)
 
 
 def run() -> None:

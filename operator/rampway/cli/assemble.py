@@ -88,6 +88,7 @@ def _facts(
         set_pct=_set_pct(revision.hash, role, running),
         observed_pct=_observed_pct(found.route, revision.name, role),
         trouble=revision.trouble,
+        automation=said.automation if said else "",
         **_beside_weight(found.route, revision.hash, revision.name, running),
     )
 
@@ -125,6 +126,7 @@ def _by_status(found: Found, running: ModelRollout | None) -> list[RevisionFacts
             restarts=0,
             set_pct=_set_pct(said.revision, role, running),
             observed_pct=_observed_pct(found.route, name, role),
+            automation=said.automation,
             **_beside_weight(found.route, said.revision, name, running),
         )
     return list(shown.values())
@@ -142,7 +144,7 @@ def _revision_of(obj: Obj) -> str:
 def _read(obj: Obj, pods: Sequence[Obj]) -> Revision:
     nothing: dict[str, str] = {}
     return reading.revision(
-        obj, pods, services=frozenset(), digests=nothing, degrees=nothing, reported_sha256=""
+        obj, pods, services=frozenset(), digests=nothing, told=nothing, reported_sha256=""
     )
 
 

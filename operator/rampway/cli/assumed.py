@@ -15,6 +15,7 @@ from rampway.api.parse import ModelDeployment, parse_deployment
 from rampway.api.policy import Policy
 from rampway.api.traffic import TrafficType
 from rampway.cli import counted
+from rampway.core.checks import kinds
 from rampway.sim.answering import Answering, Shares, lognormal, slowed, trimmed
 from rampway.sim.counting import Counting
 from rampway.sim.trial_place import Setting
@@ -221,6 +222,13 @@ def _dumped(part: BaseModel) -> dict[str, Any]:
     return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def _whole(check: Check) -> Check:
+    """Return a check without its slices."""
+    asked = {"counts": check.counts, "mean": check.mean}
+    plain = {name: of and of.model_copy(update={"slices": None}) for name, of in asked.items()}
+    return check.model_copy(update=plain)
+
+
 def tried(policy: Policy, traffic: Traffic) -> tuple[Policy, list[str]]:
     """Return the policy as a trial has it, and in words what is taken for granted."""
     left_out = [c for c in counted.of_users(policy.checks) if c.name not in traffic.counted]
@@ -231,6 +239,9 @@ def tried(policy: Policy, traffic: Traffic) -> tuple[Policy, list[str]]:
     ]
     if len(left_out) < len(counted.of_users(policy.checks)):
         notes.append("what users count comes at once, and once a scrape")
+    if any(kind.slices for kind in kinds.compared(known)):
+        known = tuple(_whole(check) for check in known)
+        notes.append("slices are not played: the whole is judged alone, and a little sooner")
     if any(check.threshold for check in known):
         notes.append("thresholds stay within their limits")
     if any(step.approval for step in policy.steps):

@@ -32,6 +32,7 @@ def as_data(facts: Facts, now_s: float) -> dict[str, Any]:
                 "mirrorObservedPct": shown.observed_mirror_pct,
                 "matchSet": shown.set_matched,
                 "matchObserved": shown.observed_matched,
+                "automation": shown.automation,
                 "trouble": shown.trouble,
             }
             for shown in facts.revisions

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 
+from rampway.api.automation import Automation
+from rampway.api.counted import Slices
 from rampway.api.hooks import HookMoment
 from rampway.api.policy import Policy, Rollout, Strategy
+from rampway.core.checks import kinds
+from rampway.core.checks.counters import Counter
 from rampway.core.rollout import stages
 from rampway.core.rollout.stages import Stage
 from rampway.core.traffic import podshare
@@ -18,6 +22,8 @@ _PLACE = re.compile(r"\{\{(.*?)\}\}")
 _BEFORE = {HookMoment.BEFORE_ROLLOUT, HookMoment.BEFORE_STEP, HookMoment.BEFORE_PROMOTION}
 _FASTEST_START_S = 5.0
 """No pod of a model server is ready sooner."""
+_SMALL = 0.05
+"""A slice with less of the exposures takes very long to be judged."""
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -44,6 +50,10 @@ def about(policy: Policy) -> Iterator[Doubt]:
         if check.threshold is not None:
             path = ("checks", index, "threshold", "query")
             yield from _query(path, check.threshold.query)
+        counted = check.counts or check.mean
+        if counted is not None and counted.slices is not None:
+            path = ("checks", index, "counts" if check.counts else "mean", "slices")
+            yield from _slices(path, counted.slices, kinds.of(check).counters)
 
 
 def unconfined(policy: Policy) -> Iterator[Doubt]:
@@ -66,6 +76,18 @@ def too_soon(rollout: Rollout) -> Iterator[Doubt]:
             ("progressDeadline",),
             f"progressDeadline {rollout.progress_deadline}: no pod starts as fast, so every "
             "candidate is given up",
+        )
+
+
+def of_degrees(policy: Policy, after: Automation) -> Iterator[Doubt]:
+    """Yield whether a promotion gives answers a degree that the last step did not have."""
+    found = stages.of(policy)
+    last = found[-1] if found else None
+    if last and last.automation and last.automation.told != after.told:
+        yield Doubt(
+            ("steps",),
+            f"step {last.name} ends with automation {last.automation.told}, and once promoted the "
+            f"model has {after.told} (spec.automation), which that step did not try",
         )
 
 
@@ -143,6 +165,24 @@ def _held_back(share_pct: int, compared: list[str]) -> Iterator[Doubt]:
             ("watch", "holdback"),
             f"holdback {share_pct}%: no check compares anything with the old revision, which "
             "answers these requests for nothing; add errorRate or latency, or leave holdback out",
+        )
+
+
+def _slices(
+    path: tuple[int | str, ...], asked: Slices, counters: tuple[Counter, ...]
+) -> Iterator[Doubt]:
+    """Yield which slices there will not be, and which are waited for in vain."""
+    fixed = sorted({str(one) for one in counters if asked.by in dict(one.labels)})
+    if fixed:
+        text = f"by: {asked.by} has one value only in {', '.join(fixed)}; take slices by another"
+        yield Doubt((*path, "by"), text)
+    if asked.least_share < _SMALL:
+        size = f"one with {asked.wait_for} of the exposures" if asked.least_share else "any"
+        text = f"a rollout waits for slices as small as {size}, for many times as long as the whole"
+        yield Doubt(
+            (*path, "waitFor"),
+            f"waitFor {asked.wait_for}: {text} takes; also those it does not wait for fail the "
+            "check by harm",
         )
 
 

@@ -46,6 +46,7 @@ class RevisionFacts:
         set_matched: Whether the status gives it requests chosen by what they bear.
         observed_matched: Likewise as the route has it.
         trouble: What keeps it from running, in the kubelet's or the server's words.
+        automation: Degree of automation that its pods are told; empty where that is not known.
     """
 
     revision: str
@@ -61,6 +62,7 @@ class RevisionFacts:
     set_matched: bool = False
     observed_matched: bool = False
     trouble: str = ""
+    automation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,7 @@ def lint(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """Find mistakes in files offline, by the rules of the API, and what may surprise in a rollout.
-
-    Exit codes: 0 no mistake; 1 a mistake, or with --strict a warning; 4 a file cannot be read.
-    """
+    """Find mistakes in files offline, by the rules of the API, and what may surprise."""
     from rampway.cli.linting import lint as checked
 
     found = [(name, checked(name, _text(name), rps)) for name in files]

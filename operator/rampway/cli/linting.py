@@ -214,6 +214,8 @@ def _of_policy(parsed: BaseModel, policy: Policy, rps: float | None) -> Iterator
     source = ours.metrics.source_ref if ours else None
     if source is None or source.kind is not SourceKind.NAMESPACED:
         yield from doubts.unconfined(policy)
+    if ours:
+        yield from doubts.of_degrees(policy, ours.automation)
     if ours and podshare.applies(ours.traffic):
         yield from doubts.without_gateway(policy, ours.replicas)
 

@@ -24,12 +24,12 @@ def table(
     if not found:
         return Text("no ModelDeployments" + ("" if spaces else " in this namespace; -A: in all"))
     titles = ("NAMESPACE", *_TITLES) if spaces else _TITLES
-    extra = ("PODS>", "MESSAGE") if wide else ()
+    extra = ("PODS>", "AUTOMATION", "MESSAGE") if wide else ()
     made = []
     for one in found:
         row = _row(one, now_s)
         space = [Text(one.namespace)] if spaces else []
-        more = [_pods(one), Text(clean(one.status.message))] if wide else []
+        more = [_pods(one), _automation(one), Text(clean(one.status.message))] if wide else []
         made.append([*space, *row, *more])
     return rows((*titles, *extra), made)
 
@@ -60,6 +60,10 @@ def _pods(one: ModelDeployment) -> Text:
     ready = one.status.stable.ready_replicas if one.status.stable else 0
     wanted = full_size(one)
     return Text(f"{ready}/{wanted}", "yellow" if ready < wanted else "")
+
+
+def _automation(one: ModelDeployment) -> Text:
+    return Text(clean(one.status.stable.automation) or "-" if one.status.stable else "-")
 
 
 def data(found: Sequence[ModelDeployment]) -> list[dict[str, Any]]:

@@ -137,7 +137,7 @@ PolicyFile = Annotated[
     str | None,
     typer.Argument(
         help="YAML or JSON file with a ModelDeployment or a policy; - for the standard input.",
-        metavar="[FILE]",
+        metavar="FILE",
     ),
 ]
 PolicyName = Annotated[

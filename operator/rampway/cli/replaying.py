@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rampway.api import labels
+from rampway.api.conditions import Act
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
-from rampway.core.checks import judging, kinds
+from rampway.core.checks import history, judging, kinds
 from rampway.core.checks.answers import Answer
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.history import MOST_PODS, MOST_STEPS, PAST_S, Past
@@ -116,13 +117,13 @@ def recorded(rollout: ModelRollout, now_s: float) -> Recorded:
     stages = [
         Begun(int(found[1]) - 1, found[2], at_s, mirrored=found[3].startswith("mirror"))
         for made in status.decisions
-        if made.action == "StepStarted"
+        if made.action == Act.STEP_STARTED
         and (found := _STEP.match(made.message))
         and (at_s := from_wire(made.at)) is not None
     ]
     if not stages:
         raise NoHistory(f"{rollout.name}: its status does not tell any more when its steps began")
-    over = {"Promoted", "RollingBack", "RolledBack"}
+    over = {Act.PROMOTED, Act.ROLLING_BACK}
     made_s = [from_wire(d.at) for d in status.decisions if d.action in over]
     ends_s = [at_s for at_s in made_s if at_s is not None and at_s >= stages[-1].at_s]
     until_s = min(ends_s, default=from_wire(status.ended_at) or now_s)
@@ -160,17 +161,20 @@ async def scrapes(source: MetricSource, policy: Policy, what: Recorded) -> tuple
     return tuple(found)
 
 
-async def past(source: MetricSource, what: Recorded, found: Sequence[Scrape], *, timed: bool) -> tuple[Scrape, ...]:  # fmt: skip  # noqa: E501
+async def past(
+    source: MetricSource, policy: Policy, what: Recorded, found: Sequence[Scrape]
+) -> tuple[Scrape, ...]:
     """Return stable's past before the rollout, as the operator reads it."""
     mine = [
         s for s in found if s.revision == what.names[1] and s.at_s <= what.since_s and s.outcomes
     ]
     pods = {s.pod: s.started_at_s for s in mine}
     oldest = sorted(pods, key=lambda pod: (pods[pod], pod))[:MOST_PODS]
-    if len(oldest) < 2:  # noqa: PLR2004 - two halves
+    if len(oldest) < history.fewest_pods(policy.checks):
         return ()
-    since_s = max(what.since_s - PAST_S, *(pods[pod] for pod in oldest[:2]))
+    since_s = max([what.since_s - PAST_S, *(pods[pod] for pod in oldest[: history.HALVES])])
     step_s = max(5.0, math.ceil((what.since_s - since_s) / MOST_STEPS))
+    timed = any(kind.timed for kind in kinds.compared(policy.checks))
     wanted = Past(what.namespace, what.names[1], tuple(oldest), since_s, step_s, timed)
     return await source.past(wanted, what.since_s)
 
@@ -181,8 +185,7 @@ async def replay(source: MetricSource, policy: Policy, what: Recorded) -> Verdic
     The steps are those that were: other shares would have made other counts.
     """
     found = await scrapes(source, policy, what)
-    timed = any(kind.timed for kind in kinds.compared(policy.checks))
-    before = await past(source, what, found, timed=timed)
+    before = await past(source, policy, what, found)
     verdict = Verdict(passed={begun.step: None for begun in what.stages})
     began_s = min(s.at_s for s in found)
     if began_s > what.since_s + LATE_S:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampway.cli.assumed import NO_HARM, Harm, Traffic, setting
 from rampway.core.instants import brief
+from rampway.core.rollout import stages
 from rampway.sim.trial import Ended
 from rampway.sim.trials import Chance, Range, chance, play, spread
 
@@ -181,6 +182,15 @@ def _between(times: Range) -> str:
     return f"{number} - {high}" if unit == high.split()[1] else f"{low} - {high}"
 
 
+def _why(policy: "Policy", longest_s: float) -> str:
+    """Return why a trial may not have ended."""
+    held_s = sum(stage.hold_s for stage in stages.of(policy))
+    held_s += policy.watch.hold_s if policy.watch else 0.0
+    if held_s >= longest_s:
+        return f", as its steps and watch hold for {brief(held_s)} in all"
+    return "; `kubectl rampway lint --rps` says which step waits, and for what"
+
+
 def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -> list[str]:
     """Return what the table does not say."""
     good = outcomes[0]
@@ -193,7 +203,7 @@ def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -
     found = [text]
     found += [
         f"{one.harm.name}: {one.unfinished} of {one.runs} had neither ended nor been stopped after "
-        f"{brief(longest_s)}; `kubectl rampway lint --rps` says which step waits, and for what."
+        f"{brief(longest_s)}{_why(policy, longest_s)}."
         for one in outcomes
         if one.unfinished
     ]

@@ -42,22 +42,7 @@ def status(
     context: Context = None,
     no_color: NoColor = False,
 ) -> None:
-    """Show revisions, weights, checks and decisions of a ModelDeployment.
-
-    Exit codes:
-
-    0  fine; with --wait: promoted
-
-    1  with --wait: rolled back, aborted, refused, superseded or stalled
-
-    2  wrong usage
-
-    3  with --wait: --timeout is over
-
-    4  cannot be read: none of that name, no right to, no cluster
-
-    130  ended by Ctrl-C, unless --watch
-    """
+    """Show revisions, weights, checks and decisions of a ModelDeployment."""
     _refuse_contradictions(output, timeout, watch=watch, wait=wait)
     console = terminal.console(no_color=no_color, wide=output is Format.WIDE)
 

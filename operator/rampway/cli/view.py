@@ -14,6 +14,7 @@ from rampway.cli import course, words
 from rampway.cli.facts import Facts, RevisionFacts, Role
 from rampway.cli.words import clean
 from rampway.core.instants import from_wire
+from rampway.core.rollout.automation import UNTOLD
 
 WIDTH = 100
 """Columns at most: two views fit side by side on a wide screen."""
@@ -43,7 +44,7 @@ def view(facts: Facts, now_s: float, trouble: str = "", *, wide: bool = False) -
     if trouble:  # at the top, where a short terminal shows it
         age = words.ago(facts.read_at_s, now_s)
         parts.append(Text(f"⚠ read {age} ago; trying again: {clean(trouble)}", "bold red"))
-    parts += [Text(), _revisions(facts), *_route(facts)]
+    parts += [Text(), _revisions(facts, wide=wide), *_route(facts)]
     if facts.rollout is not None:
         parts += _rollout(facts, facts.rollout, now_s, wide=wide)
     parts += _conditions(facts)
@@ -69,8 +70,10 @@ def _header(facts: Facts) -> Iterable[RenderableType]:
         yield _indented(Text(clean(status.fallback), "yellow"))
 
 
-def _revisions(facts: Facts) -> RenderableType:
+def _revisions(facts: Facts, *, wide: bool) -> RenderableType:
     table = _grid()
+    # Where all answers are for use, as they are unless somebody says otherwise, nothing is said.
+    degrees = wide or any(shown.automation not in {"", UNTOLD} for shown in facts.revisions)
     for title, right in (
         ("REVISION", False),
         ("ROLE", False),
@@ -79,6 +82,7 @@ def _revisions(facts: Facts) -> RenderableType:
         ("RESTARTS", True),
         ("WEIGHT SET", True),
         ("OBSERVED", True),
+        *([("AUTOMATION", False)] if degrees else []),
     ):
         table.add_column(
             title,
@@ -88,7 +92,7 @@ def _revisions(facts: Facts) -> RenderableType:
             max_width=24,
         )
     for shown in facts.revisions:
-        table.add_row(*_revision(shown))
+        table.add_row(*_revision(shown)[: len(table.columns)])
     said = clean(facts.deployment.status.message)
     rest: list[RenderableType] = [
         _indented(Text(f"{shown.revision}: {clean(shown.trouble)}", _BAD))
@@ -114,6 +118,7 @@ def _revision(shown: RevisionFacts) -> list[Text]:
         Text(str(shown.restarts), "yellow" if shown.restarts else ""),
         Text(wanted),
         Text(observed, "yellow" if differs else ""),
+        Text(clean(shown.automation) or "-"),
     ]
 
 

@@ -44,7 +44,7 @@ class Recorder:
             "eventTime": to_wire(self.clock()),
             "reportingController": "rampway.dev/operator",
             "reportingInstance": self.instance,
-            "action": event.reason,
+            "action": event.action,
             "reason": event.reason,
             "note": event.message[:NOTE_LENGTH],
             "type": "Warning" if event.warning else "Normal",

@@ -94,7 +94,7 @@ def status(
         "phase": phase,
         "reason": reason,
         "message": message,
-        "stable": {"revision": V1, "version": "1", "readyReplicas": 3},
+        "stable": {"revision": V1, "version": "1", "readyReplicas": 3, "automation": "Full"},
         "conditions": conditions(generation, **given),
     } | more
 

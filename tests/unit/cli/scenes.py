@@ -308,8 +308,14 @@ just_applied = healthy.but(spec=spec("2"), generation=2)
 
 PEOPLE: Obj = {
     "steps": [
-        {"name": "shadow", "mirror": "50%", "hold": "5m", "minRequests": 100},
-        {"name": "five", "weight": "5%", "hold": "2m"},
+        {
+            "name": "shadow",
+            "mirror": "50%",
+            "hold": "5m",
+            "minRequests": 100,
+            "automation": {"level": "Off"},
+        },
+        {"name": "five", "weight": "5%", "hold": "2m", "automation": {"level": "Full"}},
         {"name": "look", "approval": {"message": "Look at the minority classes"}},
         {"name": "half", "weight": "50%", "hold": "2m"},
     ],
@@ -318,7 +324,7 @@ PEOPLE: Obj = {
 }
 """A policy in which people have a say."""
 SHADOWED = (decided(1900, "StepStarted", "StepRunning", "step 1/4 shadow: mirror 50%"),)
-_CANDIDATE = {"revision": V2, "version": "2", "readyReplicas": 1}
+_CANDIDATE = {"revision": V2, "version": "2", "readyReplicas": 1, "automation": "Full"}
 
 
 def with_people(
@@ -330,7 +336,8 @@ def with_people(
     requests = about.pop("requests", None)
     attempt = about.pop("attempt", 1)
     done = promoted == "True"
-    told = {} if done else {"candidate": _CANDIDATE}
+    degree = {"automation": about.pop("automation", "Full")}
+    told = {} if done else {"candidate": _CANDIDATE | degree}
     stable = {"revision": V2, "version": "2", "readyReplicas": 3} if done else None
     if stable:
         told = {"stable": stable}
@@ -363,6 +370,7 @@ mirroring = with_people(
     "StepRunning",
     "step shadow holds for 3 min more",
     said="Progressing",
+    automation="Off",
     mirrorPct=50,
     step={"index": 0, "name": "shadow", "total": 4, "inForceSince": ago(120)},
 )

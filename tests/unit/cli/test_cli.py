@@ -20,7 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 from unit.cli import scenes
 
-from rampway.cli import cluster, follow, view
+from rampway.cli import cluster, exits, follow, view
 from rampway.cli import status as verb
 from rampway.cli import terminal as cli_terminal
 from rampway.cli.app import app
@@ -84,6 +84,7 @@ def test_the_status_for_programs(run: Run, form: str, parse: Callable[[str], Any
         "mirrorObservedPct": 0,
         "matchSet": False,
         "matchObserved": False,
+        "automation": "",
         "trouble": "",
     }
     assert data["route"] == {"exists": True, "accepted": True, "message": ""}
@@ -266,13 +267,29 @@ def test_the_version() -> None:
 
 
 def test_the_help_says_what_is_so() -> None:
-    """Every exit code, whose namespace, and names that are typed as they stand there."""
-    commands = getattr(get_command(app), "commands", {})
-    told = [int(code) for code in re.findall(r"^ *(\d+)  ", commands["status"].help, re.MULTILINE)]
-    assert told == list(ExitCode)
+    """Whose namespace, and names that are typed as they stand there."""
     helps = {verb: CliRunner().invoke(app, [verb, "--help"]).output for verb in ("list", "lint")}
     assert "Those of this one" in helps["list"]
     assert "FILE}..." in helps["lint"]
+
+
+@pytest.mark.parametrize("called", list(getattr(get_command(app), "commands", {})))
+def test_every_help_ends_with_the_exit_codes(called: str) -> None:
+    """Each code that the verb can end with, and what it means there; 0 and 2 are of every verb."""
+    text = CliRunner().invoke(app, [called, "--help"]).output
+    end = text.split("Exit codes:", 1)[1]
+    wanted = [(code, said) for code, verbs, said in exits.MEANINGS if not verbs or called in verbs]
+    shown = re.findall(r"^ *(\d+)  (.*?)\n *\n", f"{end}\n", re.MULTILINE | re.DOTALL)
+    assert [(int(code), " ".join(said.split())) for code, said in shown] == wanted
+    assert [code for code, _ in wanted].count(ExitCode.OK) == 1
+    assert len({code for code, _ in wanted}) == len(wanted)
+
+
+def test_each_exit_code_means_something_of_a_verb_that_there_is() -> None:
+    """No code without a meaning, no meaning of a verb that is not there."""
+    assert {code for code, _, _ in exits.MEANINGS} == set(ExitCode)
+    named = {verb for _, verbs, _ in exits.MEANINGS for verb in verbs}
+    assert named == set(getattr(get_command(app), "commands", {}))
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -310,6 +327,8 @@ def test_the_reference_shows_what_the_program_prints() -> None:
     listed = re.findall(r"^\| (`.*?`) \|", page.split("## status", 1)[0], re.MULTILINE)
     assert [name for row in listed for name in re.findall(r"`(\w+)", row)] == list(commands)
     table = page.split("## Exit codes", 1)[1]
-    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(
-        ExitCode
-    )
+    wanted = [
+        f"| {code:d} | {', '.join(f'`{verb}`' for verb in verbs) or 'every verb'} | {said} |"
+        for code, verbs, said in exits.MEANINGS
+    ]
+    assert re.findall(r"^\| \d+ \|.*$", table, re.MULTILINE) == wanted

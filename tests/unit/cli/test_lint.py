@@ -149,6 +149,13 @@ def threshold(query: str) -> list[dict[str, Any]]:
     return [{"name": "q", "threshold": {"query": query, "min": "1"}}]
 
 
+def sliced(**asked: str) -> list[dict[str, Any]]:
+    """Return a check by slices."""
+    orders = {"metric": "orders", "labels": [{"name": "kind", "value": "placed"}]}
+    counts = {"events": orders, "exposures": {"metric": "visits"}, "slices": asked}
+    return [{"name": "orders", "counts": counts}]
+
+
 MIRROR = [{"name": "shadow", "mirror": "50%"}]
 LOOK = [{"name": "look", "approval": {}}]
 DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -177,6 +184,12 @@ DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
         {"checks": threshold('a{r="{{ candidate }}}')},
         'a string that begins with " does not end',
     ),
+    "one slice": ({"checks": sliced(by="kind")}, "by: kind has one value only in orders{kind="),
+    "small slices": (
+        {"checks": sliced(by="region", waitFor="1%")},
+        "waitFor 1%: a rollout waits for slices as small as one with 1% of the exposures",
+    ),
+    "all slices": ({"checks": sliced(by="region", waitFor="0%")}, "slices as small as any"),
     "compared with nothing": (
         {"checks": threshold("up{{ candidate }}"), "watch": {"hold": "1h", "holdback": "5%"}},
         "holdback 5%: no check compares anything with the old revision",
@@ -229,6 +242,7 @@ def test_a_sound_policy_raises_no_doubt() -> None:
     assert said(policy(strategy="BlueGreen", steps=[*MIRROR, *LOOK])) == []
     query = 'sum(a{r="{{ candidate }}", s=~"[(\\"]"}) # '
     assert said(policy(checks=threshold(query))) == []
+    assert said(policy(checks=sliced(by="region"))) == []
 
 
 def test_who_judges_without_checks_is_named() -> None:
@@ -257,6 +271,17 @@ def test_a_query_that_a_source_may_refuse_is_told() -> None:
         assert sum(text.startswith(note) for text in found(given)) == told
     del given["spec"]["metrics"]
     assert sum(text.startswith(note) for text in found(given)) == 1
+
+
+def test_a_leap_in_automation_is_told() -> None:
+    """The last step's degree is not the spec's, which counts once it is promoted."""
+    given = minimal()
+    steps = [{"name": "half", "weight": "50%", "automation": {"level": "Assist"}}]
+    given["spec"]["rollout"] = {"policy": {"steps": steps}}
+    leap = "step half ends with automation Assist, and once promoted the model has Full"
+    assert any(leap in text for text in found(given))
+    given["spec"]["automation"] = {"level": "Assist"}
+    assert not any("automation" in text for text in found(given))
 
 
 def test_a_deadline_that_nothing_meets_is_told() -> None:
@@ -331,7 +356,7 @@ def test_the_reference_shows_what_is_printed(
 
 def test_the_projects_own_examples_are_sound() -> None:
     """What users copy raises no doubt."""
-    for path in (*ROOT.glob("examples/*.yaml"), *ROOT.glob("examples/people/*.yaml")):
+    for path in (*ROOT.glob("examples/*.yaml"), *ROOT.glob("examples/*/*.yaml")):
         found = lint(path.name, path.read_text(), None).findings
         assert [one for one in found if one.level is not Level.NOTE] == [], path
 

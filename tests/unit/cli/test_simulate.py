@@ -16,7 +16,7 @@ from rampway.cli.app import app
 from rampway.cli.assumed import Traffic
 from rampway.sim.answering import lognormal
 
-POLICY = """\
+HEAD = """\
 apiVersion: rampway.dev/v1alpha1
 kind: RolloutPolicy
 metadata: {name: careful}
@@ -24,9 +24,14 @@ spec:
   steps:
   - {name: half, weight: 50%, hold: 20s}
   checks:
+"""
+POLICY = (
+    HEAD
+    + """\
   - {name: errors, errorRate: {ignoreBelow: 1%, detect: 5x}}
   - {name: orders, threshold: {query: "orders{{ candidate }}", min: "1"}}
 """
+)
 FAST = ["--rps", "100", "--runs", "4", "--seed", "3", "--jobs", "1", "--errors", "30%"]
 
 
@@ -57,6 +62,14 @@ def test_the_table_says_time_harm_and_dice(typed: Callable[..., Result], tmp_pat
     drawn = ET.fromstring(picture.read_text())  # noqa: S314 - we wrote it
     words = [node.text for node in drawn.iter() if node.tag.endswith("text")]
     assert {"no harm", "30 % fail"} <= set(words)
+
+
+def test_steps_that_outlast_every_trial_are_named(typed: Callable[..., Result]) -> None:
+    """Nothing waits there but the clock: no hint to look for what waits."""
+    text = HEAD.replace("20s", "24h").replace("checks:", "checks: []")
+    said = typed(text, "--rps", "1", "--runs", "2", "--jobs", "1").stdout
+    assert "2 of 2 had neither ended nor been stopped after 24.0 h, as its steps" in said
+    assert "hold for 24.0 h in all" in " ".join(said.split())
 
 
 def test_b41_programs_get_the_same_figures_each_time(typed: Callable[..., Result]) -> None:
@@ -167,14 +180,9 @@ def test_b41_what_users_count_is_left_out_and_said() -> None:
     assert notes == [f"check orders is left out: {words}"]
 
 
-COUNTED = """\
-apiVersion: rampway.dev/v1alpha1
-kind: RolloutPolicy
-metadata: {name: careful}
-spec:
-  steps:
-  - {name: half, weight: 50%, hold: 20s}
-  checks:
+COUNTED = (
+    HEAD
+    + """\
   - name: orders
     counts:
       exposures: {metric: visits_total}
@@ -182,6 +190,7 @@ spec:
       harmWhen: Less
       detect: 2x
 """
+)
 
 
 def test_what_users_count_is_tried_where_it_is_told(typed: Callable[..., Result]) -> None:
@@ -195,6 +204,17 @@ def test_what_users_count_is_tried_where_it_is_told(typed: Callable[..., Result]
     assert found["takenForGranted"] == ["what users count comes at once, and once a scrape"]
     usual = json.loads(typed(COUNTED, *words, *told).stdout)["candidates"]
     assert [one["candidate"] for one in usual] == ["no harm", "orders 0.5x"]
+
+
+def test_b41_slices_are_left_out_and_said(typed: Callable[..., Result]) -> None:
+    """B41: a check with slices is tried as it is without them, which is said."""
+    words = [*FAST[:-2], "--counted", "orders=20%", "--changed", "orders=0.4x", "-o", "json"]
+    sliced = COUNTED + "      slices: {by: region}\n"
+    whole, told = (json.loads(typed(text, *words).stdout) for text in (COUNTED, sliced))
+    assert told["candidates"] == whole["candidates"]
+    assert whole["candidates"][1]["stoppedBy"] == {"orders": 4}
+    added = set(told["takenForGranted"]) - set(whole["takenForGranted"])
+    assert added == {"slices are not played: the whole is judged alone, and a little sooner"}
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,8 @@ def test_wide_says_more(connect: Connect) -> None:
     wide = CliRunner().invoke(app, ["list", "-A", "-o", "wide"]).output
     assert "NAMESPACE" in wide
     assert "3/3" in wide
+    assert "AUTOMATION" in wide
+    assert "AUTOMATION" in CliRunner().invoke(app, ["status", NAME, "-o", "wide"]).output
 
 
 def test_an_attempt_that_is_not_there_is_refused(connect: Connect) -> None:

@@ -15,10 +15,10 @@ _LONGEST = 63
 
 
 def compared(obs: Observation) -> list[str]:
-    """Return the names of the checks that compare with stable, of a rollout that would begin."""
+    """Return the names of the checks that need stable's counts, of a rollout that would begin."""
     policy = obs.policy if obs.policies is not None else None
     checks = policy.policy.checks if isinstance(policy, Chosen) else ()
-    return [check.name for check in checks if check.paired]
+    return [check.name for check in checks if check.paired or check.past]
 
 
 def applies(obs: Observation) -> bool:

@@ -1,8 +1,11 @@
-"""Which degree of automation a revision's pods are told, and when that has to be written."""
+"""What a revision's pods are told while they run: their degree of automation, and lineage."""
+
+import json
 
 from rampway.api.automation import Automation
 from rampway.api.conditions import RolloutPhase
-from rampway.core.actions import Action, TellAutomation
+from rampway.core.actions import Action, TellPods
+from rampway.core.model import revision
 from rampway.core.observation import Observation, Revision
 from rampway.core.rollout import stages
 
@@ -23,15 +26,32 @@ def degree(obs: Observation, revision_hash: str) -> Automation:
     return course[min(at, len(course) - 1)].automation or obs.deployment.spec.automation
 
 
+def in_force(known: Revision) -> str:
+    """Return the degree that a revision's pods are told, as the model server reads it."""
+    return known.automation or UNTOLD
+
+
 def tell(obs: Observation, known: Revision) -> list[Action]:
-    """Return what tells an existing revision's pods their degree, nothing if they know it."""
+    """Return what tells an existing revision's pods what they are to know, nothing if they do.
+
+    The spec's lineage is that of the spec's revision; others keep the one they were given.
+    """
+    origin, of_spec = known.lineage, lineage(obs)
+    if origin != of_spec and known.hash == revision.revision_hash(obs.deployment.spec):
+        origin = of_spec
     wanted = degree(obs, known.hash).told
-    if wanted == (known.automation or UNTOLD):
+    if wanted == in_force(known) and origin == known.lineage:
         return []
-    return [TellAutomation(known.name, known.hash, wanted)]
+    return [TellPods(known.name, known.hash, wanted, origin)]
 
 
-def prepare(obs: Observation, name: str, revision_hash: str) -> list[Action]:
-    """Return what has to be there before a revision's first pod starts."""
-    wanted = degree(obs, revision_hash).told
-    return [] if wanted == UNTOLD else [TellAutomation(name, revision_hash, wanted)]
+def prepare(obs: Observation, name: str, new: str) -> list[Action]:
+    """Return what has to be there before the first pod of the spec's revision starts."""
+    wanted, origin = degree(obs, new).told, lineage(obs)
+    return [] if wanted == UNTOLD and not origin else [TellPods(name, new, wanted, origin)]
+
+
+def lineage(obs: Observation) -> str:
+    """Return the spec's lineage as the model server reads it, empty if there is none."""
+    known = obs.deployment.spec.info.lineage
+    return json.dumps(known, sort_keys=True, ensure_ascii=False) if known else ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.api.rollout import Decision, ModelRolloutStatus, Requests, StepApproval
@@ -223,7 +223,7 @@ def say(outcome: Outcome, reason: Reason, message: str) -> Outcome:
     return replace(outcome, status=outcome.status.model_copy(update=update))
 
 
-def record(outcome: Outcome, now_s: float, action: str, reason: Reason, message: str) -> Outcome:
+def record(outcome: Outcome, now_s: float, action: Act, reason: Reason, message: str) -> Outcome:
     """Return the outcome with one more decision on record."""
     decision = Decision(
         at=to_wire(now_s), actor=ACTOR, action=action, reason=reason.value, message=message

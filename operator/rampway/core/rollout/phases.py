@@ -8,11 +8,10 @@ Rule 3: a phase that has ended never acts again.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
-from rampway.core.actions import WriteRollout
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.model import verdict
 from rampway.core.pods import scarce, sizes, zero
@@ -76,12 +75,11 @@ def _left(course: Course, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def aborted(active: ModelRollout, asked: Request, now_s: float) -> WriteRollout:
+def aborted(active: ModelRollout, asked: Request, now_s: float) -> Outcome:
     """End a rollout by a person's word before its candidate was made."""
     text = in_words("aborted", asked)
-    ended = record(Outcome(active.status), now_s, "RollingBack", Reason.ABORTED, text)
-    ended = enter(say(by(ended, who(asked)), Reason.ABORTED, text), P.ROLLED_BACK, now_s)
-    return WriteRollout(active.name, ended.status)
+    ended = record(Outcome(active.status), now_s, Act.ROLLING_BACK, Reason.ABORTED, text)
+    return enter(say(by(ended, who(asked)), Reason.ABORTED, text), P.ROLLED_BACK, now_s)
 
 
 def allowed(name: str, before: RolloutPhase, after: RolloutPhase) -> None:
@@ -154,7 +152,7 @@ def _enter_step(outcome: Outcome, course: Course, index: int) -> Outcome:
     stage = course.stages[index]
     text = f"step {index + 1}/{len(course.stages)} {stage.name}: {stage.shown}"
     begun = steps.begin(outcome, course, index)
-    noted = record(begun, course.now_s, "StepStarted", Reason.STEP, text)
+    noted = record(begun, course.now_s, Act.STEP_STARTED, Reason.STEP, text)
     return say(noted, Reason.STEP, text)
 
 
@@ -197,7 +195,7 @@ def _approved(outcome: Outcome, course: Course) -> Outcome:
     if given is None or _same_step_follows(course):
         return outcome
     text = in_words(f"step {given.step} approved", given)
-    return by(record(outcome, course.now_s, "Approved", Reason.APPROVAL, text), who(given))
+    return by(record(outcome, course.now_s, Act.APPROVED, Reason.APPROVED, text), who(given))
 
 
 def _same_step_follows(course: Course) -> bool:
@@ -210,7 +208,7 @@ def _promote(outcome: Outcome, course: Course, skip: Request | None) -> Outcome:
     """Begin the promotion: all steps passed, or a person skips what is left."""
     entered = enter(outcome, P.PROMOTING, course.now_s)
     text = in_words("remaining steps skipped", skip) if skip else "all steps passed"
-    noted = record(entered, course.now_s, "Promoting", Reason.PROMOTING, text)
+    noted = record(entered, course.now_s, Act.PROMOTING, Reason.PROMOTING, text)
     return say(by(noted, who(skip)) if skip else noted, Reason.PROMOTING, text)
 
 
@@ -278,7 +276,7 @@ def _half_returned(course: Course) -> Outcome:
     text = found.message if found else f"undone: {course.stable.name} is stable again"
     if sizes.is_scarce(course.obs):
         return retreat(keep(course), course, health.Danger(reason, text, at_once=True), end)
-    left = record(Outcome(course.status), course.now_s, "RollingBack", reason, text)
+    left = record(Outcome(course.status), course.now_s, Act.ROLLING_BACK, reason, text)
     asked = course.requests.abort
     if reason is Reason.ABORTED and asked is not None:
         left = by(left, who(asked))

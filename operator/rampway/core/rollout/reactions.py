@@ -1,12 +1,19 @@
-"""What a failed check does: it rolls back, stops and asks, or only tells."""
+"""What a failed check does, and who is told: it rolls back, stops and asks, or only tells."""
 
 from rampway.api.checks import OnFailure
-from rampway.api.conditions import Reason
+from rampway.api.conditions import Act, Reason
+from rampway.api.conditions import RolloutPhase as P
 from rampway.api.policy import Policy, RollbackMode
+from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.checks.judged import CheckResult, CheckState, Judged
 from rampway.core.rollout.course import Course, Outcome, record
 
-NOTIFIED = "Notified"
+ASKS = frozenset(
+    {Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED, Reason.STEPS_NOT_POSSIBLE}
+)
+"""A person has to say something, else nothing moves (kstatus: Stalled)."""
+_AFRESH = frozenset({Act.STEP_STARTED, Act.PROMOTED})
+"""After these a person is asked anew."""
 
 
 def reaction(policy: Policy, name: str) -> OnFailure:
@@ -40,14 +47,36 @@ def failed(policy: Policy, judged: Judged, does: OnFailure) -> CheckResult | Non
     )
 
 
-def notified(course: Course, outcome: Outcome) -> Outcome:
+def told(course: Course, outcome: Outcome) -> Outcome:
+    """Return the outcome with all on record that people have to know of."""
+    return _asked(course, _notified(course, outcome))
+
+
+def asks(status: ModelRolloutStatus) -> bool:
+    """Whether a rollout waits until a person says something; no rollback ever does."""
+    return status.reason in ASKS and status.phase not in {P.ROLLING_BACK, P.ROLLED_BACK}
+
+
+def _asked(course: Course, outcome: Outcome) -> Outcome:
+    """Return the outcome with a question to people on record, once in a step."""
+    status = outcome.status
+    made = status.decisions
+    begun = max((n for n, one in enumerate(made) if one.action in _AFRESH), default=0)
+    known = any((d.action, d.reason) == (Act.ASKED, status.reason) for d in made[begun:])
+    if known or not asks(status):
+        return outcome
+    return record(outcome, course.now_s, Act.ASKED, Reason(status.reason), status.message)
+
+
+def _notified(course: Course, outcome: Outcome) -> Outcome:
     """Return the outcome with each check that only tells on record, once in a rollout."""
-    told = {d.message.split(":", 1)[0] for d in outcome.status.decisions if d.action == NOTIFIED}
+    made = [d.message for d in outcome.status.decisions if d.action == Act.NOTIFIED]
+    known = {message.split(":", 1)[0] for message in made}
     for result in course.judged.results:
         quiet = _does(course.policy, result) is OnFailure.NOTIFY
         about = f"check {result.name}"
-        if result.state is CheckState.FAIL and quiet and about not in told:
+        if result.state is CheckState.FAIL and quiet and about not in known:
             text = f"{about}: {result.message}"
             reason = Reason.UNPAIRED_CHECK_FAILED if result.unpaired else Reason.CHECK_FAILED
-            outcome = record(outcome, course.now_s, NOTIFIED, reason, text)
+            outcome = record(outcome, course.now_s, Act.NOTIFIED, reason, text)
     return outcome

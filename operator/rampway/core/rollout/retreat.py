@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rampway.api.conditions import RolloutPhase
+from rampway.api.conditions import Act, RolloutPhase
 from rampway.core.pods import capacity, scarce, sizes
 from rampway.core.rollout.course import Course, Outcome, enter, record, say
 from rampway.core.rollout.health import Danger
@@ -49,7 +49,7 @@ def retreat(outcome: Outcome, course: Course, found: Danger, end: RolloutPhase) 
     leaving = Outcome(outcome.status.model_copy(update=update), target, replicas=pods)
     leaving = say(leaving, found.reason, f"{found.message}{wait}")
     if course.phase is not P.ROLLING_BACK or course.status.reason != found.reason:
-        action = "RollingBack" if end is P.ROLLED_BACK else end.value
+        action = Act.ROLLING_BACK if end is P.ROLLED_BACK else Act(end)
         leaving = record(leaving, course.now_s, action, found.reason, found.message)
     return enter(leaving, end if returned else P.ROLLING_BACK, course.now_s)
 

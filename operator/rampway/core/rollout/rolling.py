@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rampway.api import labels
 from rampway.api.base import seconds
-from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
@@ -19,10 +19,9 @@ from rampway.core.model.standing import UNWANTED, Standing
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import scarce, sizes
-from rampway.core.rollout import automation, health, passes, phases
+from rampway.core.rollout import automation, health, passes, phases, reactions
 from rampway.core.rollout.course import Course, Outcome, enter, record, say
 from rampway.core.rollout.passes import Decision
-from rampway.core.rollout.reactions import NOTIFIED, notified
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.core.writing import rollout_is_news
 
@@ -46,7 +45,7 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
         actions.append(SetSplit(STABLE_ONLY))
     watched = active.spec.policy.watch is not None
     text = f"{stable.name} passed all steps and is stable"
-    done = record(Outcome(active.status), obs.now_s, "Promoted", Reason.PROMOTED, text)
+    done = record(Outcome(active.status), obs.now_s, Act.PROMOTED, Reason.PROMOTED, text)
     done = say(done, Reason.WATCHING if watched else Reason.PROMOTED, text)
     done = enter(done, RolloutPhase.WATCHING if watched else RolloutPhase.PROMOTED, obs.now_s)
     update: dict[str, object] = {"weight_pct": 100, "mirror_pct": 0, "matched": False}
@@ -54,7 +53,7 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
         step = StepStatus(index=active.status.step.total, total=active.status.step.total)
         update |= {"step": step, "watched_since": to_wire(obs.now_s)}
     status = done.status.model_copy(update=update)
-    news = Emit(f"promoted-{active.name}", Reason.PROMOTED, text)
+    news = Emit(f"promoted-{active.name}", Act.PROMOTED, Reason.PROMOTED, text)
     return Decision((*actions, WriteRollout(active.name, status), news), requeue_after_s=0)
 
 
@@ -77,7 +76,7 @@ def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Deci
         active.status.model_copy(update={"return_at_once": True}), Split(stable.name, 100)
     )
     left = say(left, found.reason, found.message)
-    left = record(left, obs.now_s, "RollingBack", found.reason, found.message)
+    left = record(left, obs.now_s, Act.ROLLING_BACK, found.reason, found.message)
     left = enter(left, RolloutPhase.ROLLING_BACK, obs.now_s)
     refused = Verdict(found.reason, active.name, found.message).written()
     actions: list[Action] = [
@@ -85,7 +84,7 @@ def _take_back(obs: Observation, active: ModelRollout, stable: Revision) -> Deci
         Annotate(stable.name, {labels.VERDICT: refused}),
         WriteRollout(active.name, left.status),
     ]
-    actions += [emitted(active, stable, made) for made in left.news]
+    actions += told(active, left)
     return Decision(tuple(actions), requeue_after_s=0)
 
 
@@ -113,7 +112,7 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
         return _without_candidate(obs, active, stable, wanted=wanted)
     judged = _judged(obs, active, candidate, stable)
     course = Course(obs, active, candidate, stable, judged)
-    outcome = notified(course, _outcome(course, desired, wanted=wanted))
+    outcome = reactions.told(course, _outcome(course, desired, wanted=wanted))
     firm = passes.ensure_stable(obs, stable, scarce.stable_size(course, outcome))
     beside = replace(course, obs=sizes.after(obs, firm))
     actions = [*firm, *_ensure_candidate(beside, outcome)]
@@ -130,7 +129,7 @@ def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str)
     ordered += [
         *outcome.calls,
         *kept,
-        *told(course, outcome),
+        *told(active, outcome),
         *passes.write_status(obs, standing, numbers=bool(wrote)),
     ]
     ended = RolloutPhase(outcome.status.phase).ended
@@ -173,11 +172,13 @@ def _without_candidate(
         return Decision((*actions, *wrote), wait_s, obs.evidence, active.name)
     abort = active.spec.requests.abort
     if wanted and abort is not None:
-        return Decision((*actions, phases.aborted(active, abort, obs.now_s)), requeue_after_s=0)
-    text = "the spec changed before the candidate was made"
-    ended = enter(Outcome(active.status), RolloutPhase.SUPERSEDED, obs.now_s)
-    ended = say(ended, Reason.NEW_REVISION, text)
-    return Decision((*actions, WriteRollout(active.name, ended.status)), requeue_after_s=0)
+        ended = phases.aborted(active, abort, obs.now_s)
+    else:
+        text = "the spec changed before the candidate was made"
+        ended = record(Outcome(active.status), obs.now_s, Act.SUPERSEDED, Reason.NEW_REVISION, text)
+        ended = enter(say(ended, Reason.NEW_REVISION, text), RolloutPhase.SUPERSEDED, obs.now_s)
+    actions.append(WriteRollout(active.name, ended.status))
+    return Decision((*actions, *told(active, ended)), requeue_after_s=0)
 
 
 def _judged(
@@ -252,17 +253,18 @@ def _checks(judged: Judged, now_s: float) -> dict[str, object]:
     return {"checks": found, "checked_at": to_wire(now_s)}
 
 
-def told(course: Course, outcome: Outcome) -> list[Action]:
+def told(active: ModelRollout, outcome: Outcome) -> list[Action]:
     """Return the Events about what was decided."""
-    return [emitted(course.rollout, course.candidate, made) for made in outcome.news]
+    return [_event(active, made) for made in outcome.news]
 
 
-def emitted(active: ModelRollout, candidate: Revision, made: Decided) -> Emit:
-    """Return the Event about one decision."""
+def _event(active: ModelRollout, made: Decided) -> Emit:
     about = made.message.split(":", 1)[0]  # two checks can fail in one step
+    candidate = labels.revision_name(active.spec.deployment, active.spec.candidate.revision)
     return Emit(
         f"{active.name}-{made.action}-{active.status.step.index}-{about}",
+        made.action,
         made.reason,
-        f"{candidate.name}: {made.message}",
-        warning=made.action in {"RollingBack", NOTIFIED},
+        f"{candidate}: {made.message}",
+        warning=made.action in {Act.ROLLING_BACK, Act.NOTIFIED, Act.ASKED},
     )

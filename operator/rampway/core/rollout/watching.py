@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from rampway.api import labels
 from rampway.api.checks import OnFailure
-from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Watch
 from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.actions import Action, Annotate, SetSplit, WriteRollout
+from rampway.core.checks import slices
 from rampway.core.checks.judged import Contest, EvidenceState
 from rampway.core.checks.judging import judge
 from rampway.core.instants import brief, from_wire, to_wire
@@ -18,7 +19,7 @@ from rampway.core.model.standing import Standing
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import capacity, sizes
-from rampway.core.rollout import health, hooks, passes, reactions, rolling, steps
+from rampway.core.rollout import automation, health, hooks, passes, reactions, rolling, steps
 from rampway.core.rollout.course import Course, Outcome, by, enter, record, say
 from rampway.core.rollout.health import Danger
 from rampway.core.rollout.passes import Decision
@@ -99,13 +100,15 @@ def _afresh(evidence: EvidenceState | None, index: int, *, keeps: bool) -> Evide
     """Return the evidence without what the rollout's own bound was spent on (B19).
 
     The watch has a part of its own (`checks/bound.py`). The ledger stays: nothing is counted twice;
-    and what was seen of stable, where that is what the promoted revision is held against.
+    the slices stay who they are; and what was seen of stable, where that is what the promoted
+    revision is held against.
     """
     if evidence is None or evidence.step_index == index:
         return evidence
     if keeps:
         return replace(evidence, harmed=frozenset(), breaches={}, failures={}, lone={})
-    return replace(evidence, paired={}, harmed=frozenset(), breaches={}, failures={}, lone={})
+    paired = slices.afresh(evidence.paired)
+    return replace(evidence, paired=paired, harmed=frozenset(), breaches={}, failures={}, lone={})
 
 
 def _trouble(course: Course) -> Danger | None:
@@ -188,17 +191,18 @@ def _go_on(
     following = hooks.after(obs, course.rollout)
     told = outcome.status.model_copy(update={"hooks": following.status.hooks})
     outcome = replace(outcome, status=told, calls=following.calls)
-    outcome = reactions.notified(course, say(outcome, reason, text))
+    outcome = reactions.told(course, say(outcome, reason, text))
     moves: list[Action] = []
     if not (obs.route.split == wanted and obs.route.in_shape):
         moves.append(SetSplit(wanted))
     warm, firm = sizes.warm(obs, before), passes.ensure_stable(obs, stable)
     actions = [*firm, *sizes.size(sizes.after(obs, firm), before, warm, warm)]
+    actions += automation.tell(obs, before)
     wrote = rolling.write_rollout(course, replace(outcome, split=_of_new(course, wanted)))
     kept, _ = keeping.tidy(obs, stable, active=course.rollout)
     standing = Standing.watching(course, outcome)
     status = passes.write_status(obs, standing, numbers=bool(wrote))
-    news = rolling.told(course, outcome)
+    news = rolling.told(course.rollout, outcome)
     whole = (*moves, *wrote, *actions, *outcome.calls, *kept, *news, *status)
     wait_s = min(obs.defaults.requeue_s, left_s)
     return Decision(whole, wait_s, course.judged.state, course.rollout.name)
@@ -243,14 +247,14 @@ def _return(course: Course, found: Danger, end: RolloutPhase) -> Decision:
         actions.append(Annotate(stable.name, {labels.VERDICT: refused}))
     again = Annotate(before.name, {labels.PROMOTED_AT: rolling.promoted_at(obs)})
     status = left.status.model_copy(update={"weight_pct": 0})
-    news = [rolling.emitted(active, stable, made) for made in left.news]
+    news = rolling.told(active, left)
     return Decision((*actions, again, WriteRollout(active.name, status), *news), requeue_after_s=0)
 
 
 def _left(course: Course, found: Danger, phase: RolloutPhase) -> Outcome:
     """Return the outcome that leaves the watch for this reason."""
     at_s, asked = course.now_s, course.requests.abort
-    left = record(Outcome(course.status), at_s, "RollingBack", found.reason, found.message)
+    left = record(Outcome(course.status), at_s, Act.ROLLING_BACK, found.reason, found.message)
     if found.reason is Reason.ABORTED and asked is not None:
         left = by(left, who(asked))
     allowed(course.rollout.name, RolloutPhase.WATCHING, phase)
@@ -275,14 +279,15 @@ def _swap_back(course: Course, found: Danger) -> Decision:
         actions.append(Annotate(new.name, {labels.VERDICT: refused}))
     again = Annotate(before.name, {labels.PROMOTED_AT: rolling.promoted_at(obs)})
     status = left.status.model_copy(update={"weight_pct": ALL_PCT})
-    news = [rolling.emitted(active, new, made) for made in left.news]
+    news = rolling.told(active, left)
     return Decision((*actions, again, WriteRollout(active.name, status), *news), requeue_after_s=0)
 
 
 def _end(obs: Observation, active: ModelRollout, why: str) -> Decision:
     """The watch is over: what is stable stays so."""
     text = f"the watch is over: {why}"
-    done = record(Outcome(active.status), obs.now_s, "WatchEnded", Reason.PROMOTED, text)
+    done = record(Outcome(active.status), obs.now_s, Act.WATCH_ENDED, Reason.PROMOTED, text)
     done = enter(say(done, Reason.PROMOTED, text), RolloutPhase.PROMOTED, obs.now_s)
     actions = () if obs.route.split.at_rest else (SetSplit(STABLE_ONLY),)
-    return Decision((*actions, WriteRollout(active.name, done.status)), requeue_after_s=0)
+    wrote = WriteRollout(active.name, done.status)
+    return Decision((*actions, wrote, *rolling.told(active, done)), requeue_after_s=0)
