@@ -21,6 +21,7 @@ WHOLE_COUNTS: dict[str, Any] = {
         "ignoreBelow": "0.5%",
         "detect": "2x",
         "lag": "5m",
+        "slices": {"by": "region", "atMost": 20, "waitFor": "5%"},
     },
 }
 WHOLE_MEAN: dict[str, Any] = {
@@ -35,6 +36,7 @@ WHOLE_MEAN: dict[str, Any] = {
         "ignoreBelow": "1.5",
         "detect": "1.2x",
         "lag": "5m",
+        "slices": {"by": "region", "atMost": 20, "waitFor": "5%"},
     },
 }
 NOTHING = {"maxChange": "0%", "ignoreBelow": "0%"}
@@ -68,6 +70,18 @@ COUNTED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         ORDERS | {"value": "2%"},
         "checks[0].counts",
         "expected value where against is Value",
+    ),
+    (
+        "slices of what is held against a value",
+        ORDERS | {"against": "Value", "value": "2%", "slices": {"by": "region"}},
+        "checks[0].counts",
+        "slices are compared with those of stable",
+    ),
+    (
+        "slices by what is Rampway's to say",
+        ORDERS | {"slices": {"by": "revision"}},
+        "checks[0].counts.slices",
+        "by: namespace, pod and revision are for Rampway to say",
     ),
     (
         "PromQL where a series belongs",

@@ -176,6 +176,11 @@ class Stage:
         """Return the latest rollout's decisions of a kind."""
         return [d for d in self.rollout.status.decisions if d.action == action]
 
+    def events(self, action: str) -> list[tuple[str, str]]:
+        """Return type and reason of the Events about an action, in no order."""
+        found = self.world.store.list(kinds.EVENT, SPACE)
+        return [(one["type"], one["reason"]) for one in found if one["action"] == action]
+
     @property
     def split(self) -> Split:
         """Who gets which requests, as the route is written."""

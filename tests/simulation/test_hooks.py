@@ -87,6 +87,9 @@ def test_a_failed_hook_asks_and_an_approval_goes_on() -> None:
     stage.run(20)
     assert stage.weight_pct == 10
     assert "Approve step half" in stage.world.status(NAME).message
+    assert stage.phase == "Holding"
+    assert stage.world.condition(NAME, "Stalled") == "True"
+    assert stage.events("Asked") == [("Warning", "HookFailed")]
     rollout = stage.world.rollouts(NAME)[-1].name
     wanted = {"spec": {"requests": {"approve": [{"step": "half", "by": "ann"}]}}}
     stage.world.store.patch(kinds.MODEL_ROLLOUT, SPACE, rollout, wanted)
@@ -100,6 +103,8 @@ def test_a_failed_hook_can_roll_back() -> None:
     stage.until_phase("RolledBack")
     assert "hook gate failed: answered 400" in stage.world.status(NAME).message
     assert stage.weight_pct == 0
+    assert stage.events("RollingBack") == [("Warning", "HookFailed")]
+    assert stage.events("Asked") == []
 
 
 def test_a_hook_that_never_answers_fails_after_its_timeout() -> None:

@@ -76,6 +76,8 @@ def test_b11_an_approval_lets_its_step_go_on_once() -> None:
     (given,) = stage.decided("Approved")
     assert (given.actor, given.message) == ("ann", "step look approved by ann")
     assert given.at
+    assert stage.events("Asked") == [("Warning", "WaitingForApproval")]
+    assert stage.events("Approved") == [("Normal", "Approved")]
     assert stage.stable == stage.desired
 
 
@@ -110,6 +112,8 @@ def test_b11_consent_counts_once_though_a_ramp_has_many_stages() -> None:
     stage.ask(approve="up")
     stage.until_phase("Healthy", 200)
     assert len(stage.decided("Approved")) == 1
+    assert stage.events("Asked") == [("Warning", "StoppedByCheck")]
+    assert len(stage.decided("Asked")) == 1
 
 
 @every_kind

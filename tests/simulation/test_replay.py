@@ -65,6 +65,19 @@ def test_a_policy_that_tolerates_it_fails_nothing() -> None:
     assert verdict.failures == []
 
 
+def test_b41_another_policy_may_ask_for_stables_past() -> None:
+    """B41: what stable did before is read as the operator reads it, of one pod as well."""
+    stage = serving(replicas=1)
+    stage.run(900)
+    stage.release(2, BROKEN)
+    stage.harmed = True
+    stage.until(lambda: stage.world.status(NAME).phase == "RolledBack", 300)
+    asked = other(against="Past", ignoreBelow="1%", detect="5x")
+    found = again(stage, stage.world.rollouts(NAME)[-1], asked).failures
+    assert [failure.check for failure in found] == ["errors"]
+    assert "on stable before the rollout" in found[0].message
+
+
 def test_a_good_rollout_passes_each_step_when_it_did() -> None:
     """For each step it tells after how long all checks passed."""
     stage = serving(rollout=policy(step("ten", 10, 20), step("half", 50, 20)))

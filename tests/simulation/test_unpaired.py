@@ -65,6 +65,27 @@ def test_b19_a_rollout_may_be_held_against_a_value(*, bad: bool) -> None:
         stage.until(lambda: stage.stable == second, 300)
 
 
+@pytest.mark.parametrize("bad", [False, True])
+def test_b19_a_rollout_may_be_held_against_stables_past(*, bad: bool) -> None:
+    """B19: a candidate that fails where stable did not goes, although stable fails now as well."""
+    asked = {"against": "Past", "ignoreBelow": "1%", "detect": "5x"}
+    check = {"name": "errors", "errorRate": asked}
+    stage = serving(rollout=policy(step("half", 50), checks=(check,)))
+    stage.run(900)
+    second = stage.release(2, BROKEN if bad else None)
+    stage.until(lambda: any(r.status.traffic_since for r in stage.world.rollouts(NAME)), 120)
+    stage.harmed = True
+    stage.world.behave(stage.stable, BROKEN)
+    if bad:
+        stage.until_phase("RolledBack", 120)
+        assert stage.world.status(NAME).reason == "UnpairedCheckFailed"
+    else:
+        stage.until(lambda: stage.stable == second, 300)
+    (told,) = stage.world.rollouts(NAME)[-1].status.checks
+    assert told.unpaired
+    assert "on stable before the rollout" in told.message
+
+
 def decisions(stage: Stage) -> tuple[Decision, ...]:
     """Return what was decided in the rollout."""
     return stage.world.rollouts(NAME)[-1].status.decisions

@@ -66,6 +66,7 @@ def test_b27_the_old_revision_keeps_its_share_until_the_watch_ends(holdback_pct:
     stage.until_phase("Healthy", 30)
     assert (stage.stable, stage.split) == (second, STABLE_ONLY)
     assert (old(stage).status.phase, stage.rollout.name) == ("Promoted", old(stage).name)
+    assert stage.events("WatchEnded") == [("Normal", "Promoted")]
     stage.until(lambda: not stage.running(first), 60)
     stage.run(30)
     assert stage.ledger.all.failed == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rampway.api.conditions import ConditionType, Phase, Reason, RolloutPhase
+from rampway.api.conditions import Act, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.core.checks.judged import CheckState
 from rampway.core.model.keeping import ROLLOUTS_KEPT
@@ -49,6 +49,7 @@ def words(text: str) -> list[str]:
         ("## Phases of a ModelRollout", RolloutPhase),
         ("## Reasons", Reason),
         ("## Answers of a check", CheckState),
+        ("## Events", Act),
     ],
 )
 def test_every_word_has_one_line(heading: str, known: Iterable[StrEnum]) -> None:
@@ -72,6 +73,15 @@ def test_every_column_of_kubectl_get_is_explained(definition: Definition) -> Non
     table = head + text.split(head, 1)[1].split("\n\n", 1)[0]
     assert words(table) == list(definition.columns)
     assert f"`{definition.short_name}`" in text
+
+
+def test_every_event_has_reasons_that_there_are() -> None:
+    """Each is Normal or Warning, for reasons that there are; simulation/conftest.py has which."""
+    for _, kind, reasons, when in rows(section("## Events")):
+        assert kind in {"Normal", "Warning"}
+        assert re.findall(r"`(\w+)`", reasons)
+        assert {Reason(word) for word in re.findall(r"`(\w+)`", reasons)}
+        assert when
 
 
 def test_what_is_kept_is_what_the_code_keeps() -> None:

@@ -148,7 +148,9 @@ def test_an_old_go_is_refused_before_the_long_build(
 
 
 def test_the_lock_file_is_of_the_version_that_is_named() -> None:
-    """versions.py and the Go module that builds Kubernetes cannot drift apart."""
+    """versions.py and the Go modules that build Kubernetes and etcd cannot drift apart."""
+    etcd = (golang.SOURCES / "etcd/go.mod").read_text()
+    assert f"go.etcd.io/etcd/server/v3 v{versions.ETCD}\n" in etcd
     text = (golang.SOURCES / "kubernetes/go.mod").read_text()
     assert f"k8s.io/kubernetes v{versions.KUBERNETES}\n" in text
     staging = "v0." + versions.KUBERNETES.partition(".")[2]

@@ -21,6 +21,8 @@ from rampway.metrics.memory import MemorySource
 from rampway.shell import http, telemetry
 from rampway.shell.fence import Deposed
 from rampway.shell.followers import Followers
+from rampway.shell.interest import Interest
+from rampway.shell.looks import Looks
 from rampway.shell.queue import WorkQueue
 from rampway.shell.settings import Settings
 from rampway.sim.apiserver import MemoryApi, Store
@@ -152,6 +154,33 @@ async def test_a_worker_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(main, "_reconciler", lambda *_: Failing())
     assert await asyncio.wait_for(main.run(Settings()), 20) == 0
     assert passes == [("ml", "a")] * 2
+
+
+async def test_b23_what_is_looked_at_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B23: the leader's queue takes a rollout's turn before that of models added earlier."""
+    passes, made = list[Any](), list[Looks]()
+
+    class Noting(Fake):
+        async def reconcile(self, key: Any) -> float | None:
+            passes.append(key[1])
+            return None
+
+    def reconciler(*given: Any) -> Noting:
+        made.append(given[3])
+        return Noting()
+
+    async def watch(operator: Operator) -> None:
+        await until(lambda: operator.leading)
+        made[0].want(("ml", "rollout"), Interest("ml", (), None, {}))
+        for name in ("new-1", "new-2", "rollout"):
+            operator.add(("ml", name))
+        await until(lambda: {"new-1", "new-2", "rollout"} <= set(passes))
+        operator.stop.set()
+
+    Parts().install(monkeypatch, watch)
+    monkeypatch.setattr(main, "_reconciler", reconciler)
+    assert await asyncio.wait_for(main.run(Settings(workers=1)), 20) == 0
+    assert passes[0] == "rollout"
 
 
 async def test_b31_who_loses_the_lease_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,14 @@ from rampway.api.base import (
     seconds,
 )
 from rampway.api.counted import CountsCheck, MeanCheck
-from rampway.api.paired import PROOF_RULE, STABLE_RULE, VALUE_RULE, PairedCheck, Require
+from rampway.api.paired import (
+    NO_VALUE_RULE,
+    PROOF_RULE,
+    VALUE_RULE,
+    Against,
+    PairedCheck,
+    Require,
+)
 from rampway.api.rules import Form, Rule, matches
 
 Percentile = Annotated[
@@ -84,7 +91,7 @@ class ErrorRateCheck(PairedCheck):
 class LatencyCheck(PairedCheck):
     """Fails when the candidate is slower than stable."""
 
-    rules = (*PairedCheck.rules, STABLE_RULE, VALUE_RULE)
+    rules = (*PairedCheck.rules, NO_VALUE_RULE, VALUE_RULE, PROOF_RULE)
 
     percentile: Percentile | None = Field(
         default=None,
@@ -247,14 +254,19 @@ class Check(ApiModel):
 
     @property
     def comparison(self) -> PairedCheck | None:
-        """What compares with stable or a value; None for a threshold."""
+        """What compares with stable, a value or stable's past; None for a threshold."""
         return self.error_rate or self.latency or self.counts or self.mean
 
     @property
     def paired(self) -> PairedCheck | None:
         """What compares with stable, else None."""
         found = self.comparison
-        return found if found is not None and found.value is None else None
+        return found if found is not None and found.against is Against.STABLE else None
+
+    @property
+    def past(self) -> bool:
+        """Whether it is held against what stable did before the rollout."""
+        return self.comparison is not None and self.comparison.against is Against.PAST
 
     @property
     def usual(self) -> float | None:

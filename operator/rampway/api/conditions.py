@@ -60,6 +60,22 @@ _ENDED = frozenset(
 )
 
 
+class Act(StrEnum):
+    """What was done: in `status.decisions` of a ModelRollout, and as the action of an Event."""
+
+    STARTED = "Started"  # a rollout began; an Event only
+    STEP_STARTED = "StepStarted"
+    ASKED = "Asked"  # a person has to say something
+    APPROVED = "Approved"  # a person said it
+    NOTIFIED = "Notified"  # a check failed that only tells
+    PROMOTING = "Promoting"
+    PROMOTED = "Promoted"
+    WATCH_ENDED = "WatchEnded"
+    ROLLING_BACK = "RollingBack"
+    SUPERSEDED = "Superseded"
+    ABORTED = "Aborted"
+
+
 class Reason(StrEnum):
     """Reasons of conditions, events and rollbacks."""
 
@@ -99,6 +115,7 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     STABLE_CRASHES_TOO = "StableCrashesToo"
     APPROVAL = "WaitingForApproval"
+    APPROVED = "Approved"
     STOPPED_BY_CHECK = "StoppedByCheck"  # a failed check that asks
     HOOK_RUNNING = "HookRunning"
     HOOK_FAILED = "HookFailed"

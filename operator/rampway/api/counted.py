@@ -15,7 +15,14 @@ from rampway.api.base import (
     fraction,
     seconds,
 )
-from rampway.api.paired import PROOF_RULE, STABLE_RULE, VALUE_RULE, PairedCheck, Require
+from rampway.api.paired import (
+    NO_PAST_RULE,
+    PROOF_RULE,
+    STABLE_RULE,
+    VALUE_RULE,
+    PairedCheck,
+    Require,
+)
 from rampway.api.rules import Form, Rule, UniqueItems, matches
 
 AMOUNT_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})?$"
@@ -26,6 +33,12 @@ Amount = Annotated[
 OURS = ("__name__", "namespace", "pod", "revision")
 """Labels that say where a series is from, which is not the user's to choose (B36)."""
 _OURS = ", ".join(f"'{name}'" for name in OURS)
+
+LabelName = Annotated[
+    str,
+    Field(max_length=128),
+    Form(r"^[a-zA-Z_][a-zA-Z0-9_]*$", "the name of a label, for example kind"),
+]
 
 
 class LabelMatch(ApiModel):
@@ -39,11 +52,7 @@ class LabelMatch(ApiModel):
         ),
     )
 
-    name: Annotated[
-        str,
-        Field(max_length=128),
-        Form(r"^[a-zA-Z_][a-zA-Z0-9_]*$", "the name of a label, for example kind"),
-    ] = Field(description="Name of the label.")
+    name: LabelName = Field(description="Name of the label.")
     value: str = Field(min_length=1, max_length=256, description="What it is, exactly.")
 
 
@@ -70,6 +79,42 @@ class HarmWhen(StrEnum):
 
     MORE = "More"
     LESS = "Less"
+
+
+class Slices(ApiModel):
+    """Judge each value of a label by itself, beside the whole."""
+
+    rules = (
+        Rule(
+            cel=f"!(self.by in [{_OURS}])",
+            message="by: namespace, pod and revision are for Rampway to say; expected another "
+            "label, for example region",
+            holds=lambda slices: slices.by not in OURS,
+        ),
+    )
+
+    by: LabelName = Field(
+        description="Label of both counters' series, for example region. Harm in one slice fails "
+        "the check, which names it."
+    )
+    at_most: int = Field(
+        default=10,
+        ge=1,
+        le=50,
+        strict=True,
+        description="So many values are slices: the first ones that are seen, the largest of them "
+        "first. All others count in the whole only.",
+    )
+    wait_for: Percent = Field(
+        default="10%",
+        description="A slice with this share of the exposures has to pass as the whole has. "
+        "Smaller ones fail the check by harm, and are not waited for. 0%: all are.",
+    )
+
+    @property
+    def least_share(self) -> float:
+        """The share of the exposures from which on a slice is waited for, as a fraction."""
+        return fraction(self.wait_for)
 
 
 class CountedCheck(PairedCheck):
@@ -110,6 +155,11 @@ class CountedCheck(PairedCheck):
         "visit to an order. Nothing is counted for so long after a change of the candidate's "
         "share: events from before would be held against exposures from after it.",
     )
+    slices: Slices | None = Field(
+        default=None,
+        description="Judge parts of the exposures by themselves too, which share the check's part "
+        "of falseRollbackRate with the whole.",
+    )
 
     @property
     def fewer(self) -> bool:
@@ -137,8 +187,14 @@ class CountsCheck(CountedCheck):
 
     rules = (
         *CountedCheck.rules,
+        NO_PAST_RULE,
         VALUE_RULE,
         PROOF_RULE,
+        Rule(
+            cel="!has(self.slices) || !has(self.value)",
+            message="slices are compared with those of stable; expected no value beside them",
+            holds=lambda check: check.slices is None or check.value is None,
+        ),
         Rule(
             cel="!has(self.require) || self.require != 'HarmRuledOut' || "
             f"!{matches('self.maxChange', PERCENT_PATTERN)} || "

@@ -50,12 +50,15 @@ def _version(definition: Definition) -> dict[str, Any]:
         "served": True,
         "storage": True,
         **({"subresources": _subresources(definition)} if definition.status else {}),
-        "additionalPrinterColumns": [
-            {"name": name, "jsonPath": path, "type": _COLUMN_TYPES.get(name, "string")}
-            for name, path in definition.columns.items()
-        ],
+        "additionalPrinterColumns": [_column(definition, name) for name in definition.columns],
         "schema": {"openAPIV3Schema": root_schema(definition)},
     }
+
+
+def _column(definition: Definition, name: str) -> dict[str, Any]:
+    column = {"name": name, "type": _COLUMN_TYPES.get(name, "string")}
+    rank = {"priority": 1} if name in definition.wide else {}
+    return {**column, "jsonPath": definition.columns[name], **rank}
 
 
 def _subresources(definition: Definition) -> dict[str, Any]:

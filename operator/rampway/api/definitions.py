@@ -38,6 +38,8 @@ class Definition:
     """JSON paths by the heading that `kubectl get` shows."""
     root: Schema
     """What the object as a whole must meet, in addition."""
+    wide: frozenset[str] = frozenset()
+    """Columns that only `kubectl get -o wide` shows."""
     namespaced: bool = True
     scale: Mapping[str, str] | None = None
     """Paths of the `scale` subresource, where it has one."""
@@ -71,8 +73,10 @@ DEFINITIONS = (
             "Step": ".status.step",
             "Weight%": ".status.weightPct",
             "Reason": ".status.reason",
+            "Automation": ".status.stable.automation",
             "Age": _AGE,
         },
+        wide=frozenset({"Automation"}),
         scale={
             "specReplicasPath": ".spec.replicas",
             "statusReplicasPath": ".status.replicas",

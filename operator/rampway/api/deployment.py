@@ -224,6 +224,9 @@ class RevisionStatus(StatusModel):
     """Digest of the model that its pods have loaded."""
     ready_replicas: int = 0
     """Pods that have loaded the model and answer."""
+    automation: Token = ""
+    """Degree of automation in force, in the server's words: Off, Assist, Partial 0.95 (with its
+    least confidence) or Full. A change reaches running pods within about a minute."""
 
     @computed_field(  # type: ignore[prop-decorator]  # mypy knows no decorated property
         description="As `kubectl get` shows it: the version, else the revision."

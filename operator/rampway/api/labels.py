@@ -42,6 +42,7 @@ SHA256_VARIABLE = "RAMPWAY_MODEL_SHA256"
 SERVER_PORT = 8080
 DIGEST_KEY = "sha256"
 AUTOMATION_KEY = "automation"
+LINEAGE_KEY = "lineage"
 
 
 def revision_name(deployment: str, revision_hash: str) -> str:
@@ -50,7 +51,7 @@ def revision_name(deployment: str, revision_hash: str) -> str:
 
 
 def automation_name(revision: str) -> str:
-    """Name of the ConfigMap that tells a revision's pods their degree of automation."""
+    """Name of the ConfigMap that tells a revision's pods their automation, and their lineage."""
     return f"{revision}-automation"
 
 

@@ -14,6 +14,7 @@ class Against(StrEnum):
 
     STABLE = "Stable"
     VALUE = "Value"
+    PAST = "Past"
 
 
 class Require(StrEnum):
@@ -33,10 +34,22 @@ STABLE_RULE = Rule(
     message="against: expected Stable; a threshold holds a query against a value",
     holds=lambda check: check.against is Against.STABLE,
 )
+NO_VALUE_RULE = Rule(
+    cel="!has(self.against) || self.against != 'Value'",
+    message="against: expected Stable or Past; a threshold holds a query against a value",
+    holds=lambda check: check.against is not Against.VALUE,
+)
+NO_PAST_RULE = Rule(
+    cel="!has(self.against) || self.against != 'Past'",
+    message="against: expected Stable or Value; of your own counters no past is read",
+    holds=lambda check: check.against is not Against.PAST,
+)
 PROOF_RULE = Rule(
-    cel="!has(self.value) || !has(self.require) || self.require == 'NoHarmSeen'",
-    message="require: HarmRuledOut needs stable to compare with; expected NoHarmSeen with a value",
-    holds=lambda check: check.value is None or check.require is Require.NO_HARM_SEEN,
+    cel="!has(self.against) || self.against == 'Stable' || !has(self.require) || "
+    "self.require == 'NoHarmSeen'",
+    message="require: HarmRuledOut needs stable to compare with; expected NoHarmSeen with a value "
+    "or stable's past",
+    holds=lambda check: check.against is Against.STABLE or check.require is Require.NO_HARM_SEEN,
 )
 
 
@@ -55,8 +68,9 @@ class PairedCheck(ApiModel):
     against: Against = Field(
         default=Against.STABLE,
         description="Stable: compare with what stable does in the same intervals. Value: hold it "
-        "against `value` in the place of stable's rate; marked as Unpaired, and beside "
-        "falseRollbackRate, as what changes for everybody looks like harm.",
+        "against `value` in the place of stable's rate. Past: hold it against what stable did in "
+        "the hours before the rollout. Both are marked as Unpaired, and beside falseRollbackRate, "
+        "as what changes for everybody looks like harm.",
     )
     value: Percent | None = Field(
         default=None,

@@ -43,12 +43,18 @@ class Annotate:
 
 
 @dataclass(frozen=True, slots=True)
-class TellAutomation:
-    """Have a revision's pods told their degree of automation."""
+class TellPods:
+    """Have a revision's pods told what may change while they run.
+
+    Attributes:
+        degree: Their degree of automation, as the model server reads it.
+        lineage: Where their model comes from, a JSON object; empty if nobody says.
+    """
 
     revision: str
     revision_hash: str
     degree: str
+    lineage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +116,12 @@ class Emit:
     """Record an Event; `key` makes it happen once.
 
     Attributes:
+        action: What was done, as `status.decisions` has it; `reason` is why.
         warning: Of type Warning instead of Normal.
     """
 
     key: str
+    action: str
     reason: str
     message: str
     warning: bool = False
@@ -124,7 +132,7 @@ Action = (
     | Scale
     | Autoscale
     | Annotate
-    | TellAutomation
+    | TellPods
     | RunHook
     | PointService
     | SetSplit

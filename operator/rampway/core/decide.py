@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rampway.api import labels
 from rampway.api.base import API_VERSION
-from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
 from rampway.core.actions import (
     Action,
@@ -14,6 +14,7 @@ from rampway.core.actions import (
     Emit,
     PointService,
     SetSplit,
+    TellPods,
     WriteRollout,
 )
 from rampway.core.instants import to_wire
@@ -46,7 +47,14 @@ def decide(obs: Observation) -> Decision:
     else:
         found = _followed(obs, obs.stable)
     more = preview.keep(obs)
-    return replace(found, actions=(*found.actions, *more)) if more else found
+    found = replace(found, actions=(*found.actions, *more)) if more else found
+    return _soon(found) if any(isinstance(a, TellPods) for a in found.actions) else found
+
+
+def _soon(found: Decision) -> Decision:
+    """Return the decision with a look soon after: no event tells that a ConfigMap was written."""
+    again_s = math.inf if found.requeue_after_s is None else found.requeue_after_s
+    return replace(found, requeue_after_s=min(again_s, 1.0))
 
 
 def _followed(obs: Observation, stable: Revision | None) -> Decision:
@@ -104,7 +112,7 @@ def _first(obs: Observation) -> Decision:
     if mine is not None and mine.ready:
         actions.append(Annotate(mine.name, {labels.PROMOTED_AT: to_wire(obs.now_s)}))
         news = f"first revision {mine.name} serves; no checks were made, there was no stable"
-        actions.append(Emit(f"first-{desired}", Reason.PROMOTED, news))
+        actions.append(Emit(f"first-{desired}", Act.PROMOTED, Reason.PROMOTED, news))
         return Decision(tuple(actions), requeue_after_s=0)
     if not spec.replicas and mine is not None:
         standing = Standing.scaled_to_zero(f"{zero.WORDS}; it never has", UNKNOWN)
@@ -143,7 +151,8 @@ def _begin(obs: Observation, stable: Revision, desired: str, policy: Chosen) -> 
     name = labels.rollout_name(obs.deployment.name, desired, attempt)
     made = Create("ModelRollout", _manifest(obs, stable, desired, attempt, policy))
     by = f" by {policy.origin}" if policy.origin else ""
-    news = Emit(f"start-{name}", Reason.CANDIDATE_STARTING, f"rollout {name} begins{by}")
+    text = f"rollout {name} begins{by}"
+    news = Emit(f"start-{name}", Act.STARTED, Reason.CANDIDATE_STARTING, text)
     return Decision((made, news), requeue_after_s=0)
 
 

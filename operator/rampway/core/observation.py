@@ -72,6 +72,7 @@ class Revision:
         reachable: Names of the pods that the data plane can send requests to by its Service.
         reported_sha256: Digest that a running pod says it loaded; empty if none was asked.
         automation: Degree of automation that its pods are told; empty if they are told none.
+        lineage: Where its model comes from, as its pods are told, JSON; empty if they are not.
         autoscaler: Its autoscaler, made by us.
     """
 
@@ -91,6 +92,7 @@ class Revision:
     recorded_sha256: str = ""
     reported_sha256: str = ""
     automation: str = ""
+    lineage: str = ""
     autoscaler: Autoscaler | None = None
 
     @property
@@ -167,8 +169,8 @@ class HookRun:
     message: str = ""
 
 
-CHECKPOINTS_PER_S = 10.0
-"""All rollouts together write no more checkpoints than this (B32)."""
+CHECKPOINTS_PER_S = 8.0
+"""All rollouts together write no more checkpoints than this; with those at verdicts, 10 (B32)."""
 ACTIVE_REQUEUE_S = 5.0
 """An active rollout is looked at again at least so often; looks and pod events come sooner."""
 REQUEUES_PER_S = 50.0

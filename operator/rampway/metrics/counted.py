@@ -10,12 +10,17 @@ from dataclasses import replace
 from math import isfinite
 
 from rampway.core.checks.counters import Counter, Scrape
+from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.reading import Series
 
 REVISION = "revision"
 _TARGET = ("namespace", "pod", "container", "instance", "job")
 """Labels of a target, as Prometheus attaches them: series with the same are of one page."""
 _Target = tuple[str, ...]
+MOST_VALUES = 500
+"""Of a label that slices are taken by. They are read all, as who is first is not known here."""
+LONGEST_VALUE = 100
+"""Characters; longer values are no slices, and count in the whole only."""
 
 
 def matchers(
@@ -44,11 +49,13 @@ def scrapes_of(
     tell the same, one counts.
 
     Raises:
+        MetricsUnavailable: a counter has more slices than can be meant.
         ValueError: a counter is not a number (B17).
         LookupError: a series without namespace or pod.
     """
     starts: dict[_Target, dict[float, float]] = {}
     found: dict[tuple[_Target, str], dict[float, dict[str, float]]] = {}
+    told_of: set[str] = set()
     for labels, samples in series:
         target = tuple(labels.get(name, "") for name in _TARGET)
         numbers = [(at_s, float(value)) for at_s, value in samples]
@@ -56,10 +63,12 @@ def scrapes_of(
             starts.setdefault(target, {}).update(n for n in numbers if isfinite(n[1]))
             continue
         revision = _revision(labels, revisions)
-        names = [str(counter) for counter in counters if _is(counter, labels)]
+        names = _names(counters, labels)
         if revision and names:
             by_time = found.setdefault((target, revision), defaultdict(dict))
             _add(by_time, names, numbers, labels)
+            told_of.update(names)
+    _bound(told_of, counters)
     pages: dict[tuple[_Target, str], _Target] = {}
     for target, revision in sorted(found):
         pages.setdefault((target[:2], revision), target)
@@ -75,7 +84,12 @@ def parted(scrape: Scrape, counters: Collection[Counter]) -> list[Scrape]:
     """Return a scrape that has everything as two: the model server's, and that of the counters."""
     if not scrape.counters:
         return [scrape]
-    told = {str(c): scrape.counters[str(c)] for c in counters if str(c) in scrape.counters}
+    wanted = {str(counter) for counter in counters}
+    told = {
+        name: count
+        for name, count in scrape.counters.items()
+        if name in wanted or any(counter.slice_of(name) for counter in counters)
+    }
     users = replace(scrape, outcomes={}, buckets=(), counters=told)
     return [replace(scrape, counters={}), *([users] if told else [])]
 
@@ -105,9 +119,31 @@ def _is(counter: Counter, labels: Mapping[str, str]) -> bool:
     )
 
 
+def _names(counters: Collection[Counter], labels: Mapping[str, str]) -> set[str]:
+    """Return under which names a series counts: of its counters, and of their slices.
+
+    A set, as two checks may ask for the same counter, one of them by slices.
+    """
+    mine = [counter for counter in counters if _is(counter, labels)]
+    values = ((counter, labels.get(counter.by, "")) for counter in mine)
+    sliced = {counter.of(value) for counter, value in values if len(value) <= LONGEST_VALUE}
+    return {str(counter) for counter in mine} | sliced
+
+
+def _bound(names: Collection[str], counters: Collection[Counter]) -> None:
+    """Refuse a label that has too many values: it was not made to tell slices apart."""
+    for counter in counters:
+        number = sum(1 for name in names if counter.slice_of(name))
+        if number > MOST_VALUES:
+            raise MetricsUnavailable(
+                f"{counter} has {number} values of the label {counter.by}; expected at most "
+                f"{MOST_VALUES}: take slices by a label with few values, such as a region"
+            )
+
+
 def _add(
     by_time: dict[float, dict[str, float]],
-    names: Sequence[str],
+    names: Collection[str],
     numbers: Sequence[tuple[float, float]],
     labels: Mapping[str, str],
 ) -> None:

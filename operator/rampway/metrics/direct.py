@@ -15,6 +15,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from rampway.core.checks.counters import Counter, Scrape
+from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.counted import scrapes_of
 from rampway.metrics.profiles import RAMPWAY, Profile
 from rampway.metrics.reading import Series, assemble
@@ -23,6 +24,14 @@ DEADLINE_S = 0.8
 """A pod that has not answered by then is left to Prometheus; the next second asks again."""
 LONGEST_PAGE = 1024 * 1024
 AT_ONCE = 20
+_NO_ANSWER = (
+    aiohttp.ClientError,
+    OSError,
+    TimeoutError,
+    ValueError,
+    LookupError,
+    MetricsUnavailable,
+)
 
 log = structlog.get_logger("rampway.direct")
 
@@ -91,7 +100,7 @@ class HttpPodReader:
                     answer.raise_for_status()
                     page = await _read(answer.content)
             found = read_page(page, target, self._clock(), self._profile)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, LookupError) as error:
+        except _NO_ANSWER as error:
             log.debug("pod not read", namespace=target.namespace, pod=target.pod, why=repr(error))
             self._told(type(error).__name__)
             return []

@@ -19,7 +19,7 @@ from rampway.core.actions import (
     RunHook,
     Scale,
     SetSplit,
-    TellAutomation,
+    TellPods,
     WriteRollout,
     WriteStatus,
 )
@@ -114,9 +114,8 @@ class Executor:
                 root = "/metadata/annotations"
                 notes = {f"{root}/{k.replace('/', '~1')}": v for k, v in annotations.items()}
                 await self._patch(deployment, name, notes)
-            case TellAutomation(name, digest, degree):
-                wanted = revision.automation_record(deployment, name, digest, degree)
-                await self._tell(deployment, wanted)
+            case TellPods():
+                await self._tell(deployment, revision.told_record(deployment, action))
             case RunHook():
                 await self._run(deployment, action, memory)
             case PointService(digest):
@@ -151,7 +150,7 @@ class Executor:
             self.calls.begin((deployment.namespace, deployment.name), run, run.hook.http.url)
 
     async def _tell(self, deployment: ModelDeployment, wanted: Obj) -> None:
-        """Write a ConfigMap that pods read; it is made with the first degree that has to be told.
+        """Write a ConfigMap that pods read; it is made once there is something to be told.
 
         The last word counts, whoever had it: what is wrong here is put right by the next pass.
         """

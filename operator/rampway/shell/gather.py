@@ -165,7 +165,8 @@ class Gatherer:
     async def _revision(self, deployment: ModelDeployment, obj: Obj, owned: _Owned) -> Revision:
         digest = obj["metadata"]["labels"][labels.REVISION]
         mine = [p for p in owned.pods if p["metadata"]["labels"].get(labels.REVISION) == digest]
-        digests = _pinned(owned.pins, labels.DIGEST_KEY)
+        pins = {p["metadata"]["name"]: p.get("data") or {} for p in owned.pins}
+        digests = {name: data.get(labels.DIGEST_KEY, "") for name, data in pins.items()}
         known = reading.known_sha256(obj, digests)
         reported = "" if known else await self._reported(deployment, mine)
         return reading.revision(
@@ -173,7 +174,7 @@ class Gatherer:
             mine,
             services=frozenset(s["metadata"]["name"] for s in owned.services),
             digests=digests,
-            degrees=_pinned(owned.pins, labels.AUTOMATION_KEY),
+            told=pins.get(labels.automation_name(obj["metadata"]["name"]), {}),
             reported_sha256=reported,
         )
 
@@ -253,11 +254,6 @@ def claim_of(obj: Any) -> Claim | None:
     except ValueError:
         return None  # it is refused by itself and so has no route
     return Claim.of(parsed)
-
-
-def _pinned(pins: list[Obj], key: str) -> dict[str, str]:
-    """Return what the ConfigMaps say under a key, by their names."""
-    return {p["metadata"]["name"]: p.get("data", {}).get(key, "") for p in pins}
 
 
 def _is_ours(obj: Obj, deployment: ModelDeployment) -> bool:

@@ -1,20 +1,20 @@
 """What an active rollout wants to know of the metrics, and where the clients for that are from."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from rampway.api.conditions import RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.core.checks import history, kinds, paired
-from rampway.core.checks.counters import Counter
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import Past
 from rampway.core.checks.queries import fill
 from rampway.core.checks.sources import OWN, Source
 from rampway.core.model.policies import Trouble
 from rampway.core.observation import Observation
 from rampway.core.rollout.passes import Decision
-from rampway.metrics.base import MetricSource
+from rampway.metrics.base import MetricSource, RevisionKey
 from rampway.metrics.direct import Target
 
 Key = tuple[str, str]
@@ -64,6 +64,12 @@ class Interest:
     def same_questions(self, other: "Interest | None") -> bool:
         """Whether an answer to the one answers the other."""
         return other is not None and _asked(self) == _asked(other)
+
+    def picked(self, found: Mapping[RevisionKey, Sequence[Scrape]]) -> tuple[Scrape, ...]:
+        """Return the scrapes of its revisions, by time."""
+        keys = [RevisionKey(self.namespace, revision) for revision in self.revisions]
+        mine = [scrape for key in keys for scrape in found.get(key, ())]
+        return tuple(sorted(mine, key=lambda scrape: scrape.at_s))
 
 
 def _asked(interest: Interest) -> tuple[object, ...]:

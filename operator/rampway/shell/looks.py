@@ -30,6 +30,8 @@ SHARED_S = 15.0
 """Windows begin at multiples of this, so that rollouts share their queries."""
 LONGEST_WINDOW_S = 600.0
 """After a long absence evidence is caught up in pieces of this length."""
+ROLLOUTS_PER_S = 60.0
+"""So many rollouts are looked at in a second: a thousand as often as they are usually scraped."""
 HISTOGRAMS_PER_S = 20.0
 """The durations of so many rollouts are read in a second; of more each has its turn less often."""
 HISTOGRAMS_AT_LEAST = 50
@@ -146,14 +148,18 @@ class Looks:
         return set(able[:number])
 
     async def run(self, interval_s: float) -> None:
-        """Look again and again, until cancelled; who is still being asked is left out."""
+        """Look again and again, until cancelled; who is still being asked is left out.
+
+        Each look makes a pass of every rollout: of many, all are looked at less often.
+        """
         async with asyncio.TaskGroup() as group:
             while True:
                 began_s = self.clock()
                 looks = {group.create_task(self._look_for(*one)) for one in await self._due()}
                 if looks:
                     await asyncio.wait(looks, timeout=interval_s)
-                await asyncio.sleep(max(0.05, interval_s - (self.clock() - began_s)))
+                every_s = max(interval_s, self.rollouts / ROLLOUTS_PER_S)
+                await asyncio.sleep(max(0.05, every_s - (self.clock() - began_s)))
 
     async def look_directly(self, *, hurried: bool = False) -> int:
         """Read the pods of all that want it; return how many there were.
@@ -175,7 +181,7 @@ class Looks:
             latest = self._latest.get(key)
             if latest is None or not interest.same_questions(self._interests.get(key)):
                 continue  # evidence begins with Prometheus; or its rollout ended meanwhile
-            mine = _scrapes_of(interest, of)
+            mine = interest.picked(of)
             if mine:
                 ledger = tuple(s for s in latest.scrapes if not s.direct)
                 at_s = max(now_s, latest.at_s)
@@ -257,7 +263,7 @@ class Looks:
             before = self._latest.get(key)
             self._latest[key] = Look(
                 until_s,
-                (*_scrapes_of(interest, of), *users.scrapes),
+                (*interest.picked(of), *users.scrapes),
                 problem,
                 {name: beside.answers[query] for name, query in interest.queries.items()},
                 heard=not problem or (before is not None and before.heard),
@@ -278,15 +284,6 @@ def _by_revision(scrapes: Sequence[Scrape]) -> dict[RevisionKey, list[Scrape]]:
     for scrape in scrapes:
         found.setdefault(RevisionKey(scrape.namespace, scrape.revision), []).append(scrape)
     return found
-
-
-def _scrapes_of(
-    interest: Interest, found: Mapping[RevisionKey, Sequence[Scrape]]
-) -> tuple[Scrape, ...]:
-    """Return the scrapes of an interest's revisions, by time."""
-    keys = [RevisionKey(interest.namespace, revision) for revision in interest.revisions]
-    mine = [scrape for key in keys for scrape in found.get(key, ())]
-    return tuple(sorted(mine, key=lambda scrape: scrape.at_s))
 
 
 def _window(interest: Interest, now_s: float) -> tuple[float, float]:

@@ -113,10 +113,13 @@ def revision(
     *,
     services: frozenset[str],
     digests: Mapping[str, str],
-    degrees: Mapping[str, str],
+    told: Mapping[str, str],
     reported_sha256: str,
 ) -> Revision:
-    """Read one revision from its Deployment, its pods, and the names of all Services."""
+    """Read one revision from its Deployment, its pods, and the names of all Services.
+
+    `told` is what the ConfigMap says that its pods follow, empty if there is none.
+    """
     meta = obj["metadata"]
     notes = meta.get("annotations") or {}
     digest = meta["labels"][labels.REVISION]
@@ -133,7 +136,8 @@ def revision(
         failure=_replica_failure(obj),
         has_service=meta["name"] in services,
         recorded_sha256=known_sha256(obj, digests),
-        automation=degrees.get(labels.automation_name(obj["metadata"]["name"]), ""),
+        automation=told.get(labels.AUTOMATION_KEY, ""),
+        lineage=told.get(labels.LINEAGE_KEY, ""),
         reported_sha256=reported_sha256,
     )
 

@@ -33,7 +33,7 @@ FRESH_S = 10.0
 REST_S = 50.0
 """The same of what is at rest: shorter than the time between two resyncs."""
 CALLS_A_PASS = 12
-READS_PER_S = 10.0
+READS_PER_S = 7.0
 """"Nothing new?" costs all ModelDeployments together so many calls a second."""
 
 

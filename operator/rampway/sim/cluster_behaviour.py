@@ -45,6 +45,8 @@ class Behaviour:
         slowdown: Every latency times this.
         base_order_rate: Share of answers that come to an order, also before `from_s`.
         order_rate: Likewise from then on; None: as before.
+        regions: Shares of the visits by their label `region`; none: they have no such label.
+        order_rate_in: The one region that `order_rate` holds for; empty: for all.
         crash_every_s: A container crashes so long after it became ready.
         crash_after_requests: A container crashes when it has answered so many.
         oom_after_requests: A container is OOM-killed when it has answered so many.
@@ -72,6 +74,8 @@ class Behaviour:
     slowdown: float = 1.0
     base_order_rate: float = 0.0
     order_rate: float | None = None
+    regions: tuple[tuple[str, float], ...] = ()
+    order_rate_in: str = ""
     crash_every_s: float = math.inf
     crash_after_requests: float = math.inf
     oom_after_requests: float = math.inf

@@ -5,12 +5,13 @@ from enum import StrEnum
 from itertools import accumulate
 from random import Random
 
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.sim.cluster_behaviour import BOUNDS_S, Behaviour
 from rampway.sim.traffic import binomial, latency_cells, multinomial, spread
 
 OUTCOMES = ("ok", "client_error", "model_error", "server_error")
-VISITS, ORDERS = "shop_visits_total", "shop_orders_total"
+VISITS = Counter("shop_visits_total", by="region")
+ORDERS = Counter("shop_orders_total", by="region")
 """What pods count for their users."""
 _BOUNDS = (*BOUNDS_S, float("inf"))
 
@@ -77,18 +78,18 @@ class Counters:
 
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     cells: list[int] = field(default_factory=lambda: [0] * len(_BOUNDS))
-    visits: int = 0
-    orders: int = 0
+    of_users: dict[str, float] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
         """All answered requests."""
         return sum(self.outcomes.values())
 
-    @property
-    def of_users(self) -> dict[str, float]:
-        """What users count; there is no series before the first time."""
-        return {VISITS: self.visits, ORDERS: self.orders} if self.visits else {}
+    def order(self, region: str, visits: int, orders: int) -> None:
+        """Count what users do; there is no series before the first time."""
+        for counter, more in ((VISITS, visits), (ORDERS, orders)):
+            for name in {str(counter), counter.of(region)}:
+                self.of_users[name] = self.of_users.get(name, 0.0) + more
 
 
 @dataclass(slots=True)
@@ -184,10 +185,14 @@ class SimPod:
 
     def _order(self, rng: Random, n: int, how: Behaviour) -> None:
         """Count the visits that answers belong to, and the orders that they come to."""
-        rate = how.base_order_rate if how.order_rate is None else how.order_rate
-        if rate:
-            self.counters.visits += n
-            self.counters.orders += binomial(rng, n, rate)
+        if not n or not max(how.base_order_rate, how.order_rate or 0.0):
+            return
+        regions = how.regions or (("", 1.0),)
+        visits = multinomial(rng, n, [share for _, share in regions])
+        for (region, _), number in zip(regions, visits, strict=True):
+            harmed = how.order_rate is not None and how.order_rate_in in {"", region}
+            rate = how.order_rate if harmed else how.base_order_rate
+            self.counters.order(region, number, binomial(rng, number, rate or 0.0))
 
     def _predict(self, rng: Random, n: int, how: Behaviour) -> int:
         """Count how n predictions ended, and return how many the model failed at."""
@@ -213,5 +218,5 @@ class SimPod:
             started_at_s=round(self.started_s, 2),
             outcomes=dict(self.counters.outcomes),
             buckets=tuple(zip(_BOUNDS, accumulate(self.counters.cells), strict=True)),
-            counters=self.counters.of_users,
+            counters=dict(self.counters.of_users),
         )

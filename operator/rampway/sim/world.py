@@ -135,7 +135,7 @@ class World:
                 self.cluster.probe_digest,
                 fence,
                 self.calls,
-                Shared(partial(getattr, self, "allowed"), OWN_PROMETHEUS),
+                Shared(partial(getattr, self, "allowed"), OWN_PROMETHEUS),  # closures aren't copied
             ),
             Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence, self.calls),
             self.looks,

@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = cost.measured(args.repeats)
     figures |= {"update_us": round(found.update_us, 1), "state_bytes": found.state_bytes}
     figures["fleet_look_s"] = round(found.fleet_look_s, 3)
+    figures["waiting_us"] = round(found.waiting_us, 1)
     wrong = [alarm for alarm in (*theorem, *guard) if alarm.too_often]
     for alarm in wrong:
         desk.say(f"FAILED: {_told(alarm)}")

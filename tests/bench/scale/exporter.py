@@ -15,6 +15,7 @@ from random import Random
 
 from aiohttp import web
 
+from rampway_server.lineage import Lineage
 from rampway_server.metrics import CONTENT_TYPE, Metrics
 
 SHARDS = 10
@@ -88,7 +89,7 @@ def poisson(mean: float, dice: Random) -> int:
 def template() -> tuple[bytes, tuple[Value, ...]]:
     """Return the page of one pod with `%d` for each value, and what each value is."""
     metrics = Metrics()
-    metrics.meters(_MODEL, _REVISION).loaded("1", "0" * 64)
+    metrics.meters(_MODEL, _REVISION).loaded("1", "0" * 64, Lineage())
     lines, values = [], []
     for line in metrics.render().splitlines():
         found = KEPT.match(line)

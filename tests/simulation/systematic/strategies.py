@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from simulation.stage import approval, match, mirror, policy, step
+from simulation.stage import approval, match, mirror, policy, ramp, step
 from simulation.systematic.invariants import LAST_STEP
 
 SEEN = 300
@@ -47,6 +47,7 @@ STEPS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         ],
         {"strategy": "BlueGreen"},
     ),
+    "ramp": ([ramp("rise", 10, 12, 3, "Linear") | JUDGED, _weight(LAST_STEP, 50)], {}),
     "watched": (BY_WEIGHT, WATCH),
     "scarce": (BY_WEIGHT, {}),
     "scarce-watched": (BY_WEIGHT, WATCH),

@@ -50,6 +50,7 @@ def test_tiny_run_ends_with_one_json_object(capsys: pytest.CaptureFixture[str]) 
     assert set(found["aims_met"]) == set(bench.AIMS)
     assert {"rampway", "lindon_malek", "kayenta_mann_whitney_98"} < set(found["rivals"])
     assert found["update_us"] > 1
+    assert found["waiting_us"] > 1
     assert 300 < found["state_bytes"] < 2000
     seeds = [line.split()[3] for line in err.splitlines()]
     assert len(seeds) == len(set(seeds)) > 45

@@ -96,11 +96,10 @@ def _counted(dice: Random, rate: float, n: int = 100) -> Delta:
 
 
 @pytest.mark.parametrize("rollouts", [1, 299, 301, 1000, 5000])
-def test_b32_all_rollouts_together_write_ten_checkpoints_a_second(rollouts: int) -> None:
-    """B32: each writes every 30 s, less often where that would be more than 10 a second."""
+def test_b32_all_rollouts_together_write_eight_checkpoints_a_second(rollouts: int) -> None:
+    """B32: each writes every 30 s, of many less often: 8 a second."""
     interval_s = Defaults("server:1", 30.0).shared_by(rollouts).checkpoint_interval_s
-    assert rollouts / interval_s <= 10
-    assert interval_s == max(30, rollouts / 10)
+    assert interval_s == max(30, rollouts / 8)
 
 
 @pytest.mark.parametrize("rollouts", [1, 249, 1000, 5000])

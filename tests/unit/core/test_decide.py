@@ -32,7 +32,7 @@ from rampway.core.actions import (
     RunHook,
     Scale,
     SetSplit,
-    TellAutomation,
+    TellPods,
     WriteRollout,
     WriteStatus,
 )
@@ -76,7 +76,7 @@ def _short(action: Action) -> str:  # noqa: C901 - a case for each kind
             return f"delete {kind}"
         case Emit():
             return f"emit {action.reason}"
-        case TellAutomation(_, _, degree):
+        case TellPods(_, _, degree):
             return f"tell {degree}"
         case RunHook():
             return f"run {action.key}"
@@ -331,7 +331,7 @@ def test_a_candidate_that_is_missing_is_made_or_forgotten() -> None:
     assert refused.requeue_after_s == 30
     assert "refused the pod template: quota" in status_of(refused)
     dropped = decide(rolling({}, number=3, revisions=(stable(),), route=route(0)))
-    assert kinds(dropped) == ["rollout Superseded"]
+    assert kinds(dropped) == ["rollout Superseded", "emit NewRevision"]
 
 
 def promoted(**more: Any) -> Observation:

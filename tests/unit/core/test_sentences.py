@@ -3,6 +3,7 @@
 import pytest
 from unit.core.builders import rollout
 
+from rampway.core import evidence
 from rampway.core.checks import paired, sentences
 from rampway.core.checks.bound import bound_of
 from rampway.core.checks.deltas import Delta
@@ -54,6 +55,15 @@ def test_where_nothing_is_sure_nothing_is_said() -> None:
     )
     some = errors((400, 1, 400, 1))
     assert "on stable: 1.0 times as often; a false" in sentences.harm(BOUND, ERRORS, some)
+
+
+def test_what_is_only_seen_costs_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look says what was seen; the least ratio, which takes milliseconds, is for harm."""
+    asked: list[EProcess] = []
+    monkeypatch.setattr(evidence, "interval", asked.append)
+    text = sentences.seen(ERRORS, errors(*[(41, 6, 369, 6)] * 10))
+    assert text.endswith("60 of 3690 on stable: 9.0 times as often")
+    assert not asked
 
 
 @pytest.mark.parametrize(("bound_s", "words"), [(0.25, "250 ms"), (2.5, "2.5 s")])

@@ -1,10 +1,12 @@
 """Users' counters: what is asked for, and what of the answer counts."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from rampway.core.checks.counters import Counter, Scrape
+from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.counted import literal, matchers, parted, scrapes_of
 from rampway.metrics.direct import Target, read_page
 from rampway.metrics.profiles import RAMPWAY
@@ -85,6 +87,42 @@ def test_b17_a_counter_that_is_no_number_is_no_answer() -> None:
         scrapes_of(wrong, [VISITS], BOTH, START)
 
 
+def test_slices_are_counted_apart_and_in_the_whole() -> None:
+    """Each value of the label is a count of its own; what has none, or a long one, has not."""
+    by_region = Counter("shop_visits_total", by="region")
+    found = scrapes_of(
+        [
+            series(START, 1),
+            series("shop_visits_total", 5, revision="digits-a", region="eu", page="x"),
+            series("shop_visits_total", 2, revision="digits-a", region="eu", page="y"),
+            series("shop_visits_total", 3, revision="digits-a", region="a b=c"),
+            series("shop_visits_total", 1, revision="digits-a"),
+            series("shop_visits_total", 4, revision="digits-a", region="z" * 101),
+        ],
+        [VISITS, by_region],  # two checks ask for the same, one of them by slices
+        BOTH,
+        START,
+    )
+    (only,) = found
+    assert only.counters == {
+        "shop_visits_total": 15.0,
+        "shop_visits_total region=eu": 7.0,
+        "shop_visits_total region=a b=c": 3.0,
+    }
+    assert by_region.slice_of("shop_visits_total region=a b=c") == "a b=c"
+    assert not VISITS.slice_of("shop_visits_total region=eu")
+    assert matchers([by_region], BOTH, START) == matchers([VISITS], BOTH, START)
+
+
+def test_b21_a_label_with_very_many_values_is_refused() -> None:
+    """B21: who slices by a user's id is told so, instead of filling the operator's memory."""
+    by_user = Counter("shop_visits_total", by="user")
+    many = [series("shop_visits_total", 1, revision="digits-a", user=f"u{n}") for n in range(501)]
+    with pytest.raises(MetricsUnavailable, match="501 values of the label user; expected at most"):
+        scrapes_of([series(START, 1), *many], [by_user], BOTH, START)
+    assert scrapes_of([series(START, 1), *many], [VISITS], BOTH, START)
+
+
 def test_what_is_asked_for_is_no_more_than_is_needed() -> None:
     """Only labels that all counters name narrow the query, and nothing of a user's is a pattern."""
     wanted = matchers([VISITS, PLACED], BOTH, START)
@@ -105,6 +143,9 @@ def test_a_scrape_of_everything_is_parted() -> None:
     assert (own.counters, users.counters) == ({}, {"shop_visits_total": 4.0})
     assert (own.outcomes, users.outcomes) == ({"ok": 3}, {})
     assert [s.counters for s in parted(whole, ())] == [{}]
+    sliced = replace(whole, counters=told | {"shop_visits_total region=eu": 3.0, "other x=y": 1.0})
+    _, users = parted(sliced, [Counter("shop_visits_total", by="region")])
+    assert users.counters == {"shop_visits_total": 4.0, "shop_visits_total region=eu": 3.0}
 
 
 def test_a_pod_that_is_read_directly_tells_them_too() -> None:

@@ -48,7 +48,7 @@ async def test_actions_happen_in_their_order() -> None:
         Scale(name, 5),
         Annotate(name, {"x/y": "z"}),
         PointService(place.digest),
-        Emit("k", "Promoted", "it serves"),
+        Emit("k", "Promoted", "Promoted", "it serves"),
         WriteStatus(status()),
     )
     verbs = [call.rsplit(" ", 1)[0] for call in made]
@@ -220,14 +220,14 @@ def events(place: Place) -> list[dict[str, Any]]:
 async def test_an_event_is_recorded_once() -> None:
     """One cause is one Event, also for a restarted operator, which has forgotten it."""
     place = Place()
-    news = Emit("digits-x-1-RollingBack-0", "CheckFailed", "w" * 2000, warning=True)
+    news = Emit("digits-x-1-RollingBack-0", "RollingBack", "CheckFailed", "w" * 2000, warning=True)
     assert await place.do(news, news) == [f"create Event {events(place)[0]['metadata']['name']}"]
     place.memory.emitted.clear()
     await place.do(news)
     (event,) = events(place)
     assert (event["type"], event["reason"], len(event["note"])) == ("Warning", "CheckFailed", 1024)
     assert event["regarding"]["uid"] == place.deployment.uid
-    await place.do(Emit("another", "Promoted", "it serves"))
+    await place.do(Emit("another", "Promoted", "Promoted", "it serves"))
     assert {e["type"] for e in events(place)} == {"Warning", "Normal"}
 
 
@@ -236,8 +236,8 @@ async def test_an_event_that_cannot_be_written_holds_nothing_up() -> None:
     place = Place()
     obs = await place.observe()
     place.api.fail_next(Transient("500"))
-    await place.do(Emit("k", "Promoted", "x"), SetSplit(STABLE_ONLY), obs=obs)
+    await place.do(Emit("k", "Promoted", "Promoted", "x"), SetSplit(STABLE_ONLY), obs=obs)
     assert events(place) == []
     assert place.get(HTTP_ROUTE, NAME)
-    await place.do(Emit("k", "Promoted", "x"))
+    await place.do(Emit("k", "Promoted", "Promoted", "x"))
     assert len(events(place)) == 1

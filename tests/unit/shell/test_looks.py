@@ -22,6 +22,7 @@ from rampway.shell.looks import (
     OVERLAP_S,
     PAST_TRIES,
     PODS_PER_S,
+    ROLLOUTS_PER_S,
     Interest,
     Key,
     Looks,
@@ -258,6 +259,28 @@ async def test_looks_go_on() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert len(source.windows) == 3
+
+
+async def test_b32_of_many_rollouts_all_are_looked_at_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """B32: a look makes a pass of each, and all together are to stay in bounds."""
+    waited = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            raise asyncio.CancelledError
+        looks.want(B, None)
+
+    source, twice = Source(), 2 * int(ROLLOUTS_PER_S)
+    looks, _ = looking(source, b=interest("b"))
+    for n in range(twice - 1):
+        looks.want(("ml", f"m-{n}"), interest("a"))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await looks.run(1.0)
+    assert waited == pytest.approx([2.0, 2.0 - 1 / ROLLOUTS_PER_S])
 
 
 A_POD = Target("ml", "a-2", "a-2-pod", "10.0.0.1")

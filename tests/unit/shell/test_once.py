@@ -15,7 +15,7 @@ from rampway.shell.queue import WorkQueue
 async def test_b29_two_operators_record_an_event_once() -> None:
     """B29: an Event has its name from its cause, so the next operator does not record it again."""
     place = Place()
-    event = Emit("promoted-digits-2-1", "Promoted", "digits-2 is stable")
+    event = Emit("promoted-digits-2-1", "Promoted", "Promoted", "digits-2 is stable")
     for later_s in (0.0, 60.0):
         recorder = Recorder(place.api, lambda later_s=later_s: NOW_S + later_s, f"at {later_s}")  # type: ignore[misc]
         await recorder.record(place.deployment, event, set())

@@ -162,7 +162,7 @@ def workload(**notes: str) -> Obj:
 
 def seen(obj: Obj, **more: Any) -> Any:
     """Return the revision read from it."""
-    known: Obj = {"services": frozenset(), "digests": {}, "degrees": {}, "reported_sha256": ""}
+    known: Obj = {"services": frozenset(), "digests": {}, "told": {}, "reported_sha256": ""}
     return revision(obj, [], **known | more)
 
 
@@ -173,6 +173,13 @@ def test_b01_a_revisions_notes() -> None:
     assert (found.hash, found.replicas, found.has_service) == ("a", 3, True)
     assert (found.promoted_at_s, found.verdict, found.version) == (from_wire(AT), "Promoted", "7")
     assert found.recorded_sha256 == "ab"
+
+
+def test_b02_what_its_pods_are_told() -> None:
+    """B2: degree and lineage; a ConfigMap that somebody has emptied tells neither."""
+    found = seen(workload(), told={"automation": "Off", "lineage": "{}"})
+    assert (found.automation, found.lineage) == ("Off", "{}")
+    assert (seen(workload()).automation, seen(workload()).lineage) == ("", "")
 
 
 def test_a_revision_without_notes() -> None:

@@ -5,7 +5,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core.checks import alone, history, kinds, paired, sentences, thresholds, unpaired
+from rampway.core.checks import (
+    alone,
+    history,
+    kinds,
+    paired,
+    sentences,
+    slices,
+    thresholds,
+    unpaired,
+)
 from rampway.core.checks.bound import Bound, bound_of
 from rampway.core.checks.judged import (
     CheckResult,
@@ -59,7 +68,7 @@ def _untold(
 ) -> CheckResult | None:
     """Return the answer of a comparison that lacks what it needs to be told, None if it has it."""
     counters = kinds.of(check).counters
-    if check.usual is not None:
+    if check.paired is None:
         contest = replace(contest, unpaired=True)  # stable need not be heard
     if counters and contest.mirrored:
         text = "not asked while the candidate gets copies only: nobody sees its answers"
@@ -89,23 +98,26 @@ def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") ->
     text = sentences.seen(check, mine)
     caution = "" if kind.counters else history.caution(state, mine)
     text += f"; {caution}" if caution else ""
-    wrong = kind.mistake(mine)
+    wrong = slices.mistake(check, mine)
     if wrong:
         return CheckResult(check.name, CheckState.UNKNOWN, wrong, mistake=wrong)
     missing = paired.missing(bound, check, mine, foresees=look.foresees)
-    if missing == 0 and paired.leans_to_harm(check, mine):
+    more_of = missing.exposures
+    if more_of == 0 and paired.leans_to_harm(check, mine):
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
         return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
-    if missing == 0:
+    if more_of == 0:
         text += f"; {sentences.beyond(check)} is ruled out" if paired.wants_proof(check) else ""
         return CheckResult(check.name, CheckState.PASS, text)
-    if missing is None:
-        more = sentences.why_unforeseen(check, mine)
+    if more_of is None:
+        more = sentences.why_unforeseen(check, missing.part)
     else:
+        place = missing.part.kind.place
+        where = f" in {place}" if place else ""
         what_for = f" to rule out {sentences.beyond(check)}" if paired.wants_proof(check) else ""
-        more = f"about {missing} more {kind.exposures} on the candidate{what_for}"
+        more = f"about {more_of} more {kind.exposures} on the candidate{where}{what_for}"
         if state.rate_per_s >= LEAST_RATE_PER_S and not kind.counters:
-            more += f", {brief(missing / state.rate_per_s)} at the present rate"
+            more += f", {brief(more_of / state.rate_per_s)} at the present rate"
     return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
 
 

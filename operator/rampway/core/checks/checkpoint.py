@@ -31,6 +31,7 @@ def to_text(state: EvidenceState) -> str:
         "down": [state.down.since_s, state.down.up_since_s] if state.down else None,
         "alone": dict(state.alone),
         "lone": {name: [_detector(one) for one in of] for name, of in state.lone.items()},
+        "references": {name: _paired(mine) for name, mine in state.references.items()},
         "history": [state.history.intervals, state.history.lacking] if state.history else None,
     }
     return json.dumps(data, separators=(",", ":"))
@@ -55,7 +56,21 @@ def _paired(state: PairedState) -> dict[str, Any]:
         "bounds": [[b.weight, b.stable_bound_s, b.candidate_bound_s] for b in state.bounds],
         "waiting": list(state.waiting),
         "bets": list(state.bets.log_wealth) if state.bets else None,
+        # Pairs, as their order decides their shares.
+        "slices": [[value, _paired(mine)] for value, mine in state.slices.items()],
+        "others": state.others,
     }
+
+
+def _paired_from(data: dict[str, Any]) -> PairedState:
+    return PairedState(
+        processes=tuple(evidence.from_json(process) for process in data["processes"]),
+        bounds=tuple(BoundPair(*bound) for bound in data["bounds"]),
+        waiting=tuple(map(float, data.get("waiting", ()))),
+        bets=_bets(data.get("bets")),
+        slices={str(value): _paired_from(mine) for value, mine in data.get("slices", ())},
+        others=int(data.get("others", 0)),
+    )
 
 
 def _detector(one: Detector) -> list[Any]:
@@ -91,15 +106,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
     return EvidenceState(
         seen_s=float(data["seen"]),
         ledger=deltas.from_json(data["ledger"]),
-        paired={
-            name: PairedState(
-                tuple(evidence.from_json(process) for process in mine["processes"]),
-                tuple(BoundPair(*bound) for bound in mine["bounds"]),
-                tuple(map(float, mine.get("waiting", ()))),
-                _bets(mine.get("bets")),
-            )
-            for name, mine in data["paired"].items()
-        },
+        paired={name: _paired_from(mine) for name, mine in data["paired"].items()},
         harmed=frozenset(data.get("harmed", ())),
         breaches=data["breaches"],
         failures={name: Failed(*of) for name, of in data.get("failures", {}).items()},
@@ -115,6 +122,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
             for name, of in data.get("lone", {}).items()
         },
         alone={name: tuple((n, k) for n, k in of) for name, of in data.get("alone", {}).items()},
+        references={name: _paired_from(mine) for name, mine in data.get("references", {}).items()},
         # Not written by earlier versions; never read again, as their rollouts have begun.
         history=_history(*data["history"]) if data.get("history") else None,
     )

@@ -14,15 +14,26 @@ class Counter:
 
     Attributes:
         labels: Names and values.
+        by: Label each value of which is counted apart too, as a slice; empty: none is.
     """
 
     metric: str
     labels: tuple[tuple[str, str], ...] = ()
+    by: str = ""
 
     def __str__(self) -> str:
         """Write it as PromQL does."""
         pairs = ",".join(f'{name}="{value}"' for name, value in self.labels)
         return f"{self.metric}{{{pairs}}}" if pairs else self.metric
+
+    def of(self, value: str) -> str:
+        """Return what the count of a slice is called; of the whole for an empty value."""
+        return f"{self} {self.by}={value}" if value else str(self)
+
+    def slice_of(self, name: str) -> str:
+        """Return which slice is counted under a name, empty if none of this counter's."""
+        begins = f"{self} {self.by}="
+        return name.removeprefix(begins) if self.by and name.startswith(begins) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +52,8 @@ class Scrape:
         buckets: Requests so far that took at most so many seconds, `(bound_s, count)`, bounds
             ascending, the last one infinity; empty where no check needs them.
         direct: Read from the pod itself, not from Prometheus.
-        counters: Counters of users, by what they are called (`str(Counter)`). A scrape has either
-            them or the model server's own, as they may be told by other pods.
+        counters: Counters of users, by what they are called (`str(Counter)`, `Counter.of`). A
+            scrape has either them or the model server's own, as they may be told by other pods.
     """
 
     namespace: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rampway.api.policy import Policy
+from rampway.api.policy import Check, Policy
 from rampway.core.checks import kinds, paired
 from rampway.core.checks.counters import PodKey
 from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
@@ -64,11 +64,11 @@ def wanted(
 
     The oldest pods that serve: a past is as long as both halves have lived.
     """
-    checks = [check for check in policy.checks if check.paired]
+    checks = [check for check in policy.checks if check.paired or check.past]
     if not checks or (state is not None and state.history is not None):
         return None
     serving = sorted((p for p in stable.pods if p.ready and not p.leaving), key=_age)
-    pods = serving[:MOST_PODS] if len(serving) >= HALVES else []
+    pods = serving[:MOST_PODS] if len(serving) >= fewest_pods(checks) else []
     since_s = max([now_s - PAST_S, *(pod.created_s for pod in pods[:HALVES])])
     return Past(
         namespace,
@@ -80,6 +80,11 @@ def wanted(
     )
 
 
+def fewest_pods(checks: Sequence[Check]) -> int:
+    """Return of how many pods of stable's a past is worth reading: of one as a reference."""
+    return 1 if any(check.past for check in checks) else HALVES
+
+
 def learn(policy: Policy, state: EvidenceState, look: "Look", stable: str) -> EvidenceState:
     """Return the evidence with what a look brings of stable's past; once, then never again (B32).
 
@@ -89,13 +94,31 @@ def learn(policy: Policy, state: EvidenceState, look: "Look", stable: str) -> Ev
         return state
     pairs, ledger = intervals(look.past)
     lacking = _lacking(look.past, pairs)
-    state = replace(state, history=History(len(pairs), lacking))
+    known = references(policy, look.past, stable)
+    state = replace(state, history=History(len(pairs), lacking), references=known)
     if lacking:
         return state
     begun = paired.start(policy.checks, state.paired, ledger, stable)
-    known = {c.name: paired.with_past(policy, c, begun[c.name], pairs) for c in policy.checks
-             if c.paired}  # fmt: skip
-    return replace(state, paired=known)
+    compared = {c.name: paired.with_past(policy, c, begun[c.name], pairs) for c in policy.checks
+                if c.paired}  # fmt: skip
+    return replace(state, paired=compared)
+
+
+def references(policy: Policy, past: Sequence["Scrape"], stable: str) -> dict[str, PairedState]:
+    """Return what stable has shown for the checks that are held against its past, frozen."""
+    pairs, ledger = intervals(past)
+    began_s = min((scrape.at_s for scrape in past), default=0.0)
+    _, deltas = advance(start_ledger(began_s), sorted(past, key=lambda s: s.at_s))
+    shown = deltas.get(stable, Delta())
+    return {
+        check.name: paired.frozen(
+            check,
+            paired.with_past(policy, check, kinds.of(check).begin(ledger.total(stable)), pairs),
+            shown,
+        )
+        for check in policy.checks
+        if check.past
+    }
 
 
 def intervals(scrapes: Sequence["Scrape"]) -> tuple[list[tuple[Delta, Delta]], Ledger]:

@@ -101,6 +101,8 @@ class EvidenceState:
         alone: Requests and events of the candidate in this step beside a stable that is down, by
             check, for each of its processes.
         lone: In a watch without a holdback, what was seen of the promoted revision, likewise.
+        references: What stable had shown before the rollout, frozen, by check that is held
+            against it.
     """
 
     seen_s: float
@@ -119,6 +121,7 @@ class EvidenceState:
     down: Down | None = None
     alone: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     lone: Mapping[str, tuple[Detector, ...]] = field(default_factory=dict)
+    references: Mapping[str, PairedState] = field(default_factory=dict)
 
 
 def heard_as(revision: str, counter: str) -> str:

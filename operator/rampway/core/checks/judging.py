@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
-from rampway.core.checks import alone, history, paired, share, thresholds, unpaired
+from rampway.core.checks import (
+    alone,
+    history,
+    kinds,
+    paired,
+    share,
+    slices,
+    thresholds,
+    unpaired,
+)
 from rampway.core.checks.answering import answers
 from rampway.core.checks.bound import Bound, bound_of
 from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
@@ -103,13 +112,15 @@ def _all(checks: Sequence[Check], state: CheckState, text: str) -> tuple[CheckRe
 
 def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contest) -> EvidenceState:
     """Count what is new, leaving out what straddles a change of weight."""
+    known, scrapes = slices.sorted_out(policy.checks, state.paired, look.scrapes)
+    state, look = replace(state, paired=known), replace(look, scrapes=scrapes)
     cutoff_s = look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
     stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
     ledger, _ = advance(state.ledger, stale)
     ledger, deltas = advance(ledger, counted)
     mine = deltas.get(contest.candidate, Delta())
     other = deltas.get(contest.stable, Delta())
-    heard = replace(state, last_scrape_s=_newest(state, look))
+    heard = replace(state, last_scrape_s=_newest(policy, state, look))
     one_sided = bool(mine.requests) != bool(other.requests)
     down = contest.stable_down
     by_itself = down or contest.unpaired
@@ -201,14 +212,15 @@ def _rate_per_s(state: EvidenceState, requests: int, at_s: float, *, settled: bo
     return 0.8 * state.rate_per_s + 0.2 * rate if settled and state.rate_per_s else rate
 
 
-def _newest(state: EvidenceState, look: "Look") -> dict[str, float]:
-    """Return the time of Prometheus's newest scrape by revision.
+def _newest(policy: Policy, state: EvidenceState, look: "Look") -> dict[str, float]:
+    """Return the time of Prometheus's newest scrape by revision; of users' counters, the wholes'.
 
     What only the pods say themselves rolls back; to advance, the ledger has to know it too (B17).
     """
     newest = dict(state.last_scrape_s)
+    wholes = {str(counter) for counter in kinds.counters(policy.checks)}
     for scrape in look.scrapes:
-        for told in scrape.counters or ("",):
+        for told in wholes & scrape.counters.keys() if scrape.counters else ("",):
             name = heard_as(scrape.revision, told)
             if not scrape.direct and scrape.at_s > newest.get(name, 0.0):
                 newest[name] = scrape.at_s

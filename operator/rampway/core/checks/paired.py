@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rampway.api.paired import Require
 from rampway.api.policy import Check, Policy
@@ -11,7 +11,8 @@ from rampway.core.checks import kinds
 from rampway.core.checks.bound import Bound
 from rampway.core.checks.deltas import Delta, Ledger
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.evidence import Dispersion, EProcess
+from rampway.core.checks.slices import Part, begun, parts
+from rampway.core.evidence import Dispersion, Segment
 
 LEANING = 10.0
 """An e-value from here on speaks for harm."""
@@ -34,7 +35,8 @@ def start(
 
 
 def _started(check: Check, state: PairedState, ledger: Ledger, stable: str) -> PairedState:
-    return state if state.processes else kinds.of(check).begin(ledger.total(stable))
+    told = Delta() if state.processes else ledger.total(stable)
+    return begun(kinds.of(check), state, told)
 
 
 def update(
@@ -48,24 +50,26 @@ def update(
     settled_s: float = math.inf,
 ) -> PairedState:
     """Return the state after one look; `settled_s`: as for `Comparison.take`."""
-    kind = kinds.of(check)
-    if new_segment:
-        state = replace(state, waiting=())
-    state, new = kind.take(state, candidate, stable, settled_s)
-    tolerance, proof = kind.tolerance, wants_proof(check)
-    asked = zip(state.processes, new, kind.shares(state), strict=True)
-    processes = tuple(
-        evidence.update(
-            process,
-            count,
-            tolerance,
-            new_segment=new_segment,
-            log_bound=bound.log_of(share) if kind.whole else math.inf,
-            to_rule_out=proof,
+
+    def after(part: Part) -> PairedState:
+        before = replace(part.state, waiting=()) if new_segment else part.state
+        taken, new = part.kind.take(before, candidate, stable, settled_s)
+        processes = tuple(
+            evidence.update(
+                process,
+                count,
+                part.kind.tolerance,
+                new_segment=new_segment,
+                log_bound=bound.log_of(share) if part.kind.whole else math.inf,
+                to_rule_out=wants_proof(check),
+            )
+            for (share, process), count in zip(part.weighed, new, strict=True)
         )
-        for process, count, share in asked
-    )
-    return replace(state, processes=processes)
+        return replace(taken, processes=processes)
+
+    whole, *rest = parts(check, state)
+    sliced = zip(state.slices, map(after, rest), strict=True)
+    return replace(after(whole), slices=dict(sliced))
 
 
 def with_past(
@@ -91,6 +95,16 @@ def with_past(
     return replace(state, processes=tuple(evidence.with_past(p, past, bound) for p, past in known))
 
 
+def frozen(check: Check, state: PairedState, shown: Delta) -> PairedState:
+    """Return the state of a comparison in which stable alone has shown something."""
+    counts = kinds.of(check).counts(state, Delta(), shown)
+    processes = tuple(
+        replace(process, segments=(Segment().plus(one),))
+        for process, one in zip(state.processes, counts, strict=True)
+    )
+    return replace(state, processes=processes)
+
+
 def knows_past(state: PairedState) -> bool:
     """Whether all that is compared knows of stable's own bursts from before."""
     return all(process.past is not None for process in state.processes)
@@ -102,14 +116,10 @@ def capped(state: PairedState) -> bool:
 
 
 def log_e(check: Check, state: PairedState) -> float:
-    """Return the logarithm of a check's e-value: the average of its processes'."""
+    """Return the logarithm of a check's e-value: the average of its parts'."""
     if not state.processes:
         return 0.0
-    shares = kinds.of(check).shares(state)
-    parts = list(zip(shares, (p.log_e() for p in state.processes), strict=True))
-    if state.bets is not None:
-        parts.append((1 - sum(shares), state.bets.log_e()))
-    return evidence.log_average(parts)
+    return evidence.log_average([(part.share, part.log_e()) for part in parts(check, state)])
 
 
 def leans_to_harm(check: Check, state: PairedState) -> bool:
@@ -117,12 +127,18 @@ def leans_to_harm(check: Check, state: PairedState) -> bool:
 
     A harmless candidate is there with a chance under 1/LEANING at any time, and leaves again. What
     the present step has won counts by itself: power that earlier steps had says nothing of harm
-    that began since (B18). So does what was won since any moment: after a long calm the stakes are
-    burnt, and harm that has just begun does not show in the whole yet.
+    that began since (B18); a slice has to win more, as it has less of the budget than the whole.
+    So does what was won since any moment: after a long calm the stakes are burnt, and harm that
+    has just begun does not show in the whole yet.
     """
-    latest = max((process.log_recent() for process in state.processes), default=0.0)
+    found = parts(check, state)
+    latest = [
+        process.log_recent() + math.log(part.share / found[0].share)
+        for part in found
+        for process in part.state.processes
+    ]
     leaning = max(log_e(check, state), log_lately(check, state)) >= math.log(LEANING)
-    return leaning or latest >= math.log(LEANING_LATELY)
+    return leaning or max(latest, default=0.0) >= math.log(LEANING_LATELY)
 
 
 def log_lately(check: Check, state: PairedState) -> float:
@@ -132,9 +148,7 @@ def log_lately(check: Check, state: PairedState) -> float:
     """
     if not state.processes:
         return 0.0
-    lately = (process.log_lately() for process in state.processes)
-    shares = kinds.of(check).shares(state)
-    return evidence.log_average(list(zip(shares, lately, strict=True)))
+    return evidence.log_average([(part.share, part.log_lately()) for part in parts(check, state)])
 
 
 def suspicious(checks: Sequence[Check], states: Mapping[str, PairedState]) -> bool:
@@ -159,16 +173,39 @@ def culprits(
     return named or frozenset({max(logs, key=lambda name: logs[name])})
 
 
-def missing(bound: Bound, check: Check, state: PairedState, *, foresees: bool = True) -> int | None:
-    """Return how many more requests the check needs to pass; None if unknown (B18).
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a check waits for.
+
+    Attributes:
+        part: Which part of it waits longest.
+        exposures: How many more it needs on the candidate, 0: none; None: nobody knows.
+    """
+
+    part: Part
+    exposures: int | None
+
+    @property
+    def times(self) -> float:
+        """How many times as much as so far that is."""
+        return math.inf if self.exposures is None else self.exposures / max(1, self.part.exposures)
+
+
+def missing(bound: Bound, check: Check, state: PairedState, *, foresees: bool = True) -> Missing:
+    """Return how many more requests the check needs to pass (B18).
 
     To have had power, or to have ruled harm out where that is required. Unless it `foresees`, it
     is told only whether none are missing, which takes a tenth of the time.
     """
-    limits = check.paired
-    if limits is None or not state.processes:
-        return None
-    kind = kinds.of(check)
+    found = decisive(check, state)
+    return max(
+        (Missing(part, _needed(bound, check, part, foresees=foresees)) for part in found),
+        key=lambda one: one.times,
+    )
+
+
+def _needed(bound: Bound, check: Check, part: Part, *, foresees: bool) -> int | None:
+    kind, limits = part.kind, check.paired
     needs = [
         evidence.requests_to_rule_out(process, kind.tolerance, fewer=kind.fewer)
         if wants_proof(check)
@@ -180,20 +217,40 @@ def missing(bound: Bound, check: Check, state: PairedState, *, foresees: bool = 
             fewer=kind.fewer,
             foresees=foresees,
         )
-        for share, process in decisive_of(check, state)
+        for share, process in part.weighed[: kind.decisive()]
+        if limits
     ]
     known = [n for n in needs if n is not None]
-    return max(known) if len(known) == len(needs) else None
+    return max(known) if needs and len(known) == len(needs) else None
+
+
+def decisive(check: Check, state: PairedState) -> list[Part]:
+    """Return what has to pass: the whole, and the slices that are waited for."""
+    whole, *rest = parts(check, state)
+    return [
+        whole,
+        *(part for part in rest if not (is_small(whole, part) or is_untellable(check, part))),
+    ]
+
+
+def is_small(whole: Part, part: Part) -> bool:
+    """Whether a slice has too few of the exposures to be waited for."""
+    asked = whole.kind.slices
+    return asked is not None and part.exposures < asked.least_share * whole.exposures
+
+
+def is_untellable(check: Check, part: Part) -> bool:
+    """Whether the harm to detect, in a slice where little happens, is what is tolerated."""
+    limits, kind = check.paired, part.kind
+    if limits is None or wants_proof(check):
+        return False
+    return not any(
+        evidence.is_tellable(process, kind.tolerance, limits.detect_ratio, fewer=kind.fewer)
+        for process in part.state.processes
+    )
 
 
 def wants_proof(check: Check) -> bool:
     """Whether the check passes only when harm beyond its tolerance is ruled out."""
     limits = check.paired
     return limits is not None and limits.require is Require.HARM_RULED_OUT
-
-
-def decisive_of(check: Check, state: PairedState) -> list[tuple[float, EProcess]]:
-    """Return the processes that need power, each with its share of the check's part."""
-    kind = kinds.of(check)
-    pairs = list(zip(kind.shares(state), state.processes, strict=True))
-    return pairs[: kind.decisive()]

@@ -1,38 +1,48 @@
 """What a comparison says to a person who does not know e-values."""
 
 import math
+from collections.abc import Sequence
 
 from rampway.api.policy import Check
 from rampway.core.checks import kinds
 from rampway.core.checks.bound import Bound
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.checks.paired import decisive_of, wants_proof
+from rampway.core.checks.paired import LEANING, is_small, is_untellable, wants_proof
+from rampway.core.checks.slices import Part, parts
+
+MOST_NAMED = 3
+"""Of slices that are only listed."""
 
 
 def harm(bound: Bound, check: Check, state: PairedState) -> str:
-    """Return what was seen, for a check that shows harm."""
-    index, kind = _foremost(check, state), kinds.of(check)
-    process = state.processes[index]
-    times, least = kind.times(process)
-    told = kind.counted(state, index)
-    if times is not None:
-        surely = f" (at least {least:.3g})" if least > 1 else ""
-        told += f": {times:.1f} times as {kind.often}{surely}"
-    elif least > 1:
-        told += f": at least {least:.3g} times as {kind.often}"
+    """Return what was seen, for a check that shows harm, and in which slice."""
+    whole, *rest = parts(check, state)
+    part, index = _foremost([whole, *rest])
+    told = _told(part, index)
+    process = part.state.processes[index]
+    times, least = part.kind.times(process), part.kind.least(process)
+    if times is not None and least > 1:
+        told += f" (at least {least:.3g})"
+    elif times is None and least > 1:
+        told += f": at least {least:.3g} times as {part.kind.often}"
+    worst = [one for one in rest if one.log_e() >= math.log(LEANING)]
+    if part is whole and worst:
+        told += f"; most of it {_told(*_foremost([max(worst, key=Part.log_e)]))}"
     return f"{told}; a false alarm at this point has a chance under {bound}"
 
 
-def why_unforeseen(check: Check, state: PairedState) -> str:
-    """Return why nobody can say how many more requests a check needs."""
-    if any(not process.segments[-1].looks for _, process in decisive_of(check, state)):
-        return f"cannot yet tell how many more {kinds.of(check).exposures} are needed"
-    limits, kind = check.paired, kinds.of(check)
+def why_unforeseen(check: Check, part: Part) -> str:
+    """Return why nobody can say how many more requests a part of a check needs."""
+    kind, limits = part.kind, check.paired
+    decisive = part.state.processes[: kind.decisive()]
+    where = f" in {kind.place}" if kind.place else ""
+    if any(not process.segments[-1].looks for process in decisive):
+        return f"cannot yet tell how many more {kind.exposures} are needed{where}"
     if wants_proof(check):
-        return f"at the rates so far no number of {kind.exposures} rules {beyond(check)} out"
+        return f"at the rates so far no number of {kind.exposures}{where} rules {beyond(check)} out"
     detect = limits.detect if limits else ""
     return (
-        f"no number of {kind.exposures} at this split would tell detect {detect} from "
+        f"no number of {kind.exposures} at this split{where} would tell detect {detect} from "
         f"what {kind.tolerated} tolerate; raise detect, or tolerate less"
     )
 
@@ -43,17 +53,48 @@ def beyond(check: Check) -> str:
 
 
 def seen(check: Check, state: PairedState) -> str:
-    """Return counts of the process that tells most, and how many times as often it happens."""
-    index, kind = _foremost(check, state), kinds.of(check)
-    times, _ = kind.times(state.processes[index])
-    text = kind.counted(state, index)
-    return text if times is None else f"{text}: {times:.1f} times as {kind.often}"
+    """Return what was counted, by what tells most in the whole, and of the slices the worst."""
+    whole, *rest = parts(check, state)
+    text = _told(*_foremost([whole]))
+    if rest:
+        worst = max(rest, key=Part.log_e)
+        text += f"; of {len(rest)} slices the worst, {_told(*_foremost([worst]))}"
+    asked = whole.kind.slices
+    if asked is None:
+        return text
+    small = [part for part in rest if is_small(whole, part)]
+    if small:
+        text += f"; under {asked.wait_for} and not waited for: {_some(small)}"
+    untold = [part for part in rest if part not in small and is_untellable(check, part)]
+    if untold:
+        text += f"; too few events to be waited for: {_some(untold)}"
+    if state.others:
+        text += f"; {state.others} more of {asked.by} count in the whole only"
+    return text
 
 
-def _foremost(check: Check, state: PairedState) -> int:
-    """Return which process of a check tells most."""
-    weights = kinds.of(check).shares(state)
+def _some(found: Sequence[Part]) -> str:
+    """Return the places of some parts."""
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return ", ".join(part.kind.place for part in found[:MOST_NAMED]) + more
+
+
+def _told(part: Part, index: int) -> str:
+    """Return what a process of a part has counted, and how many times as often it happens."""
+    times = part.kind.times(part.state.processes[index])
+    where = f"in {part.kind.place}: " if part.kind.place else ""
+    text = where + part.kind.counted(part.state, index)
+    return text if times is None else f"{text}: {times:.1f} times as {part.kind.often}"
+
+
+def _foremost(found: Sequence[Part]) -> tuple[Part, int]:
+    """Return which process of some parts tells most."""
     return max(
-        range(len(state.processes)),
-        key=lambda i: state.processes[i].log_e() + math.log(weights[i]),
+        ((part, index) for part in found for index in range(len(part.weighed))),
+        key=lambda one: _contribution(*one),
     )
+
+
+def _contribution(part: Part, index: int) -> float:
+    share, process = part.weighed[index]
+    return process.log_e() + math.log(share)

@@ -1,13 +1,14 @@
 """Checks that have nobody to compare with: against a value, or what stable showed before (B27).
 
-The latter in a watch without a holdback. Whatever changes for everybody, a dependency that fails or
-an unusual load, looks like harm then. That is why these answers are marked `Unpaired` and have no
-part in the bound on false rollbacks (B19); those of such a watch by default only tell.
+The latter before the rollout, or in it for a watch without a holdback. Whatever changes for
+everybody, a dependency that fails or an unusual load, looks like harm then. That is why these
+answers are marked `Unpaired` and have no part in the bound on false rollbacks (B19); those of such
+a watch by default only tell.
 """
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,7 +35,7 @@ Detectors = Mapping[str, tuple[Detector, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What stable showed of one kind of event while it was compared, frozen since.
+    """What stable showed of one kind of event before, frozen since.
 
     Attributes:
         phi: How its events came together.
@@ -104,11 +105,12 @@ def _limits(check: Check, frozen: PairedState) -> list[tuple[float, float]]:
 
 def applies(check: Check, contest: Contest) -> bool:
     """Whether a check has nobody to compare with."""
-    return check.usual is not None or (contest.unpaired and check.paired is not None)
+    return check.comparison is not None and (contest.unpaired or check.paired is None)
 
 
 def _frozen(check: Check, state: EvidenceState) -> PairedState:
-    return state.paired.get(check.name) or kinds.of(check).begin(Delta())
+    known = state.references if check.past else state.paired
+    return known.get(check.name) or kinds.of(check).begin(Delta())
 
 
 def watched(
@@ -154,21 +156,31 @@ def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
     frozen, found = _frozen(check, state), state.lone.get(check.name, ())
     limits = _limits(check, frozen)
     if not limits or not found:
-        what = "of stable was seen before the promotion to be held against"
-        text = f"too little {what}" if contest.unpaired else "nothing was counted yet"
-        return _result(check, contest, CheckState.WAITING, text)
+        return _without(check, state, contest, known=bool(limits))
     index = max(range(len(found)), key=lambda i: found[i].log_e())
     text = _told(check, frozen, found[index], limits[index][0], index)
     if check.name in state.harmed:
         text += "; there is nobody to compare with, so what changed for all looks the same"
         return _result(check, contest, CheckState.FAIL, text)
-    missing = 0 if contest.watching else _missing(check, found[0], limits[0][0])
+    missing = 0 if contest.watching else _missing(check, frozen, found)
     if missing is None:
         return _result(check, contest, CheckState.WAITING, f"{text}; more of them decide")
     if missing:
         text += f"; about {missing} more {kinds.of(check).exposures} on the candidate"
         return _result(check, contest, CheckState.WAITING, text)
     return _result(check, contest, CheckState.PASS, text)
+
+
+def _without(check: Check, state: EvidenceState, contest: Contest, *, known: bool) -> CheckResult:
+    """Answer a check that has nothing to be held against, or to hold."""
+    if known:
+        return _result(check, contest, CheckState.WAITING, "nothing was counted yet")
+    if check.past:
+        why = state.history.lacking if state.history else "Prometheus did not tell it in time"
+        text = f"stable's past is not known to be held against: {why or 'too few requests'}"
+        return _result(check, contest, CheckState.UNKNOWN, text)
+    text = "too little of stable was seen before the promotion to be held against"
+    return _result(check, contest, CheckState.WAITING, text)
 
 
 def _result(check: Check, contest: Contest, state: CheckState, text: str) -> CheckResult:
@@ -179,12 +191,29 @@ def _result(check: Check, contest: Contest, state: CheckState, text: str) -> Che
     )
 
 
-def _missing(check: Check, found: Detector, limit: float) -> int | None:
+def _missing(check: Check, frozen: PairedState, found: Sequence[Detector]) -> int | None:
     """Return about how many more requests show that the harm to detect is not there (B18).
 
     As beside a stable that is down: with a chance of MISSED it would have shown as little as was
     seen. None where more has been seen than is no harm, or it seems to begin.
     """
+    limits = [limit for limit, _ in _limits(check, frozen)][: kinds.of(check).decisive()]
+    each = [
+        _missing_of(check, one, limit, usual)
+        for one, limit, usual in zip(found, limits, _usual(check, frozen), strict=False)
+    ]
+    known = [n for n in each if n is not None]
+    return max(known) if len(known) == len(each) else None
+
+
+def _usual(check: Check, frozen: PairedState) -> list[float]:
+    """Return how often each kind of event is usual."""
+    if check.usual is not None:
+        return [check.usual]
+    return [one.events / one.requests for one in reference(check, frozen)]
+
+
+def _missing_of(check: Check, found: Detector, limit: float, usual: float) -> int | None:
     if not found.requests:
         return ENOUGH
     rate = found.events / found.requests
@@ -192,20 +221,22 @@ def _missing(check: Check, found: Detector, limit: float) -> int | None:
     if beyond_it or found.log_e() >= math.log(LEANING):
         return None
     high = found.requests
-    while not _shown(check, high, rate, limit):
+    while not _shown(check, high, rate, (limit, usual)):
         high *= 2
         if high > MOST:
             return None
     low = max(found.requests, high // 2)
-    return bisect_left(range(high), 1, lo=low, key=lambda n: _shown(check, n, rate, limit)) - (
+    held = limit, usual
+    return bisect_left(range(high), 1, lo=low, key=lambda n: _shown(check, n, rate, held)) - (
         found.requests
     )
 
 
-def _shown(check: Check, requests: int, rate: float, limit: float) -> bool:
+def _shown(check: Check, requests: int, rate: float, held: tuple[float, float]) -> bool:
     """Whether so many requests with this rate of events show that the harm is not there."""
+    limit, usual = held
     fewer, asked = kinds.of(check).fewer, check.comparison
-    detect, usual = (asked.detect_ratio, asked.usual or 0.0) if asked else (1.0, 0.0)
+    detect = asked.detect_ratio if asked else 1.0
     floor = kinds.of(check).tolerance.floor
     harm = usual / detect if fewer else min(1.0, detect * max(usual, floor))
     if requests < ENOUGH or (harm >= limit if fewer else harm <= limit):
@@ -219,8 +250,9 @@ def _shown(check: Check, requests: int, rate: float, limit: float) -> bool:
 def _told(check: Check, frozen: PairedState, found: Detector, limit: float, index: int) -> str:
     kind = kinds.of(check)
     known = [] if check.usual is not None else reference(check, frozen)
+    since = "rollout" if check.past else "promotion"
     before = (
-        f", {known[index].events:.4g} of {known[index].requests} on stable before the promotion"
+        f", {known[index].events:.4g} of {known[index].requests} on stable before the {since}"
         if known
         else ""
     )

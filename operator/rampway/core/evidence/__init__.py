@@ -7,7 +7,14 @@ from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
 from rampway.core.evidence.interval import Ratio, interval
 from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_factor
-from rampway.core.evidence.power import TARGET, at_least, harm_rate, power, requests_missing
+from rampway.core.evidence.power import (
+    TARGET,
+    at_least,
+    harm_rate,
+    is_tellable,
+    power,
+    requests_missing,
+)
 from rampway.core.evidence.process import (
     EProcess,
     Segment,
@@ -39,6 +46,7 @@ __all__ = [
     "from_json",
     "harm_rate",
     "interval",
+    "is_tellable",
     "log_average",
     "log_e",
     "log_factor",

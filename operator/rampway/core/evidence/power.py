@@ -94,6 +94,17 @@ def requests_missing(
     return math.ceil(more * now.stable_n / now.candidate_n) if fewer and more else more
 
 
+def is_tellable(
+    process: EProcess, tolerance: Tolerance, detect: float, *, fewer: bool = False
+) -> bool:
+    """Whether the harm to detect is more than what is tolerated, at the rates seen so far.
+
+    Where events are rare the floor tolerates it: then no number of requests shows it.
+    """
+    plan = _plan(process, tolerance, detect, fewer=fewer)
+    return plan.candidate_rate > tolerance.ratio * plan.stable_rate + tolerance.floor
+
+
 @lru_cache(maxsize=16384)  # a plan changes when its traffic has grown by a fortieth
 def _missing(plan: Plan, log_bound: float, target: float, *, going_on: bool) -> int | None:
     tolerance = plan.tolerance

@@ -8,6 +8,7 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.deployment import Model, ModelDeploymentSpec, Server
 from rampway.api.parse import ModelDeployment
+from rampway.core.actions import TellPods
 from rampway.core.model.belonging import own_labels, owned_meta
 
 HASH_LENGTH = 10
@@ -94,15 +95,17 @@ def digest_record(deployment: ModelDeployment, digest: str, sha256: str) -> dict
     }
 
 
-def automation_record(
-    deployment: ModelDeployment, name: str, digest: str, degree: str
-) -> dict[str, Any]:
-    """Return the ConfigMap that tells a revision's pods their degree of automation."""
+def told_record(deployment: ModelDeployment, told: TellPods) -> dict[str, Any]:
+    """Return the ConfigMap that tells a revision's pods what may change while they run.
+
+    It has both keys always: what is missing changes nothing in a pod, what is empty does.
+    """
+    name = labels.automation_name(told.revision)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": owned_meta(deployment, labels.automation_name(name), digest),
-        "data": {labels.AUTOMATION_KEY: degree},
+        "metadata": owned_meta(deployment, name, told.revision_hash),
+        "data": {labels.AUTOMATION_KEY: told.degree, labels.LINEAGE_KEY: told.lineage},
     }
 
 
@@ -201,6 +204,7 @@ def _environment(deployment: ModelDeployment, name: str) -> list[dict[str, str]]
         labels.SHA256_VARIABLE: model.sha256 or "",
         "RAMPWAY_MODEL_SHA256_FILE": f"/etc/rampway/{labels.DIGEST_KEY}",
         "RAMPWAY_AUTOMATION_FILE": f"/etc/rampway/{labels.AUTOMATION_KEY}",
+        "RAMPWAY_LINEAGE_FILE": f"/etc/rampway/{labels.LINEAGE_KEY}",
         "RAMPWAY_MODEL_VERSION": deployment.spec.info.version or "",
         "RAMPWAY_REVISION": name,
         "RAMPWAY_PORT": str(labels.SERVER_PORT),
@@ -211,13 +215,13 @@ def _environment(deployment: ModelDeployment, name: str) -> list[dict[str, str]]
 
 
 def _volumes(uri: str, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    degree = labels.automation_name(name)
+    told = labels.automation_name(name)
     volumes: list[dict[str, Any]] = [
         {"name": "cache", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
         # Both optional: the digest is recorded when the first pod has loaded the model (B3), and
-        # a degree of automation that is Full need not be told.
-        {"name": "pin", "projected": {"sources": [_optional(name), _optional(degree)]}},
+        # that the degree of automation is Full, and that there is no lineage, need not be told.
+        {"name": "pin", "projected": {"sources": [_optional(name), _optional(told)]}},
     ]
     mounts: list[dict[str, Any]] = [
         {"name": "cache", "mountPath": "/var/cache/rampway"},

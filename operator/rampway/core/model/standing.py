@@ -10,7 +10,7 @@ from rampway.core.model.policies import Trouble
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import scale, scarce, sizes, zero
-from rampway.core.rollout import steps
+from rampway.core.rollout import automation, reactions, steps
 from rampway.core.rollout.course import Course, Outcome
 from rampway.core.traffic.conflicts import Claim
 
@@ -145,7 +145,7 @@ class Standing:
             rollout=course.rollout.name,
             step=f"{total}/{total}",
             weight_pct=100 - outcome.weight_pct,
-            stalled=reason in _ASKS,
+            stalled=reason in reactions.ASKS,
             bad_query=course.judged.mistake,
             beside=course.stable.hash if outcome.split.answers else "",
         )
@@ -161,8 +161,7 @@ class Standing:
         done = status.phase in {RolloutPhase.PROMOTING, RolloutPhase.PROMOTED}
         number = total if done else min(status.step.index + 1, total)
         started = status.phase != RolloutPhase.STARTING
-        asks = status.reason in _ASKS
-        stalled = asks or steps.stalled_for_want_of_evidence(course)
+        stalled = reactions.asks(status) or steps.stalled_for_want_of_evidence(course)
         return cls(
             _phase(course, outcome),
             Reason(status.reason or Reason.CANDIDATE_STARTING),
@@ -181,21 +180,14 @@ class Standing:
 _FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
 UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE, Reason.UNDONE})
 """Reasons of a candidate that nobody found bad."""
-_HOLDS = frozenset(
-    {
-        Reason.EVIDENCE_UNKNOWN,
-        Reason.STABLE_CRASHES_TOO,
-        Reason.APPROVAL,
-        Reason.STOPPED_BY_CHECK,
-        Reason.ROUTE_CONTESTED,
-        Reason.SHARE_CONTRADICTED,
-        Reason.STEPS_NOT_POSSIBLE,
-    }
-)
+_HOLDS = reactions.ASKS | {
+    Reason.EVIDENCE_UNKNOWN,
+    Reason.STABLE_CRASHES_TOO,
+    Reason.ROUTE_CONTESTED,
+    Reason.SHARE_CONTRADICTED,
+}
 _WATCHES = frozenset({Reason.WATCHING, Reason.PAUSED, Reason.NO_READY_POD, Reason.STOPPED_BY_CHECK})
 """Reasons of a watch in which the old revision does not take over."""
-_ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.STEPS_NOT_POSSIBLE})
-"""A person has to say something, else nothing moves (kstatus: Stalled)."""
 
 
 def _failing(outcome: Outcome) -> bool:
@@ -247,6 +239,7 @@ def _revision(known: Revision | None, revision_hash: str) -> RevisionStatus | No
         version=known.version,
         sha256=known.recorded_sha256,
         ready_replicas=known.ready,
+        automation=automation.in_force(known),
     )
 
 

@@ -37,4 +37,4 @@ def compared(checks: Iterable[Check]) -> list[Comparison]:
 def counters(checks: Iterable[Check]) -> tuple[Counter, ...]:
     """Return all counters of users that some checks need, each once."""
     found = {counter for kind in compared(checks) for counter in kind.counters}
-    return tuple(sorted(found, key=str))
+    return tuple(sorted(found, key=lambda counter: (str(counter), counter.by)))

@@ -1,9 +1,10 @@
 """What a kind of check that compares has to say; all else about it is the same for all kinds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from rampway.api.counted import Slices
 from rampway.core import evidence
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
@@ -19,12 +20,16 @@ class PairedState:
         bounds: For latency: the bounds compared, in the order of `processes`.
         waiting: For users' counters: what was counted and not compared yet, as in a PairCount.
         bets: For a mean: what was won by betting on it; has the rest of the budget.
+        slices: Evidence of each slice, by its value, in the order in which they were first seen.
+        others: So many values more were seen, at most at a time, which are no slices.
     """
 
     processes: tuple[EProcess, ...] = ()
     bounds: tuple[BoundPair, ...] = ()
     waiting: tuple[float, ...] = ()
     bets: Bets | None = None
+    slices: Mapping[str, "PairedState"] = field(default_factory=dict)
+    others: int = 0
 
 
 class Comparison(Protocol):
@@ -49,6 +54,20 @@ class Comparison(Protocol):
     def counters(self) -> tuple[Counter, ...]:
         """The counters of users that it needs; none where it compares requests."""
         return ()
+
+    @property
+    def slices(self) -> Slices | None:
+        """Which slices are judged by themselves too, None without."""
+        return None
+
+    def sliced(self, value: str) -> "Comparison":
+        """Return the comparison of one slice."""
+        raise ValueError(f"slice {value} of a comparison without slices")
+
+    @property
+    def place(self) -> str:
+        """Which slice is compared, as `region=apac`; empty: the whole."""
+        return ""
 
     @property
     def exposures(self) -> str:
@@ -136,9 +155,13 @@ class Comparison(Protocol):
         """Return what a process has counted on both sides."""
         ...
 
-    def times(self, process: EProcess) -> tuple[float | None, float]:
-        """Return how many times as often it is, None if unknown, and at least; 0: no bound."""
-        return evidence.ratio(process), evidence.interval(process).low
+    def times(self, process: EProcess) -> float | None:
+        """Return how many times as often it is, None if unknown."""
+        return evidence.ratio(process)
+
+    def least(self, process: EProcess) -> float:
+        """Return how many times as often it is at least; 0: no bound. Takes milliseconds."""
+        return evidence.interval(process).low
 
     def mistake(self, state: PairedState) -> str:
         """Return why what was counted cannot be what was meant, else empty."""

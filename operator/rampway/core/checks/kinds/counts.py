@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rampway.api.counted import Counter as CounterAsked
-from rampway.api.counted import CountsCheck, MeanCheck
+from rampway.api.counted import CountsCheck, MeanCheck, Slices
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import Comparison, PairedState
@@ -23,16 +23,36 @@ Side = tuple[int, float]
 """Exposures and events."""
 
 
-def counter(asked: CounterAsked) -> Counter:
-    """Return a counter as a check names it."""
-    return Counter(asked.metric, tuple((label.name, label.value) for label in asked.labels))
-
-
 class OfUsers(Comparison):
-    """What comparisons of users' own counters have in common; `counters`: exposures, events."""
+    """What comparisons of users' own counters have in common; `counters`: exposures, events.
+
+    Attributes:
+        asked: The check.
+        value: The slice that is compared; empty: the whole.
+    """
 
     __slots__ = ()
     asked: CountsCheck | MeanCheck
+    value: str
+
+    @property
+    def slices(self) -> Slices | None:
+        """Which slices are judged too; a slice has none."""
+        return None if self.value else self.asked.slices
+
+    def sliced(self, value: str) -> Comparison:
+        """Return the comparison of one slice."""
+        return replace(self, value=value)  # type: ignore[type-var]  # dataclasses, both
+
+    @property
+    def place(self) -> str:
+        """Which slice is compared, as `region=apac`; empty: the whole."""
+        return f"{self.asked.slices.by}={self.value}" if self.value and self.asked.slices else ""
+
+    def counter(self, asked: CounterAsked) -> Counter:
+        """Return a counter as the check names it."""
+        labels = tuple((label.name, label.value) for label in asked.labels)
+        return Counter(asked.metric, labels, self.asked.slices.by if self.asked.slices else "")
 
     @property
     def fewer(self) -> bool:
@@ -60,7 +80,7 @@ class OfUsers(Comparison):
 
     def lone(self, state: PairedState, candidate: Delta) -> list[tuple[int, float]]:  # noqa: ARG002
         """Return the candidate's exposures and events alone."""
-        exposures, events = (candidate.counters.get(str(name), 0.0) for name in self.counters)
+        exposures, events = self._told(candidate)
         number = round(exposures)
         return [(number, self.part(number, self.scaled(exposures, events)))]
 
@@ -98,15 +118,18 @@ class OfUsers(Comparison):
         """Return what of the events belongs to so many exposures."""
         return min(exposures, round(events))
 
+    def _told(self, delta: Delta) -> list[float]:
+        """Return exposures and events of a revision."""
+        return [delta.counters.get(one.of(self.value), 0.0) for one in self.counters]
+
     def _ended(
         self, state: PairedState, candidate: Delta, stable: Delta
     ) -> tuple[PairCount, tuple[float, ...]]:
         """Return the interval that has ended, if one has, and what waits from now on."""
-        exposures, events = map(str, self.counters)
         new: list[float] = []
         for side in (stable, candidate) if self.fewer else (candidate, stable):
-            number = side.counters.get(exposures, 0.0)
-            new += [number, self.scaled(number, side.counters.get(events, 0.0))]
+            number, events = self._told(side)
+            new += [number, self.scaled(number, events)]
         n_c, e_c, n_s, e_s = map(sum, zip(state.waiting or NOTHING, new, strict=True))
         if min(n_c, n_s) < 1:
             return PairCount(0, 0, 0, 0), (n_c, e_c, n_s, e_s)
@@ -120,11 +143,12 @@ class Counts(OfUsers):
     """Comparison by `counts`."""
 
     asked: CountsCheck
+    value: str = ""
 
     @property
     def counters(self) -> tuple[Counter, ...]:
         """The exposures, and the events."""
-        return counter(self.asked.exposures), counter(self.asked.events)
+        return self.counter(self.asked.exposures), self.counter(self.asked.events)
 
     def begin(self, stable: Delta) -> PairedState:  # noqa: ARG002 - nothing to choose
         """Return the state before the first look."""

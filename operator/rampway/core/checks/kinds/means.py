@@ -13,7 +13,7 @@ from rampway.core import evidence
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.checks.kinds.counts import NOTHING, OfUsers, counter
+from rampway.core.checks.kinds.counts import NOTHING, OfUsers
 from rampway.core.evidence import Bets, EProcess, PairCount
 
 BY_EVENTS = 0.5
@@ -26,6 +26,7 @@ class Mean(OfUsers):
     """Comparison by `mean`."""
 
     asked: MeanCheck
+    value: str = ""
 
     @property
     def whole(self) -> bool:
@@ -40,7 +41,7 @@ class Mean(OfUsers):
     @property
     def counters(self) -> tuple[Counter, ...]:
         """The number of values, and their sum."""
-        return counter(self.asked.count), counter(self.asked.sum)
+        return self.counter(self.asked.count), self.counter(self.asked.sum)
 
     def begin(self, stable: Delta) -> PairedState:  # noqa: ARG002 - nothing to choose
         """Return the state before the first look."""
@@ -62,14 +63,19 @@ class Mean(OfUsers):
             f"{self._mean(*other):.4g} over {other[0]} on stable"
         )
 
-    def times(self, process: EProcess) -> tuple[float | None, float]:
-        """Return how many times as large (or small), and at least; that where `lower` is 0."""
+    def times(self, process: EProcess) -> float | None:
+        """Return how many times as large it is, or as small."""
         ours, theirs = self.sides(process.total)
         more, less = (theirs, ours) if self.fewer else (ours, theirs)
         if not (more[0] and less[0] and self._mean(*less)):
-            return None, 0.0
-        least = 0.0 if self.asked.low else evidence.interval(process).low
-        return self._mean(*more) / self._mean(*less), least
+            return None
+        return self._mean(*more) / self._mean(*less)
+
+    def least(self, process: EProcess) -> float:
+        """Return how many times as large (or small) it is at least, where `lower` is 0."""
+        if self.asked.low or self.times(process) is None:
+            return 0.0
+        return evidence.interval(process).low
 
     def mistake(self, state: PairedState) -> str:
         """Return that there are values outside the bounds, where that is no rounding."""
