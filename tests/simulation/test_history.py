@@ -97,7 +97,10 @@ def test_b19_without_a_past_no_look_proves_much(before_s: int, replicas: int, wh
     """B19: one pod, or a stable that is new: as without histories, and it says why."""
     stage = on_trial(before_s, replicas=replicas)
     stage.run(6)
-    assert why in said(stage)
+    known = evidence(stage).history
+    assert known is not None
+    assert why in known.lacking
+    assert "slowly" not in said(stage)  # nothing speaks for harm: nobody has to know
     assert 4 <= off_after(stage) <= 7
 
 
@@ -108,7 +111,6 @@ def test_b17_a_past_that_is_not_told_holds_nobody_up() -> None:
     assert 1 <= len(source.asked) <= 3
     assert evidence(stage).history is None
     stage.run(30)
-    assert "Prometheus did not tell it before the first step" in said(stage)
     assert off_after(stage) > 2
 
 

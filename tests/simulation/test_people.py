@@ -125,6 +125,8 @@ def test_b11_promote_skips_what_is_left(kind: str) -> None:
     assert stage.stable == stage.desired
     (said,) = stage.decided("Promoting")
     assert (said.actor, said.message) == ("ann", "remaining steps skipped by ann: it is fine")
+    (done,) = stage.decided("Promoted")
+    assert done.message.endswith("is stable: remaining steps skipped by ann: it is fine")
 
 
 @every_kind

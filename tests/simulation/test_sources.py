@@ -45,7 +45,9 @@ def test_b36_a_refused_address_is_never_asked() -> None:
     stage.release(2)
     stage.run(60)
     assert stage.weight_pct == 0
-    assert "is not on the list" in stage.world.status(NAME).message
+    told = stage.world.status(NAME)
+    assert (told.phase, told.reason) == ("Holding", "MetricSourceRefused")
+    assert "is not on the list" in told.message
     stage.world.allowed = (TEAMS,)
     stage.until_phase("Healthy", 200)
     assert accepted(stage) == ("True", "Valid")

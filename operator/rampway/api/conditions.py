@@ -135,6 +135,19 @@ class Reason(StrEnum):
     BACK_TO_STABLE = "BackToStable"
 
 
+NO_EVIDENCE = frozenset(
+    {
+        Reason.EVIDENCE_UNKNOWN,
+        Reason.SOURCE_NOT_FOUND,
+        Reason.SOURCE_INVALID,
+        Reason.SOURCE_REFUSED,
+        Reason.SOURCE_UNREADABLE,
+        Reason.SEVERAL_DEFAULTS,
+    }
+)
+"""Why a rollout holds that has no evidence: it cannot be read now, or not at all."""
+
+
 class Condition(StatusModel):
     """A condition as Kubernetes knows it."""
 

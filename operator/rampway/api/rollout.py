@@ -177,8 +177,8 @@ class StepStatus(StatusModel):
     )
     @property
     def shown(self) -> Token:
-        """The step, counted from 1, of how many; empty before the first."""
-        return f"{self.index + 1}/{self.total}" if self.total else ""
+        """The step, counted from 1, of how many; after all of them the last one."""
+        return f"{min(self.index + 1, self.total)}/{self.total}" if self.total else ""
 
 
 class ForeignWrite(StatusModel):

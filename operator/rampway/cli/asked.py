@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rampway.api import labels
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.api.rollout import Contender
 from rampway.cli.facts import asks_about, ended
@@ -93,6 +94,13 @@ def typed(deployment: ModelDeployment, verb: str, *words: str) -> str:
     """Return a command about a ModelDeployment, as a person types it."""
     about = [deployment.name, *words, "-n", deployment.namespace]
     return " ".join(["kubectl rampway", verb, *about])
+
+
+def logs(deployment: ModelDeployment, revision: str) -> str:
+    """Return the command that shows what a revision's model servers say."""
+    mine = labels.revision_name(deployment.name, revision)
+    about = f"deploy/{mine} -n {deployment.namespace} -c {labels.SERVER_CONTAINER}"
+    return f"kubectl logs {about} --tail=50"
 
 
 def candidate(rollout: ModelRollout) -> str:

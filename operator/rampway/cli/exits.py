@@ -11,6 +11,7 @@ class ExitCode(IntEnum):
     USAGE = 2  # as click has it
     TIMEOUT = 3
     UNREADABLE = 4
+    WAITS = 5
     INTERRUPTED = 130  # Ctrl-C, as shells have it
 
 
@@ -43,6 +44,11 @@ MEANINGS: tuple[tuple[ExitCode, tuple[str, ...], str], ...] = (
         ExitCode.UNREADABLE,
         ("simulate", "plan"),
         "a file cannot be read or written, or has mistakes; with --of: no cluster, or no metrics",
+    ),
+    (
+        ExitCode.WAITS,
+        ("status",),
+        "with --wait: a person has to say something; the message says what",
     ),
     (ExitCode.INTERRUPTED, ALL, "ended by Ctrl-C"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout
+from rampway.core.checks.judged import CheckState
 from rampway.core.instants import from_wire
 from rampway.core.rollout import hooks, stages
 from rampway.core.rollout.stages import Stage
@@ -149,6 +150,17 @@ class Facts:
     def asks_about(self) -> str:
         """The step that waits until a person agrees, empty if none does."""
         return asks_about(self.running) if self.running else ""
+
+    @property
+    def failed(self) -> RevisionFacts | None:
+        """The revision whose failure somebody will want to understand, while it has pods."""
+        checks = self.rollout.status.checks if self.rollout else ()
+        fails = any(check.state == CheckState.FAIL for check in checks)
+        for one in self.revisions:
+            suspect = one.role is Role.CANDIDATE and (fails or one.trouble)
+            if one.wanted and (suspect or one.role is Role.ROLLED_BACK):
+                return one
+        return None
 
     def progress(self, now_s: float) -> Progress | None:
         """Return where the running step is, None before the first step and after the last."""

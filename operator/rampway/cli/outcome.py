@@ -6,6 +6,7 @@ from rampway.api.conditions import Condition, ConditionType, Reason
 from rampway.api.parse import ModelDeployment
 from rampway.cli.exits import ExitCode
 from rampway.core.model.revision import revision_hash
+from rampway.core.rollout.reactions import ASKS
 
 _OF_ANOTHER_SPEC = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE})
 """Promoted=False for these is about the candidate of the spec before: this spec comes next."""
@@ -52,6 +53,8 @@ def outcome(release: Release, deployment: ModelDeployment) -> Outcome | None:
         return Outcome(ExitCode.FAILED, f"{promoted.reason}: {promoted.message}")
     stalled = _condition(release, deployment, ConditionType.STALLED)
     if stalled is not None and stalled.status == "True":
+        if stalled.reason in ASKS:
+            return Outcome(ExitCode.WAITS, f"{stalled.reason}: {stalled.message}")
         return Outcome(ExitCode.FAILED, f"stalled, {stalled.reason}: {stalled.message}")
     return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rampway.api.conditions import Reason, RolloutPhase
+from rampway.api.conditions import NO_EVIDENCE, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
 from rampway.cli.asked import Asked, Refusal, Seen, candidate, stable
@@ -101,7 +101,7 @@ def promote(seen: Seen) -> Asked:
     if given is not None:
         text = f"promotion of {rollout.name} was asked for already{_by(given)}"
         return Asked(rollout, {}, text, status.message + _paused(seen))
-    if status.phase == P.PROMOTING and status.reason != Reason.EVIDENCE_UNKNOWN:
+    if status.phase == P.PROMOTING and status.reason not in NO_EVIDENCE:
         raise Refusal(f"{rollout.name} is being promoted already: {status.message}")
     total = len(stages.of(rollout.spec.policy))
     left = total - status.step.index if status.phase in _BEFORE_PROMOTION else 0

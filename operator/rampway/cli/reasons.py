@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.cli import course, ends, words
-from rampway.cli.asked import typed
+from rampway.cli.asked import logs, typed
 from rampway.cli.facts import Facts, Role, full_size
 from rampway.cli.words import clean
 from rampway.core.checks.judged import CheckState
@@ -86,6 +86,11 @@ def _at_rest(facts: Facts) -> Explanation:
             *(undo if old else ()),
         ),
         Phase.ROLLED_BACK: (
+            *(
+                (f"{logs(facts.deployment, facts.failed.revision)}: what its servers said",)
+                if facts.failed
+                else ()
+            ),
             f"{_typed(facts, 'retry')}: the same revision again, from the first step",
             f"{_typed(facts, 'undo')}: let the spec name what serves",
             "another model or server in the spec: a new revision, a new rollout",

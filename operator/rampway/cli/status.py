@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from rampway.cli.follow import Subject
     from rampway.kube.base import KubeApi
 
+_ENDS = {
+    ExitCode.OK: "promoted",
+    ExitCode.TIMEOUT: "timed out",
+    ExitCode.WAITS: "waits for a person",
+}
 PATIENCE = "15m"
 """How long --wait waits, unless told otherwise."""
 
@@ -104,8 +109,7 @@ async def _wait(subject: "Subject", patience: str) -> ExitCode:
 
     show = follow.Lines(typer.echo, terminal.complain, words.course_key)
     ended = await follow.wait(subject, show, patience)
-    verdict = {ExitCode.OK: "promoted", ExitCode.TIMEOUT: "timed out"}.get(ended.code, "failed")
-    typer.echo(f"{verdict}: {words.clean(ended.sentence)}")
+    typer.echo(f"{_ENDS.get(ended.code, 'failed')}: {words.clean(ended.sentence)}")
     return ended.code
 
 

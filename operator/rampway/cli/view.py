@@ -11,6 +11,7 @@ from rampway.api.conditions import ConditionType, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus
 from rampway.cli import course, words
+from rampway.cli.asked import logs
 from rampway.cli.facts import Facts, RevisionFacts, Role
 from rampway.cli.words import clean
 from rampway.core.instants import from_wire
@@ -99,6 +100,9 @@ def _revisions(facts: Facts, *, wide: bool) -> RenderableType:
         for shown in facts.revisions
         if shown.trouble and clean(shown.trouble) not in said
     ]
+    if (failed := facts.failed) is not None:
+        said_there = logs(facts.deployment, failed.revision)
+        rest.append(_indented(Text(f"what it says: {said_there}", _DIM)))
     if not facts.revisions:
         rest.append(_indented(Text("no revision has been made yet", _DIM)))
     if facts.idle:

@@ -1,15 +1,14 @@
 """When a status is worth a write: at once for news, now and then for numbers (B32)."""
 
-from rampway.api.conditions import Reason
+from rampway.api.conditions import NO_EVIDENCE, Reason
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.instants import from_wire
 
-_COUNTING = frozenset(
+_COUNTING = NO_EVIDENCE | frozenset(
     {
         Reason.STEP,
         Reason.EVIDENCE_WAITING,
-        Reason.EVIDENCE_UNKNOWN,
         Reason.STABLE_CRASHES_TOO,
         Reason.HOOK_RUNNING,
         Reason.STOPPED_BY_CHECK,

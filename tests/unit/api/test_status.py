@@ -61,3 +61,10 @@ def test_malformed_scalars_say_what_is_expected(parse: object, text: str) -> Non
     """The error shows the value and an example."""
     with pytest.raises(ValueError, match="expected for example"):
         parse(text)  # type: ignore[operator]  # one of three functions
+
+
+def test_after_the_last_step_it_is_still_the_last() -> None:
+    """While a watch runs, and ever after, no step is beyond the last one."""
+    shown = [StepStatus(index=index, total=3).shown for index in (0, 2, 3)]
+    assert shown == ["1/3", "3/3", "3/3"]
+    assert not StepStatus().shown

@@ -289,14 +289,14 @@ promoted = healthy.but(
         rollout(
             phase="Promoted",
             reason="Promoted",
-            message=f"{NAME}-{V2} passed all steps and is stable",
+            message=f"{NAME}-{V2} is stable: all steps passed",
             endedAt=ago(3600),
             weightPct=100,
             step=AT_STEP_2 | {"index": 2, "name": "half"},
             checks=[{"name": "errors", "state": "Pass", "message": CALM}],
             decisions=[
                 decided(3660, "Promoting", "Promoting", "all steps passed"),
-                decided(3600, "Promoted", "Promoted", f"{NAME}-{V2} passed all steps"),
+                decided(3600, "Promoted", "Promoted", f"{NAME}-{V2} is stable: all steps passed"),
             ],
         ),
     ),

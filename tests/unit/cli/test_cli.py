@@ -168,6 +168,7 @@ def test_an_object_of_a_newer_api_is_exit_code_4(run: Run) -> None:
         (scenes.rolled_back_by_crash, 1, "failed: CandidateCrashed: digits-"),
         (scenes.refused, 1, "failed: RouteConflict: host and path are already taken"),
         (scenes.holding, 1, "failed: stalled, EvidenceUnknown: holding without evidence"),
+        (scenes.waiting_for_approval, 5, "waits for a person: WaitingForApproval: step look"),
         (scenes.just_applied, 3, "timed out: not promoted within 20ms: the operator has not"),
     ],
 )

@@ -61,6 +61,8 @@ RELEASE = Release.of(deployment())
             ExitCode.FAILED,
         ),
         (deployment(about=1, Stalled=("True", "BadPodTemplate")), UNDER_WAY),
+        (deployment(Stalled=("True", "WaitingForApproval")), ExitCode.WAITS),
+        (deployment(Stalled=("True", "StoppedByCheck")), ExitCode.WAITS),
         (deployment(Stalled=("False", "StepRunning")), UNDER_WAY),
         (deployment(Promoted=("True", "AtRest"), Stalled=("True", "AtRest")), ExitCode.OK),
         (deployment(version="3", Promoted=("True", "AtRest")), ExitCode.FAILED),

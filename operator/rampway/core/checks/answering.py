@@ -96,11 +96,12 @@ def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") ->
         return CheckResult(check.name, CheckState.WAITING, text)
     kind = kinds.of(check)
     text = sentences.seen(check, mine)
-    caution = "" if kind.counters else history.caution(state, mine)
-    text += f"; {caution}" if caution else ""
     wrong = slices.mistake(check, mine)
     if wrong:
         return CheckResult(check.name, CheckState.UNKNOWN, wrong, mistake=wrong)
+    slowed = not kind.counters and paired.suspicious([check], {check.name: mine})
+    if slowed and (caution := history.caution(state, mine)):
+        text += f"; {caution}"  # only harm is called later for it: nobody else has to read it
     missing = paired.missing(bound, check, mine, foresees=look.foresees)
     more_of = missing.exposures
     if more_of == 0 and paired.leans_to_harm(check, mine):

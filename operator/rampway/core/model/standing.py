@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
+from rampway.api.conditions import (
+    NO_EVIDENCE,
+    Condition,
+    ConditionType,
+    Phase,
+    Reason,
+    RolloutPhase,
+)
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
 from rampway.core.conditions import conditions
@@ -180,12 +187,15 @@ class Standing:
 _FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
 UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE, Reason.UNDONE})
 """Reasons of a candidate that nobody found bad."""
-_HOLDS = reactions.ASKS | {
-    Reason.EVIDENCE_UNKNOWN,
-    Reason.STABLE_CRASHES_TOO,
-    Reason.ROUTE_CONTESTED,
-    Reason.SHARE_CONTRADICTED,
-}
+_HOLDS = (
+    reactions.ASKS
+    | NO_EVIDENCE
+    | {
+        Reason.STABLE_CRASHES_TOO,
+        Reason.ROUTE_CONTESTED,
+        Reason.SHARE_CONTRADICTED,
+    }
+)
 _WATCHES = frozenset({Reason.WATCHING, Reason.PAUSED, Reason.NO_READY_POD, Reason.STOPPED_BY_CHECK})
 """Reasons of a watch in which the old revision does not take over."""
 

@@ -246,6 +246,12 @@ def _recorded(outcome: Outcome, decision: Decision) -> Outcome:
     return replace(outcome, status=status, news=(*outcome.news, decision))
 
 
+def how_promoted(status: ModelRolloutStatus) -> str:
+    """Return why the promotion began: all steps passed, or a person skipped the rest (B11)."""
+    begun = [made.message for made in status.decisions if made.action == Act.PROMOTING]
+    return begun[-1] if begun else "all steps passed"
+
+
 def enter(outcome: Outcome, phase: RolloutPhase, now_s: float) -> Outcome:
     """Return the outcome in another phase; an end is timed."""
     update: dict[str, str] = {"phase": phase.value}

@@ -16,7 +16,7 @@ from rampway.core.instants import from_wire, to_wire
 from rampway.core.model import verdict
 from rampway.core.pods import scarce, sizes, zero
 from rampway.core.rollout import health, hooks, steps
-from rampway.core.rollout.course import Course, Outcome, by, enter, record, say
+from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.retreat import ALL_PCT, cause, keep, retreat, share, unchanged
 from rampway.core.rollout.stages import Stage
 from rampway.core.rollout.troubles import deadline, trouble
@@ -121,7 +121,7 @@ def _starting(course: Course) -> Outcome:
         return say(outcome, Reason.ROUTE_PENDING, busy)
     if course.policy.checks and (course.obs.look is None or course.obs.look.problem):
         problem = course.obs.look.problem if course.obs.look else "no look at the metrics yet"
-        return say(outcome, Reason.EVIDENCE_UNKNOWN, f"no traffic without evidence: {problem}")
+        return say(outcome, steps.no_evidence(course), f"no traffic without evidence: {problem}")
     moments = [(HookMoment.BEFORE_ROLLOUT, None), (HookMoment.BEFORE_STEP, first)]
     closed, outcome = _gates(outcome, course, moments)
     if closed:
@@ -236,7 +236,7 @@ def _promoting(course: Course) -> Outcome:
         return say(kept, Reason.PAUSED, "paused before promotion (spec.paused)")
     if course.judged.unknown and course.requests.promote is None:
         text = f"holding without evidence: {course.judged.unknown}"
-        return say(kept, Reason.EVIDENCE_UNKNOWN, text)
+        return say(kept, steps.no_evidence(course), text)
     if course.weight_pct < ALL_PCT and not course.may_raise:
         return kept
     target = share(course, ALL_PCT) if complete else kept.split
@@ -254,7 +254,8 @@ def _to_all(course: Course, outcome: Outcome) -> Outcome:
     if course.weight_pct == ALL_PCT and course.obs.route.accepted:
         committed = replace(outcome, commit=True)
         return say(committed, Reason.PROMOTING, f"{course.candidate.name} is stable")
-    return say(outcome, Reason.PROMOTING, "all steps passed; giving the candidate everything")
+    text = f"{how_promoted(course.status)}; giving the candidate everything"
+    return say(outcome, Reason.PROMOTING, text)
 
 
 def _rolling_back(course: Course) -> Outcome:

@@ -20,7 +20,7 @@ from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import scarce, sizes
 from rampway.core.rollout import automation, health, passes, phases, reactions
-from rampway.core.rollout.course import Course, Outcome, enter, record, say
+from rampway.core.rollout.course import Course, Outcome, enter, how_promoted, record, say
 from rampway.core.rollout.passes import Decision
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.core.writing import rollout_is_news
@@ -44,7 +44,7 @@ def finish(obs: Observation, active: ModelRollout, stable: Revision) -> Decision
     if not obs.route.at_rest:
         actions.append(SetSplit(STABLE_ONLY))
     watched = active.spec.policy.watch is not None
-    text = f"{stable.name} passed all steps and is stable"
+    text = f"{stable.name} is stable: {how_promoted(active.status)}"
     done = record(Outcome(active.status), obs.now_s, Act.PROMOTED, Reason.PROMOTED, text)
     done = say(done, Reason.WATCHING if watched else Reason.PROMOTED, text)
     done = enter(done, RolloutPhase.WATCHING if watched else RolloutPhase.PROMOTED, obs.now_s)

@@ -7,6 +7,7 @@ from rampway.api.policy import AfterUnknown
 from rampway.api.rollout import ModelRolloutStatus, StepStatus
 from rampway.core.checks import share
 from rampway.core.instants import brief, from_wire, to_wire
+from rampway.core.model.policies import Trouble
 from rampway.core.rollout.course import Course, Outcome
 from rampway.core.rollout.stages import Stage
 from rampway.core.traffic.split import Split
@@ -104,10 +105,16 @@ def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
         words = course.obs.route.message or "waiting for the gateway to accept the weight"
         return Reason.ROUTE_PENDING, words
     if course.judged.unknown:
-        return Reason.EVIDENCE_UNKNOWN, f"holding without evidence: {course.judged.unknown}"
+        return no_evidence(course), f"holding without evidence: {course.judged.unknown}"
     if stage.approval is not None:
         return _unapproved(course, stage)
     return _unjudged(course, outcome, stage)
+
+
+def no_evidence(course: Course) -> Reason:
+    """Return why nothing is known: the metric source cannot be used, or says nothing."""
+    source = course.obs.source
+    return source.reason if isinstance(source, Trouble) else Reason.EVIDENCE_UNKNOWN
 
 
 def _unapproved(course: Course, stage: Stage) -> tuple[Reason, str] | None:
