@@ -362,3 +362,15 @@ def test_b20_a_stepping_back_prometheus_counts_nothing_twice() -> None:
         stage.run(1)
     assert compared(stage) == (answered(stage, second), answered(stage, first))
     assert min(compared(stage)) > 2000
+
+
+def test_b22_checks_of_errors_say_whose_they_count() -> None:
+    """B22: in the steps and in the watch; what counts no failures says nothing of it."""
+    watch = {"hold": "1m", "holdback": "10%"}
+    stage = serving(rollout=policy(step("half", 50, 10), checks=(ERRORS, SLOW), watch=watch))
+    stage.release(2)
+    for phase in ("Progressing", "Watching"):
+        stage.until_phase(phase)
+        stage.run(5)
+        told = {one.name: one.view for one in stage.world.rollouts(NAME)[-1].status.checks}
+        assert told == {"errors": "ServerSideOnly", "slow": ""}

@@ -121,6 +121,9 @@ class CheckStatus(StatusModel):
     """What was seen, how much of it, and what is missing."""
     unpaired: bool = False
     """Held against what stable showed before, not against stable at the same time."""
+    view: Token = ""
+    """ServerSideOnly where it counts the model servers' own answers: what only the gateway sees,
+    such as a connection that breaks off or its own timeout, counts against nobody."""
 
 
 class Decision(StatusModel):

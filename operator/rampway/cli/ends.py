@@ -6,8 +6,9 @@ from rampway.api.base import seconds
 from rampway.api.checks import OnFailure
 from rampway.api.parse import ModelRollout
 from rampway.core.instants import brief, from_wire
-from rampway.core.rollout.reactions import reaction
+from rampway.core.rollout.reactions import reaction, view_of
 
+_SERVERS = "the servers' own failures, not the gateway's"
 _DOES = {
     OnFailure.ROLLBACK: "rolls back",
     OnFailure.PAUSE: "stops and asks",
@@ -19,7 +20,8 @@ def reactions(rollout: ModelRollout) -> Iterator[str]:
     """Yield what the failure of each check would do, and what pods would."""
     policy = rollout.spec.policy
     for check in policy.checks:
-        yield f"check {check.name}: its failure {_DOES[reaction(policy, check.name)]}"
+        view = f" ({_SERVERS})" if view_of(policy, check.name) else ""
+        yield f"check {check.name}{view}: its failure {_DOES[reaction(policy, check.name)]}"
     yield "candidate pods that crash twice, run out of memory or are all unready: rolled back"
 
 

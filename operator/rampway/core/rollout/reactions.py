@@ -12,6 +12,8 @@ ASKS = frozenset(
     {Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED, Reason.STEPS_NOT_POSSIBLE}
 )
 """A person has to say something, else nothing moves (kstatus: Stalled)."""
+SERVER_SIDE_ONLY = "ServerSideOnly"
+"""A check's view: failures that only the gateway sees count against nobody (B22)."""
 _AFRESH = frozenset({Act.STEP_STARTED, Act.PROMOTED})
 """After these a person is asked anew."""
 
@@ -24,6 +26,12 @@ def reaction(policy: Policy, name: str) -> OnFailure:
     if policy.rollback.mode is RollbackMode.MANUAL and own is OnFailure.ROLLBACK:
         return OnFailure.PAUSE
     return own
+
+
+def view_of(policy: Policy, name: str) -> str:
+    """Return whose failures a check counts: gateways tell theirs for a route, not for a backend."""
+    counts = any(check.name == name and check.error_rate is not None for check in policy.checks)
+    return SERVER_SIDE_ONLY if counts else ""
 
 
 def _does(policy: Policy, result: CheckResult) -> OnFailure:

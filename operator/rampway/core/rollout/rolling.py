@@ -22,6 +22,7 @@ from rampway.core.pods import scarce, sizes
 from rampway.core.rollout import automation, health, passes, phases, reactions
 from rampway.core.rollout.course import Course, Outcome, enter, how_promoted, record, say
 from rampway.core.rollout.passes import Decision
+from rampway.core.rollout.reactions import view_of
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.core.writing import rollout_is_news
 
@@ -221,7 +222,7 @@ def write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     judged = course.judged
     told = _given(outcome.split)
     if course.phase is not RolloutPhase.ROLLING_BACK:  # what led to it stays
-        told |= _checks(judged, course.now_s)
+        told |= _checks(course)
     status = outcome.status.model_copy(update=told)
     interval_s = course.obs.defaults.checkpoint_interval_s
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
@@ -244,13 +245,19 @@ def _given(split: Split) -> dict[str, object]:
     }
 
 
-def _checks(judged: Judged, now_s: float) -> dict[str, object]:
+def _checks(course: Course) -> dict[str, object]:
     """Return the fields of the rollout's status that tell of the checks."""
     found = tuple(
-        CheckStatus(name=r.name, state=r.state.value, message=r.message, unpaired=r.unpaired)
-        for r in judged.results
+        CheckStatus(
+            name=one.name,
+            state=one.state.value,
+            message=one.message,
+            unpaired=one.unpaired,
+            view=view_of(course.policy, one.name),
+        )
+        for one in course.judged.results
     )
-    return {"checks": found, "checked_at": to_wire(now_s)}
+    return {"checks": found, "checked_at": to_wire(course.now_s)}
 
 
 def told(active: ModelRollout, outcome: Outcome) -> list[Action]:
