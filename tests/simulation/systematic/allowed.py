@@ -3,6 +3,11 @@
 from simulation.systematic.events import Effect
 from simulation.systematic.invariants import require
 from simulation.systematic.run import Run
+from simulation.systematic.strategies import GATES
+
+from rampway.api import labels
+from rampway.kube import kinds
+from rampway.sim.world import SPACE
 
 EARLY = frozenset({"none", "starting", "stepping"})
 UNDOING = frozenset({Effect.HARMS, Effect.STOPS, Effect.LOSES, Effect.ABORTS})
@@ -38,6 +43,8 @@ def check_end(run: Run, end: str) -> None:
     if harmless(run):
         failed = run.ledger.all.failed
         require(not failed, f"{failed} requests were lost: {dict(run.ledger.reasons)}")
+    if phase == "Promoted" and stable == "v2":
+        _as_promised(run)
     effects = {event.effect for _, event in run.history}
     target = desired(run)
     if Effect.BEGINS in effects:
@@ -53,6 +60,20 @@ def check_end(run: Run, end: str) -> None:
     allowed = {"Promoted v2"} if promoted else set()
     allowed |= {"RolledBack v1"} if refused else set()
     require(f"{phase} {stable}" in allowed, f"{end}: allowed is {sorted(allowed)}")
+
+
+def _as_promised(run: Run) -> None:
+    """Require of a promotion that its hooks had succeeded, and that what its steps raised ended."""
+    rollout = None if run.watch.wiped else run.rollout()
+    skipped = any(event.effect is Effect.SKIPS for _, event in run.history)
+    if run.case.strategy == "hooked" and rollout is not None and not skipped:
+        runs = {one["key"]: one["state"] for one in rollout["status"].get("hooks", ())}
+        done = {key.partition(".")[0] for key, state in runs.items() if state == "Succeeded"}
+        require(done >= {gate.lower() for gate in GATES}, f"promoted past its hooks: {runs}")
+    if run.case.strategy == "automated":
+        name = labels.automation_name(run.candidate_name())
+        told = run.world.store.get(kinds.CONFIG_MAP, SPACE, name)["data"]["automation"]
+        require(told == "Full", f"stable's answers are still {told}")
 
 
 def desired(run: Run) -> str:

@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, Any
 from simulation.autoscaler import Scaling
 from simulation.stage import NAME
 from simulation.systematic.invariants import ENDED, LAST_STEP, Violation, Watch
-from simulation.systematic.strategies import HEADERS, HEADERS_SHARE, QUERY, SPECS, STEPS, course
+from simulation.systematic.strategies import (
+    HEADERS,
+    HEADERS_SHARE,
+    HOOKS,
+    QUERY,
+    SPECS,
+    STEPS,
+    course,
+)
 
 from rampway.api import labels
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.instants import from_wire
+from rampway.core.observation import HookRun
 from rampway.core.traffic.contested import WINDOW_S, WRITES
 from rampway.kube import kinds
 from rampway.kube.base import Obj
@@ -147,6 +156,7 @@ class Run:
             self.world.apply(NAME, {"model": model(number)} | spec)
             self.hashes.append(self.world.desired(NAME))
             self.world.behave(self.hashes[-1], QUICK)
+        self.world.calls.answers |= {hook["name"]: HookRun("Succeeded") for hook in HOOKS}
         self.world.apply(NAME, {"model": model(1)})
         if "autoscaling" in spec:
             self.scaling = Scaling(self.world)
@@ -190,7 +200,7 @@ class Run:
 
     def stage(self) -> str:
         """Where v2's rollout is: none, starting, stepping, late, committed or over."""
-        rollout = self._rollout()
+        rollout = self.rollout()
         if self.watch.stable == self.hashes[1]:
             return "committed"
         if rollout is None:
@@ -204,12 +214,13 @@ class Run:
 
     def ended_s(self) -> float:
         """When v2's rollout ended; it must have."""
-        rollout = self._rollout()
+        rollout = self.rollout()
         ended_s = from_wire(rollout["status"]["endedAt"]) if rollout else None
         assert ended_s is not None, self.story()
         return ended_s
 
-    def _rollout(self) -> Obj | None:
+    def rollout(self) -> Obj | None:
+        """Return the latest rollout of v2, if there was one."""
         mine = [
             r for r in self.watch.rollouts() if r["spec"]["candidate"]["revision"] == self.hashes[1]
         ]
@@ -351,7 +362,7 @@ class Run:
 
     def end(self) -> str:
         """Return how it ended: v2's last rollout, the stable version, the phase."""
-        rollout = self._rollout()
+        rollout = self.rollout()
         phase = str((rollout.get("status") or {}).get("phase", "")) if rollout else "none"
         stable = 1 + self.hashes.index(self.watch.stable)
         return f"{phase} v{stable} {self.world.status(NAME).phase}"

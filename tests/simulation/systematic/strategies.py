@@ -23,6 +23,11 @@ def _weight(name: str, weight_pct: int) -> dict[str, Any]:
 
 
 BY_WEIGHT = [_weight("ten", 10), _weight("half", 50), _weight(LAST_STEP, 80)]
+GATES = ("BeforeRollout", "BeforeStep", "BeforePromotion")
+HOOKS = [
+    {"name": moment.lower(), "when": moment, "http": {"url": "http://hooks.example/go"}}
+    for moment in (*GATES, "AfterPromotion", "AfterRollback")
+]
 WATCH = {"watch": {"hold": "8s", "holdback": "20%"}}
 
 STEPS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
@@ -48,6 +53,15 @@ STEPS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         {"strategy": "BlueGreen"},
     ),
     "ramp": ([ramp("rise", 10, 12, 3, "Linear") | JUDGED, _weight(LAST_STEP, 50)], {}),
+    "automated": (
+        [
+            _weight("ten", 10) | {"automation": {"level": "Off"}},
+            _weight("half", 50) | {"automation": {"level": "Assist"}},
+            _weight(LAST_STEP, 80) | {"automation": {"level": "Partial", "confidence": "90%"}},
+        ],
+        {},
+    ),
+    "hooked": (BY_WEIGHT, {"hooks": HOOKS}),
     "watched": (BY_WEIGHT, WATCH),
     "scarce": (BY_WEIGHT, {}),
     "scarce-watched": (BY_WEIGHT, WATCH),
