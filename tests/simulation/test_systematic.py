@@ -45,7 +45,7 @@ def sampled() -> list[dict[str, Any]]:
     """Return the results of a small sample."""
     return simulate(
         argparse.Namespace(
-            all=False, seed=SEED, pairs=0.00025, singles=0.004, others=0.08, workers=2
+            all=False, seed=SEED, pairs=0.00025, singles=0.004, others=0.08, workers=2, only=[]
         )
     )
 

@@ -24,7 +24,7 @@ def _weight(name: str, weight_pct: int) -> dict[str, Any]:
 
 BY_WEIGHT = [_weight("ten", 10), _weight("half", 50), _weight(LAST_STEP, 80)]
 GATES = ("BeforeRollout", "BeforeStep", "BeforePromotion")
-HOOKS = [
+HOOKS: list[dict[str, Any]] = [
     {"name": moment.lower(), "when": moment, "http": {"url": "http://hooks.example/go"}}
     for moment in (*GATES, "AfterPromotion", "AfterRollback")
 ]
