@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,15 @@ def test_on_a_terminal_the_status_is_in_colour(run: Run, monkeypatch: pytest.Mon
     assert "\x1b[1;32m✔ Healthy" in out.getvalue()
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C be heard also where whoever runs the tests has it ignored, as `nohup` does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize(("mode", "code"), [("--watch", 0), ("--wait", 130)])
 def test_ctrl_c_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, code: int) -> None:
     """It is the usual end of a watch, and no success of a wait."""
@@ -221,15 +230,12 @@ def test_ctrl_c_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch, mode: str, co
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(follow.Lines, "__call__", interrupt)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup` has it ignored
-    try:
-        result = run(scenes.mid_rollout, "status", "digits", mode)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    result = run(scenes.mid_rollout, "status", "digits", mode)
     assert result.exit_code == code
     assert result.stdout.count("Progressing") == 1
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_on_a_terminal_the_watch_redraws_in_colour(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
