@@ -4,8 +4,6 @@ import asyncio
 import functools
 import gc
 import logging
-import os
-import secrets
 import signal
 import sys
 import time
@@ -27,8 +25,9 @@ from rampway.metrics.base import MetricSource
 from rampway.metrics.direct import HttpPodReader
 from rampway.metrics.prometheus import PrometheusSource
 from rampway.routers.by_type import RouterByType
-from rampway.shell import http, telemetry
+from rampway.shell import http, identity, telemetry
 from rampway.shell.allowed import AllowList
+from rampway.shell.authors import Stamping
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Deposed, Fence
@@ -151,7 +150,13 @@ async def run(settings: Settings) -> int:
     source = PrometheusSource(settings.prometheus_url, told=telemetry.query)
     operator = Operator(settings)
     elector = Elector(
-        api, settings.namespace, LEASE, _unique(settings), settings.pod, time.monotonic, time.time
+        api,
+        settings.namespace,
+        LEASE,
+        identity.unique(settings.pod),
+        settings.pod,
+        time.monotonic,
+        time.time,
     )
     runner = await http.serve(settings.http_port, operator.alive, operator.ready)
     # Our tasks come before kopf's: at its exit kopf cancels every task made after it began.
@@ -233,15 +238,16 @@ def _reconciler(
     operator: Operator, api: KubeApi, session: aiohttp.ClientSession, looks: Looks, fence: Fence
 ) -> Reconciler:
     settings = operator.settings
-    router = RouterByType(api)
+    router, lister = RouterByType(api), Together(api, labels.DEPLOYMENT)
+    stamping = Stamping(api, time.time)
     defaults = Defaults(settings.server_image, settings.checkpoint_interval_s)
     probe = DigestProbe(session)
     calls = HookCaller(session, settings.hook_urls, operator.answered)
     shared = Shared(AllowList(settings.metric_sources_file), settings.prometheus_url)
     return Reconciler(
         api,
-        Gatherer(Together(api, labels.DEPLOYMENT), router, defaults, probe, fence, calls, shared),
-        Executor(api, router, Recorder(api, time.time, _identity()), fence, calls),
+        Gatherer(lister, router, defaults, probe, fence, calls, stamping, shared),
+        Executor(api, router, Recorder(api, time.time, identity.host()), fence, calls),
         looks,
         fence,
         time.time,
@@ -264,23 +270,13 @@ async def _kopf(operator: Operator) -> None:
     if not operator.deaf.is_set():
         kinds = handlers.registry(operator.changed, operator.shared_changed)
         mind = functools.partial(_mind_signals, operator)
-        await handlers.watch(kinds, _identity(), operator.deaf, mind)
+        await handlers.watch(kinds, identity.host(), operator.deaf, mind)
 
 
 def _mind_signals(operator: Operator) -> None:
     """Let signals mean our orderly stop."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, operator.stop.set)
-
-
-def _identity() -> Any:
-    """Name this process for kopf; it would look for a user's name, and a pod may have none."""
-    return os.environ.get("HOSTNAME", "operator")
-
-
-def _unique(settings: Settings) -> str:
-    """Name this process as nobody else is named, its own successor in the same pod included."""
-    return f"{settings.pod or _identity()}-{secrets.token_hex(4)}"
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from rampway.core.observation import Defaults
 from rampway.kube import kinds
 from rampway.kube.errors import KubeError
 from rampway.routers.by_type import RouterByType
+from rampway.shell.authors import Stamping
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Deposed, Fence
@@ -52,7 +53,15 @@ def leader(world: World, api: MemoryApi) -> Reconciler:
     router = RouterByType(api)
     return Reconciler(
         api,
-        Gatherer(api, router, Defaults("server:1"), world.cluster.probe_digest, fence, world.calls),
+        Gatherer(
+            api,
+            router,
+            Defaults("server:1"),
+            world.cluster.probe_digest,
+            fence,
+            world.calls,
+            Stamping(api, world.clock),
+        ),
         Executor(api, router, Recorder(api, world.clock, "sim"), fence, world.calls),
         world.looks,
         fence,

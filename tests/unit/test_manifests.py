@@ -22,10 +22,13 @@ from rampway.kube.kinds import (
     LEASE,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
+    MUTATING_POLICY,
+    MUTATING_POLICY_BINDING,
     SERVICE,
     Kind,
 )
 from rampway.metrics.profiles import RAMPWAY
+from rampway.shell.authors import POLICY
 from rampway.shell.execute import _KINDS as MADE
 from rampway.shell.fence import STAMPED
 from rampway.shell.settings import Settings
@@ -167,7 +170,8 @@ def test_b11_who_asks_is_checked_by_default_and_stamped_where_wanted(folder: Pat
     Only what every supported API server serves is installed by default.
     """
     kind = "MutatingAdmissionPolicy" if folder == STAMP else "ValidatingAdmissionPolicy"
-    found = [obj for obj in rendered(folder) if "AdmissionPolicy" in obj["kind"]]
+    named = [obj for obj in rendered(folder) if obj["metadata"]["name"] == "rampway-people"]
+    found = [obj for obj in named if "AdmissionPolicy" in obj["kind"]]
     assert [obj["kind"] for obj in found] == [kind, f"{kind}Binding"]
     spec, binding = (obj["spec"] for obj in found)
     assert binding["policyName"] == found[0]["metadata"]["name"]
@@ -182,6 +186,34 @@ def test_b11_who_asks_is_checked_by_default_and_stamped_where_wanted(folder: Pat
     ]
     asked = {name for name in Requests.model_fields if name in yaml.safe_dump(found[0])}
     assert asked == set(Requests.model_fields)
+
+
+def test_b11_who_paused_and_who_changed_is_stamped_where_wanted() -> None:
+    """B11: at the spec of ModelDeployments alone, never at status or scale; no write goes past it.
+
+    The operator may look whether it is there, under the very names, and may see no other policy.
+    """
+    found = [obj for obj in rendered(STAMP) if obj["metadata"]["name"] == POLICY]
+    policy, binding = found
+    assert [obj["kind"] for obj in found] == [MUTATING_POLICY.kind, MUTATING_POLICY_BINDING.kind]
+    assert {obj["apiVersion"] for obj in found} == {MUTATING_POLICY.api_version}
+    assert binding["spec"] == {"policyName": POLICY}
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    assert policy["spec"]["matchConstraints"]["resourceRules"] == [
+        {
+            "apiGroups": [MODEL_DEPLOYMENT.group],
+            "apiVersions": [MODEL_DEPLOYMENT.version],
+            "operations": ["CREATE", "UPDATE"],
+            "resources": [MODEL_DEPLOYMENT.plural],
+        }
+    ]
+    assert "matchConditions" not in policy["spec"]
+    (written,) = [v for v in policy["spec"]["variables"] if v["name"] == "happened"]
+    keys = set(re.findall(r"rampway.dev/[a-z-]+", written["expression"]))
+    assert keys == {labels.PAUSED_BY, labels.RESUMED_BY, labels.CHANGED_BY}
+    (rule,) = [one for _, one in rules(BASE) if MUTATING_POLICY.group in one["apiGroups"]]
+    assert rule["resources"] == [MUTATING_POLICY.plural, MUTATING_POLICY_BINDING.plural]
+    assert (rule["resourceNames"], rule["verbs"]) == ([POLICY], ["get"])
 
 
 @pytest.mark.parametrize("folder", [BASE, PROMETHEUS], ids=["base", "prometheus"])

@@ -74,6 +74,8 @@ class Act(StrEnum):
     ROLLING_BACK = "RollingBack"
     SUPERSEDED = "Superseded"
     ABORTED = "Aborted"
+    PAUSED = "Paused"  # a person paused it
+    RESUMED = "Resumed"  # a person ended the pause
 
 
 class Reason(StrEnum):
@@ -113,6 +115,7 @@ class Reason(StrEnum):
     EVIDENCE_UNKNOWN = "EvidenceUnknown"
     PROMOTING = "Promoting"
     PAUSED = "Paused"
+    RESUMED = "Resumed"
     STABLE_CRASHES_TOO = "StableCrashesToo"
     APPROVAL = "WaitingForApproval"
     APPROVED = "Approved"

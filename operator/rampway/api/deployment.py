@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, computed_field
 
+from rampway.api.authors import Author
 from rampway.api.automation import Automation
 from rampway.api.base import (
     ApiModel,
@@ -252,6 +253,12 @@ class ModelDeploymentStatus(StatusModel):
     """Why, in one word."""
     message: Message = ""
     """Why, in a sentence."""
+    paused_by: Author | None = None
+    """Who paused it, while it is paused."""
+    resumed_by: Author | None = None
+    """Who ended the last pause, where the API server stamps that."""
+    changed_by: Author | None = None
+    """Who changed `model` or `server` last."""
     stable: RevisionStatus | None = None
     """The revision that has been promoted."""
     candidate: RevisionStatus | None = None

@@ -33,6 +33,12 @@ AUTOSCALING = f"{GROUP}/autoscaling"
 CANDIDATE = f"{GROUP}/candidate"
 """Annotation of the Service that callers use without a gateway: whose pods it has too."""
 
+PAUSED_BY = f"{GROUP}/paused-by"
+RESUMED_BY = f"{GROUP}/resumed-by"
+CHANGED_BY = f"{GROUP}/changed-by"
+"""Annotations of a ModelDeployment: who did that last and when, as `NAME at TIME`. Written by the
+API server's admission policy (manifests/people/stamp) and believed only where that is in force."""
+
 DEFAULT = f"{GROUP}/default"
 """Annotation of a cluster's policy: "true" for the one that is used where none is named."""
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, computed_field
 
+from rampway.api.authors import Author
 from rampway.api.base import (
     NAME_LENGTH,
     ApiModel,
@@ -77,6 +78,7 @@ _FIXED = (
     "policy",
     "policyFrom",
     "progressDeadline",
+    "releasedBy",
 )
 
 
@@ -105,6 +107,9 @@ class ModelRolloutSpec(ApiModel):
         description="Where it was copied from, with the generation that it had.",
     )
     progress_deadline: str = Field(max_length=32, description="As it was.")
+    released_by: Author = Field(
+        default_factory=Author, description="Who put the candidate's model and server in the spec."
+    )
     requests: Requests = Field(
         default_factory=Requests, description="What people ask of this attempt."
     )

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from rampway.api import labels
+from rampway.api.authors import Author
 from rampway.api.base import API_VERSION
 from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.rollout import Contender, ModelRolloutSpec
@@ -18,7 +19,7 @@ from rampway.core.actions import (
     WriteRollout,
 )
 from rampway.core.instants import to_wire
-from rampway.core.model import keeping, refusing, revision, verdict
+from rampway.core.model import authors, keeping, pausing, refusing, revision, verdict
 from rampway.core.model.belonging import owned_meta
 from rampway.core.model.policies import Chosen, Trouble
 from rampway.core.model.standing import UNKNOWN, Standing
@@ -46,6 +47,7 @@ def decide(obs: Observation) -> Decision:
         found = replace(found, actions=adopting.onto_guests(found.actions))
     else:
         found = _followed(obs, obs.stable)
+    found = replace(found, actions=pausing.told(obs, found.actions))
     more = preview.keep(obs)
     found = replace(found, actions=(*found.actions, *more)) if more else found
     return _soon(found) if any(isinstance(a, TellPods) for a in found.actions) else found
@@ -98,7 +100,7 @@ def _first(obs: Observation) -> Decision:
     desired = revision.revision_hash(spec)
     mine = obs.revision(desired)
     if spec.paused and mine is None:
-        text = "paused before the first revision (spec.paused)"
+        text = authors.pause(obs.authors.paused, " before the first revision")
         return Decision(passes.write_status(obs, Standing.pending(Reason.PAUSED, text)))
     actions: list[Action] = []
     for other in obs.revisions:
@@ -136,7 +138,8 @@ def _consider(obs: Observation, stable: Revision, desired: str) -> Decision:
         text = f"{zero.WORDS}; the rollout of revision {desired} starts when it is scaled up"
         return _maintain(obs, stable, Standing.scaled_to_zero(text, UNKNOWN, desired))
     if obs.deployment.spec.paused:
-        text = f"revision {desired} is recorded; its rollout starts when spec.paused is false"
+        pause = authors.pause(obs.authors.paused)
+        text = f"revision {desired} is recorded; its rollout starts when the pause ends: {pause}"
         return _maintain(obs, stable, Standing.paused(desired, text))
     policy = obs.policy
     if isinstance(policy, Trouble):
@@ -151,7 +154,7 @@ def _begin(obs: Observation, stable: Revision, desired: str, policy: Chosen) -> 
     name = labels.rollout_name(obs.deployment.name, desired, attempt)
     made = Create("ModelRollout", _manifest(obs, stable, desired, attempt, policy))
     by = f" by {policy.origin}" if policy.origin else ""
-    text = f"rollout {name} begins{by}"
+    text = f"rollout {name} begins{by}{authors.released(obs.authors.changed)}"
     news = Emit(f"start-{name}", Act.STARTED, Reason.CANDIDATE_STARTING, text)
     return Decision((made, news), requeue_after_s=0)
 
@@ -194,6 +197,7 @@ def _manifest(
         policy=policy.policy,
         policy_from=policy.origin,
         progress_deadline=spec.rollout.progress_deadline,
+        released_by=obs.authors.changed or Author(),
     )
     name = labels.rollout_name(obs.deployment.name, desired, attempt)
     return {

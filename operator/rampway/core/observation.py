@@ -13,6 +13,7 @@ from rampway.core.checks.counters import Scrape
 from rampway.core.checks.judged import EvidenceState
 from rampway.core.checks.sources import Source, Sources
 from rampway.core.model import policies as shared
+from rampway.core.model.authors import NOBODY, Authors
 from rampway.core.model.policies import Chosen, Policies, Trouble
 from rampway.core.pods import capacity
 from rampway.core.pods.autoscaler import Autoscaler
@@ -213,6 +214,7 @@ class Observation:
         sources: Metric sources.
         preview: Hash of the revision that the Service `<name>-preview` selects, empty without it.
         policies: Shared policies; None while a rollout is under way, which has its copy.
+        authors: Who paused, resumed and changed it.
     """
 
     now_s: float
@@ -230,6 +232,7 @@ class Observation:
     hooks: Mapping[str, HookRun] = field(default_factory=dict)
     policies: Policies | None = None
     sources: Sources = metric_sources.NONE
+    authors: Authors = NOBODY
 
     def revision(self, revision_hash: str) -> Revision | None:
         """Return the revision with this hash, if it exists."""

@@ -45,9 +45,10 @@ def typed(kind: Kind, obj: Obj) -> Obj:
 def lightened(obj: Obj) -> None:
     """Drop `managedFields`: half of an object that thousands are kept of; nobody reads it.
 
-    Of a route it is read: it names who else wrote the rules (B14).
+    Of a route it is read: it names who else wrote the rules (B14). Of a ModelDeployment too: what
+    wrote its spec (B11).
     """
-    if obj.get("kind") == "HTTPRoute":
+    if obj.get("kind") in {"HTTPRoute", "ModelDeployment"}:
         return
     (obj.get("metadata") or {}).pop("managedFields", None)
 

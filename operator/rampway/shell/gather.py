@@ -38,7 +38,8 @@ from rampway.kube.kinds import (
 )
 from rampway.kube.slices import ready_behind
 from rampway.routers.base import Router
-from rampway.shell import hooks, reading
+from rampway.shell import authors, hooks, reading
+from rampway.shell.authors import Stamping
 from rampway.shell.fence import Fence
 from rampway.shell.hooks import Calls
 from rampway.shell.memory import Memory
@@ -93,6 +94,7 @@ class Gatherer:
     probe_digest: ProbeDigest
     fence: Fence
     calls: Calls
+    stamping: Stamping
     shared: Shared = field(default_factory=Shared)
     _claims: dict[str, tuple[str, Claim | None]] = field(default_factory=dict)
 
@@ -133,6 +135,7 @@ class Gatherer:
             refusal=memory.refusal_of(revision_hash(deployment.spec)),
             hooks=await self._hooks(deployment, attempts),
             sources=await self.shared.sources(self.lister, deployment, memory),
+            authors=authors.read(deployment, await self.stamping.since_s(), now_s),
             policies=await self.shared.policies(self.lister, deployment, memory) if idle else None,
         )
 

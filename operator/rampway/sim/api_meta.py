@@ -62,17 +62,36 @@ def generation(rules: Rules, old: Obj, new: Obj) -> dict[str, int]:
 
 
 def managed(kind: Kind, old: Obj, new: Obj, manager: str, at: datetime) -> dict[str, Any]:
-    """Return who owns a route's rules after a change of them; kept of nothing else here."""
-    rules = [(obj.get("spec") or {}).get("rules") for obj in (old, new)]
-    if kind != kinds.HTTP_ROUTE or rules[0] == rules[1]:
+    """Return who owns a route's rules, or a ModelDeployment's spec, after a change of them.
+
+    Of other kinds nothing is kept here; nor are parts of a field of the spec, which have owners of
+    their own at a real API server.
+    """
+    before, after = (obj.get("spec") or {} for obj in (old, new))
+    fields = {"rules"} if kind == kinds.HTTP_ROUTE else {*before, *after}
+    changed = {f"f:{name}" for name in fields if before.get(name) != after.get(name)}
+    if kind not in {kinds.HTTP_ROUTE, kinds.MODEL_DEPLOYMENT} or not changed:
         return {}
-    entry = {
+    entries = [_without(entry, changed) for entry in old["metadata"].get("managedFields") or []]
+    mine = {name for entry in entries if entry.get("manager") == manager for name in _owned(entry)}
+    others = [one for one in entries if one.get("manager") != manager and _owned(one)]
+    fresh = {
         "manager": manager,
         "operation": "Update",
         "time": stamp(at),
-        "fieldsV1": {"f:spec": {"f:rules": {}}},
+        "fieldsV1": {"f:spec": {name: {} for name in sorted(mine | changed)}},
     }
-    return {"managedFields": [entry]}
+    return {"managedFields": [*others, fresh]}
+
+
+def _owned(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+    return found
+
+
+def _without(entry: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    kept = {name: owned for name, owned in _owned(entry).items() if name not in names}
+    return {**entry, "fieldsV1": {"f:spec": kept}}
 
 
 def dying(old: Obj, at: datetime, grace_s: float) -> Obj:

@@ -82,6 +82,8 @@ RULES: Mapping[Kind, Rules] = MappingProxyType(
         kinds.EVENT: _PLAIN,
         kinds.ENDPOINT_SLICE: Rules(status=False),
         kinds.LEASE: _PLAIN,
+        kinds.MUTATING_POLICY: Rules(status=False),
+        kinds.MUTATING_POLICY_BINDING: Rules(status=False),
         kinds.GATEWAY: Rules(),
         kinds.HTTP_ROUTE: Rules(),
     }

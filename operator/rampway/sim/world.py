@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.base import API_VERSION
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.parse import ModelRollout, parse_deployment, parse_rollout
 from rampway.core.checks.sources import Allowed
@@ -15,11 +14,12 @@ from rampway.core.model import revision
 from rampway.core.observation import Defaults
 from rampway.kube import kinds
 from rampway.kube.base import Obj
-from rampway.kube.errors import KubeError, NotFound
+from rampway.kube.errors import KubeError
 from rampway.metrics.base import MetricSource
 from rampway.metrics.memory import MemorySource
 from rampway.routers.by_type import RouterByType
 from rampway.routers.gateway_api import read
+from rampway.shell.authors import Stamping
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
@@ -28,7 +28,7 @@ from rampway.shell.looks import Key, Looks
 from rampway.shell.reconcile import Reconciler
 from rampway.shell.shared import KINDS as SHARED_KINDS
 from rampway.shell.shared import Shared
-from rampway.sim import loop
+from rampway.sim import admission, loop
 from rampway.sim.api_store import Store
 from rampway.sim.apiserver import Killed, MemoryApi
 from rampway.sim.clock import SimClock
@@ -120,24 +120,25 @@ class World:
 
     def start(self) -> None:
         """Start a new operator: nothing is remembered, everything is listed."""
-        router = RouterByType(self.api)
+        api, router = self.api, RouterByType(self.api)
         defaults = Defaults("server:1", self.checkpoint_interval_s)
         self.looks = Looks(self.source, self.cluster, self.clock, self.wake, Places(self))
         self.calls.forget()
         self.term += 1
-        fence = Fence(self.api, self.term, lambda: True)
+        fence = Fence(api, self.term, lambda: True)
         self.reconciler = Reconciler(
-            self.api,
+            api,
             Gatherer(
-                self.api,
+                api,
                 router,
                 defaults,
                 self.cluster.probe_digest,
                 fence,
                 self.calls,
+                Stamping(api, self.clock),
                 Shared(partial(getattr, self, "allowed"), OWN_PROMETHEUS),  # closures aren't copied
             ),
-            Executor(self.api, router, Recorder(self.api, self.clock, "sim"), fence, self.calls),
+            Executor(api, router, Recorder(api, self.clock, "sim"), fence, self.calls),
             self.looks,
             fence,
             self.clock,
@@ -255,18 +256,17 @@ class World:
 
     # What people do.
 
-    def apply(self, name: str, spec: dict[str, Any]) -> None:
-        """Create a ModelDeployment, or change fields of its spec."""
-        try:
-            self.store.patch(kinds.MODEL_DEPLOYMENT, SPACE, name, {"spec": spec})
-        except NotFound:
-            manifest: Obj = {
-                "apiVersion": API_VERSION,
-                "kind": "ModelDeployment",
-                "metadata": {"name": name, "namespace": SPACE},
-                "spec": {"traffic": OWNED} | spec,
-            }
-            self.store.create(kinds.MODEL_DEPLOYMENT, manifest)
+    def apply(self, name: str, spec: dict[str, Any], by: str = "") -> None:
+        """Create a ModelDeployment, or change fields of its spec; `by` is stamped on it."""
+        kind, store = kinds.MODEL_DEPLOYMENT, self.store
+        old = store.view(kind).get((SPACE, name))
+        told = admission.stamps(old, spec, by, self.clock.now())
+        if old is None:
+            meta = told | {"name": name, "namespace": SPACE}
+            store.create(kind, {"metadata": meta, "spec": {"traffic": OWNED} | spec})
+        else:
+            patch = {"metadata": told, "spec": spec}
+            store.patch(kind, SPACE, name, patch, manager="kubectl-patch")
 
     def behave(self, revision_hash: str, how: Behaviour) -> None:
         """Let a revision's pods behave like this."""

@@ -14,6 +14,7 @@ from rampway.core.observation import Defaults, Look, Observation
 from rampway.kube.base import Obj
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE, Kind
 from rampway.routers.by_type import RouterByType
+from rampway.shell.authors import Stamping
 from rampway.shell.events import Recorder
 from rampway.shell.execute import Executor
 from rampway.shell.fence import Fence
@@ -56,7 +57,13 @@ class Place:
         recorder = Recorder(self.api, lambda: NOW_S, "me")
         self.executor = Executor(self.api, router, recorder, self.fence, self.calls)
         self.gatherer = Gatherer(
-            self.api, router, Defaults("server:1"), self._digest, self.fence, self.calls
+            self.api,
+            router,
+            Defaults("server:1"),
+            self._digest,
+            self.fence,
+            self.calls,
+            Stamping(self.api, lambda: NOW_S),
         )
         self.put(NAME)
 

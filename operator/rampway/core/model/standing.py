@@ -13,6 +13,7 @@ from rampway.api.conditions import (
 from rampway.api.deployment import ModelDeploymentStatus, RevisionStatus
 from rampway.api.parse import ModelRollout
 from rampway.core.conditions import conditions
+from rampway.core.model import authors
 from rampway.core.model.policies import Trouble
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
@@ -227,6 +228,9 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         phase=standing.phase,
         reason=standing.reason,
         message=standing.message,
+        paused_by=obs.authors.paused,
+        resumed_by=authors.stamped(obs.authors.resumed),
+        changed_by=obs.authors.changed,
         stable=_revision(stable, ""),
         candidate=_revision(candidate, standing.candidate),
         rollout=standing.rollout,

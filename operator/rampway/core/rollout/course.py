@@ -10,6 +10,7 @@ from rampway.api.rollout import Decision, ModelRolloutStatus, Requests, StepAppr
 from rampway.core.actions import Action
 from rampway.core.checks.judged import Judged
 from rampway.core.instants import from_wire, to_wire
+from rampway.core.model import authors
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import capacity, sizes
 from rampway.core.rollout import stages
@@ -98,6 +99,10 @@ class Course:
     def paused(self) -> bool:
         """Whether nothing may advance (B10)."""
         return self.obs.deployment.spec.paused
+
+    def pause(self, where: str = "") -> str:
+        """Return the pause in words: where it holds the rollout, who set it, and when."""
+        return authors.pause(self.obs.authors.paused, where)
 
     @property
     def split(self) -> Split:
@@ -232,8 +237,8 @@ def record(outcome: Outcome, now_s: float, action: Act, reason: Reason, message:
 
 
 def by(outcome: Outcome, actor: str) -> Outcome:
-    """Return the outcome with its latest decision put down to a person (B11)."""
-    if not outcome.news:
+    """Return the outcome with its latest decision put down to a person, if one is named (B11)."""
+    if not (outcome.news and actor):
         return outcome
     decision = outcome.news[-1].model_copy(update={"actor": actor})
     status = outcome.status.model_copy(update={"decisions": outcome.status.decisions[:-1]})

@@ -13,7 +13,8 @@ from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
 from rampway.core.instants import from_wire, to_wire
-from rampway.core.model import verdict
+from rampway.core.model import authors, verdict
+from rampway.core.model.authors import in_words, who
 from rampway.core.pods import scarce, sizes, zero
 from rampway.core.rollout import health, hooks, steps
 from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
@@ -59,18 +60,19 @@ def advance(course: Course) -> Outcome:
 
 def withdraw(course: Course, end: RolloutPhase, reason: Reason, message: str) -> Outcome:
     """Return traffic to stable because the candidate is no longer wanted (B7, B8)."""
-    found = health.Danger(reason, message, at_once=True)
-    return _left(course, retreat(keep(_observed(course)), course, found, end))
+    changed = course.obs.authors.changed
+    found = health.Danger(reason, authors.in_full(message, changed), at_once=True)
+    return by(_left(course, found, end), authors.actor(changed))
 
 
 def abort(course: Course, asked: Request) -> Outcome:
     """Return traffic to stable because a person said so; it counts as a rollback (B26)."""
     found = health.Danger(Reason.ABORTED, in_words("aborted", asked), at_once=True)
-    left = _left(course, retreat(keep(_observed(course)), course, found, P.ROLLED_BACK))
-    return by(left, who(asked))
+    return by(_left(course, found, P.ROLLED_BACK), who(asked))
 
 
-def _left(course: Course, outcome: Outcome) -> Outcome:
+def _left(course: Course, found: health.Danger, end: RolloutPhase) -> Outcome:
+    outcome = retreat(keep(_observed(course)), course, found, end)
     allowed(course.rollout.name, course.phase, RolloutPhase(outcome.status.phase))
     return outcome
 
@@ -115,7 +117,7 @@ def _starting(course: Course) -> Outcome:
     if course.candidate.serving < need:
         return say(outcome, Reason.CANDIDATE_STARTING, steps.starting_sentence(course, need))
     if course.paused:
-        return say(outcome, Reason.PAUSED, "paused before the first step (spec.paused)")
+        return say(outcome, Reason.PAUSED, course.pause(" before the first step"))
     busy = steps.busy_route(course)
     if busy:
         return say(outcome, Reason.ROUTE_PENDING, busy)
@@ -174,7 +176,7 @@ def _stepping(course: Course) -> Outcome:
     if waiting is not None:
         return say(outcome, *waiting)
     if course.paused:
-        return say(outcome, Reason.PAUSED, "the step is over; paused (spec.paused)")
+        return say(outcome, Reason.PAUSED, f"the step is over; {course.pause()}")
     following = course.status.step.index + 1
     if following == len(course.stages):
         return _after_steps(outcome, course, None)
@@ -212,16 +214,6 @@ def _promote(outcome: Outcome, course: Course, skip: Request | None) -> Outcome:
     return say(by(noted, who(skip)) if skip else noted, Reason.PROMOTING, text)
 
 
-def who(asked: Request) -> str:
-    """Return who asked, as far as the API server told."""
-    return asked.by or "somebody"
-
-
-def in_words(what: str, asked: Request) -> str:
-    """Return what a person did, who it was, and why."""
-    return f"{what} by {who(asked)}" + (f": {asked.message}" if asked.message else "")
-
-
 def _promoting(course: Course) -> Outcome:
     """Give the candidate everything, once it has the pods for it; then it is stable."""
     stop = trouble(course)
@@ -233,7 +225,7 @@ def _promoting(course: Course) -> Outcome:
         return retreat(keep(course), course, late, P.ROLLED_BACK)
     kept = Outcome(course.status, unchanged(course), replicas=course.pods_for_all)
     if course.paused:
-        return say(kept, Reason.PAUSED, "paused before promotion (spec.paused)")
+        return say(kept, Reason.PAUSED, course.pause(" before promotion"))
     if course.judged.unknown and course.requests.promote is None:
         text = f"holding without evidence: {course.judged.unknown}"
         return say(kept, steps.no_evidence(course), text)
@@ -249,8 +241,7 @@ def _promoting(course: Course) -> Outcome:
 def _to_all(course: Course, outcome: Outcome) -> Outcome:
     """Say what is still missing; commit when the gateway has accepted that it has everything."""
     if outcome.weight_pct < ALL_PCT:
-        text = steps.starting_sentence(course, course.replicas)
-        return say(outcome, Reason.CAPACITY, text)
+        return say(outcome, Reason.CAPACITY, steps.starting_sentence(course, course.replicas))
     if course.weight_pct == ALL_PCT and course.obs.route.accepted:
         committed = replace(outcome, commit=True)
         return say(committed, Reason.PROMOTING, f"{course.candidate.name} is stable")
@@ -281,6 +272,8 @@ def _half_returned(course: Course) -> Outcome:
     asked = course.requests.abort
     if reason is Reason.ABORTED and asked is not None:
         left = by(left, who(asked))
+    elif reason is Reason.UNDONE:
+        left = by(left, authors.actor(course.obs.authors.changed))
     return enter(say(left, reason, text), end, course.now_s)
 
 

@@ -1,12 +1,15 @@
 """What a failed check does, and who is told: it rolls back, stops and asks, or only tells."""
 
+from dataclasses import replace
+
 from rampway.api.checks import OnFailure
 from rampway.api.conditions import Act, Reason
 from rampway.api.conditions import RolloutPhase as P
 from rampway.api.policy import Policy, RollbackMode
 from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.checks.judged import CheckResult, CheckState, Judged
-from rampway.core.rollout.course import Course, Outcome, record
+from rampway.core.model import authors
+from rampway.core.rollout.course import Course, Outcome, by, record
 
 ASKS = frozenset(
     {Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED, Reason.STEPS_NOT_POSSIBLE}
@@ -57,12 +60,31 @@ def failed(policy: Policy, judged: Judged, does: OnFailure) -> CheckResult | Non
 
 def told(course: Course, outcome: Outcome) -> Outcome:
     """Return the outcome with all on record that people have to know of."""
-    return _asked(course, _notified(course, outcome))
+    return _held(course, _asked(course, _notified(course, outcome)))
 
 
 def asks(status: ModelRolloutStatus) -> bool:
     """Whether a rollout waits until a person says something; no rollback ever does."""
     return status.reason in ASKS and status.phase not in {P.ROLLING_BACK, P.ROLLED_BACK}
+
+
+def _held(course: Course, outcome: Outcome) -> Outcome:
+    """Return the outcome with a pause on record, or its end, and who it was.
+
+    The Event about it is the ModelDeployment's, which may be paused at rest as well.
+    """
+    made = [d.action for d in outcome.status.decisions if d.action in {Act.PAUSED, Act.RESUMED}]
+    if course.paused == (made[-1:] == [Act.PAUSED]):
+        return outcome
+    whose = course.obs.authors
+    if course.paused:
+        act, reason, author = Act.PAUSED, Reason.PAUSED, whose.paused
+    else:
+        act, reason, author = Act.RESUMED, Reason.RESUMED, whose.resumed
+    text = authors.in_full(act.lower(), author)
+    who = authors.actor(author) or authors.SOMEBODY
+    noted = by(record(outcome, course.now_s, act, reason, text), who)
+    return replace(noted, news=outcome.news)
 
 
 def _asked(course: Course, outcome: Outcome) -> Outcome:

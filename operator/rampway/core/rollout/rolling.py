@@ -14,13 +14,13 @@ from rampway.core.checks.checkpoint import to_text
 from rampway.core.checks.judged import Contest, Judged
 from rampway.core.checks.judging import judge
 from rampway.core.instants import from_wire, to_wire
-from rampway.core.model import keeping, verdict
+from rampway.core.model import authors, keeping, verdict
 from rampway.core.model.standing import UNWANTED, Standing
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import scarce, sizes
 from rampway.core.rollout import automation, health, passes, phases, reactions
-from rampway.core.rollout.course import Course, Outcome, enter, how_promoted, record, say
+from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.passes import Decision
 from rampway.core.rollout.reactions import view_of
 from rampway.core.traffic.split import STABLE_ONLY, Split
@@ -152,9 +152,9 @@ def _outcome(course: Course, desired: str, *, wanted: bool) -> Outcome:
         abort = course.requests.abort
         return phases.advance(course) if abort is None or failing else phases.abort(course, abort)
     if desired == course.stable.hash:
-        text = "the spec went back to stable's content"
+        text = "the spec was put back to stable's content"
         return phases.withdraw(course, RolloutPhase.ABORTED, Reason.BACK_TO_STABLE, text)
-    text = f"the spec names a newer revision, {desired}"
+    text = f"the spec was changed to revision {desired}"
     return phases.withdraw(course, RolloutPhase.SUPERSEDED, Reason.NEW_REVISION, text)
 
 
@@ -175,8 +175,10 @@ def _without_candidate(
     if wanted and abort is not None:
         ended = phases.aborted(active, abort, obs.now_s)
     else:
-        text = "the spec changed before the candidate was made"
+        changed = obs.authors.changed
+        text = authors.in_full("before the candidate was made the spec was changed", changed)
         ended = record(Outcome(active.status), obs.now_s, Act.SUPERSEDED, Reason.NEW_REVISION, text)
+        ended = by(ended, authors.actor(changed))
         ended = enter(say(ended, Reason.NEW_REVISION, text), RolloutPhase.SUPERSEDED, obs.now_s)
     actions.append(WriteRollout(active.name, ended.status))
     return Decision((*actions, *told(active, ended)), requeue_after_s=0)

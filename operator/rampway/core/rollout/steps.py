@@ -99,7 +99,7 @@ def unfinished(course: Course, outcome: Outcome) -> tuple[Reason, str] | None:
     if outcome.split != stage.split(course.candidate.name):
         words = starting_sentence(course, course.need(stage))
         if course.paused:
-            return Reason.PAUSED, f"paused at {outcome.weight_pct} % (spec.paused); {words}"
+            return Reason.PAUSED, f"{course.pause(f' at {outcome.weight_pct} %')}; {words}"
         return Reason.CAPACITY, words
     if not outcome.status.step.in_force_since:
         words = course.obs.route.message or "waiting for the gateway to accept the weight"

@@ -14,7 +14,8 @@ from rampway.core.checks import slices
 from rampway.core.checks.judged import Contest, EvidenceState
 from rampway.core.checks.judging import judge
 from rampway.core.instants import brief, from_wire, to_wire
-from rampway.core.model import keeping, revision
+from rampway.core.model import authors, keeping, revision
+from rampway.core.model.authors import in_words, who
 from rampway.core.model.standing import Standing
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
@@ -23,7 +24,7 @@ from rampway.core.rollout import automation, health, hooks, passes, reactions, r
 from rampway.core.rollout.course import Course, Outcome, by, enter, record, say
 from rampway.core.rollout.health import Danger
 from rampway.core.rollout.passes import Decision
-from rampway.core.rollout.phases import allowed, in_words, who
+from rampway.core.rollout.phases import allowed
 from rampway.core.rollout.retreat import ALL_PCT
 from rampway.core.rollout.troubles import deadline
 from rampway.core.traffic import podshare
@@ -64,7 +65,7 @@ def watch(obs: Observation, active: ModelRollout, stable: Revision) -> Decision:
 def _unended(course: Course, wanted: Split) -> tuple[Reason, str]:
     """Return why the watch goes on, however long it has."""
     if course.candidate.ready:
-        return Reason.PAUSED, "the watch goes on while paused (spec.paused)"
+        return Reason.PAUSED, f"the watch goes on; {course.pause()}"
     took = f"; {course.stable.name} answers meanwhile" if wanted.weight_pct else ""
     words = f": {course.candidate.trouble}" if course.candidate.trouble else ""
     return Reason.NO_READY_POD, f"no pod of {course.candidate.name} is ready{took}{words}"
@@ -114,7 +115,8 @@ def _afresh(evidence: EvidenceState | None, index: int, *, keeps: bool) -> Evide
 def _trouble(course: Course) -> Danger | None:
     """Return why the old revision has to take over, None if nothing speaks for it."""
     if revision.revision_hash(course.obs.deployment.spec) == course.stable.hash:
-        text = f"undone: the spec went back to {course.stable.name} within the watch"
+        whose = authors.by_whom(course.obs.authors.changed)
+        text = f"undone{whose}: the spec went back to {course.stable.name} within the watch"
         return Danger(Reason.UNDONE, text, at_once=True)
     asked = course.requests.abort
     if asked is not None:
@@ -257,6 +259,8 @@ def _left(course: Course, found: Danger, phase: RolloutPhase) -> Outcome:
     left = record(Outcome(course.status), at_s, Act.ROLLING_BACK, found.reason, found.message)
     if found.reason is Reason.ABORTED and asked is not None:
         left = by(left, who(asked))
+    elif found.reason is Reason.UNDONE:
+        left = by(left, authors.actor(course.obs.authors.changed))
     allowed(course.rollout.name, RolloutPhase.WATCHING, phase)
     return enter(say(left, found.reason, found.message), phase, at_s)
 
