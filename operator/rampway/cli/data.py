@@ -65,6 +65,7 @@ def _rollout(facts: Facts, now_s: float) -> dict[str, Any] | None:
     return {
         "name": rollout.name,
         "attempt": rollout.spec.attempt,
+        "releasedBy": rollout.spec.released_by.model_dump(mode="json", by_alias=True),
         "ended": facts.running is None,
         "evidenceAgeSeconds": age_s,
         "holdLeftSeconds": None if at is None or at.left_s is None else round(at.left_s, 1),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+    from rampway.cli.explanation import Explanation
     from rampway.cli.facts import Facts
-    from rampway.cli.reasons import Explanation
     from rampway.kube.base import KubeApi
 
 
@@ -66,6 +66,7 @@ def view(facts: "Facts", found: "Explanation") -> "RenderableType":
     parts += _part("Then", [Text(found.then)] if found.then else [])
     parts += _part("You can", [Text(text) for text in found.moves])
     parts += _part("By itself it would end or stop for", [Text(text) for text in found.back])
+    parts += _part("Who", [Text(text) for text in found.who])
     parts += [Text(f"not known: {note}", "yellow") for note in facts.notes]
     return Group(*parts)
 

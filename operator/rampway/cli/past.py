@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Contender
-from rampway.cli import course, words
+from rampway.cli import authors, course, words
 from rampway.cli.facts import ended
 from rampway.cli.printing import grid, rows
 from rampway.cli.words import clean
@@ -28,7 +28,11 @@ def table(rollouts: Sequence[ModelRollout], now_s: float, *, wide: bool) -> Tabl
         row = _row(one, now_s)
         if not wide:  # a reason in one word is enough where lines are short
             row[-1] = Text(clean(one.status.reason))
+        else:
+            row.insert(3, Text(clean(authors.of(one.spec.released_by))))
         found.append(row)
+    if wide:
+        titles.insert(3, "RELEASED BY")
     return rows(titles, found)
 
 
@@ -85,6 +89,8 @@ def in_full(one: ModelRollout, now_s: float) -> RenderableType:
         f" ({_took(one, now_s)})",
     )
     parts: list[RenderableType] = [head, Text(clean(f"{status.reason}: {status.message}"))]
+    if one.spec.released_by.by:
+        parts.append(Text(authors.said("released", one.spec.released_by, now_s), "dim"))
     if status.decisions:
         parts += [Text(), Text("DECISIONS", "bold"), _decisions(one)]
     for title, found in (("HOOKS", course.hooks(one)), ("REQUESTS", course.requests(one))):
@@ -133,6 +139,7 @@ def _data(one: ModelRollout, now_s: float) -> dict[str, Any]:
         "attempt": one.spec.attempt,
         "from": _contender(one.spec.stable),
         "to": _contender(one.spec.candidate),
+        "releasedBy": one.spec.released_by.model_dump(mode="json", by_alias=True),
         "ended": ended(one),
         "by": by_whom(one),
         "tookSeconds": None if took_s is None else round(took_s, 1),

@@ -5,12 +5,13 @@ order in which the operator asks.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
-from rampway.cli import course, ends, words
+from rampway.cli import authors, course, ends, words
 from rampway.cli.asked import logs, typed
+from rampway.cli.explanation import Explanation, Need
 from rampway.cli.facts import Facts, Role, full_size
 from rampway.cli.words import clean
 from rampway.core.checks.judged import CheckState
@@ -23,37 +24,12 @@ from rampway.core.traffic import podshare
 P = RolloutPhase
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One thing that has to be so before it goes on; `met` None: nobody can know from here."""
-
-    met: bool | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Sentences.
-
-    Attributes:
-        where: Where it is.
-        why: Why, in the operator's words.
-        needs: What has to be so before it goes on.
-        then: What happens once all of it is so.
-        moves: What a person can do.
-        back: What would send it back by itself.
-    """
-
-    where: str
-    why: str
-    needs: tuple[Need, ...] = ()
-    then: str = ""
-    moves: tuple[str, ...] = ()
-    back: tuple[str, ...] = field(default=())
-
-
 def explain(facts: Facts, now_s: float) -> Explanation:
-    """Return the explanation of what is there now."""
+    """Return the explanation of what is there now, and who made it so."""
+    return replace(_explained(facts, now_s), who=tuple(authors.who(facts, now_s)))
+
+
+def _explained(facts: Facts, now_s: float) -> Explanation:
     status = facts.deployment.status
     if not status.phase or facts.outdated:
         return _unseen(facts)

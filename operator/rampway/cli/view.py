@@ -10,7 +10,7 @@ from rich.text import Text
 from rampway.api.conditions import ConditionType, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus
-from rampway.cli import course, words
+from rampway.cli import authors, course, words
 from rampway.cli.asked import logs
 from rampway.cli.facts import Facts, RevisionFacts, Role
 from rampway.cli.words import clean
@@ -41,7 +41,7 @@ def view(facts: Facts, now_s: float, trouble: str = "", *, wide: bool = False) -
 
     With `wide`, of all decisions instead of the latest.
     """
-    parts: list[RenderableType] = [*_header(facts)]
+    parts: list[RenderableType] = [*_header(facts), *_authors(facts, now_s)]
     if trouble:  # at the top, where a short terminal shows it
         age = words.ago(facts.read_at_s, now_s)
         parts.append(Text(f"⚠ read {age} ago; trying again: {clean(trouble)}", "bold red"))
@@ -69,6 +69,11 @@ def _header(facts: Facts) -> Iterable[RenderableType]:
         yield _indented(Text(clean(status.message)))
     if status.fallback:
         yield _indented(Text(clean(status.fallback), "yellow"))
+
+
+def _authors(facts: Facts, now_s: float) -> Iterable[RenderableType]:
+    for line in authors.lines(facts.deployment, facts.rollout, now_s):
+        yield _indented(Text(line, _DIM))
 
 
 def _revisions(facts: Facts, *, wide: bool) -> RenderableType:
@@ -154,6 +159,8 @@ def _rollout(
         f" {rollout.name}, attempt {rollout.spec.attempt}: ",
         f"{clean(status.phase) or RolloutPhase.STARTING} {when}",
     )
+    if rollout.spec.released_by.by:
+        yield _indented(Text(authors.said("released", rollout.spec.released_by, now_s), _DIM))
     yield from map(_indented, course.lines(facts, now_s))
     if facts.running or status.phase == RolloutPhase.ROLLED_BACK:
         yield from _checks(facts, status.checks, now_s)

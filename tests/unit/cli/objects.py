@@ -193,10 +193,15 @@ def route(candidate: str = "", weight: int = 0, refusal: str = "", mirror: int =
 
 
 def rollout(
-    attempt: int = 1, policy: Obj | None = None, requests: Obj | None = None, **wanted: Any
+    attempt: int = 1,
+    policy: Obj | None = None,
+    requests: Obj | None = None,
+    released_by: Obj | None = None,
+    **wanted: Any,
 ) -> Obj:
     """Return the ModelRollout from version 1 to 2 with this status."""
     asked = {"requests": requests} if requests else {}
+    asked |= {"releasedBy": released_by} if released_by else {}
     return {
         "metadata": meta(labels.rollout_name(NAME, V2, attempt), V2),
         "spec": {

@@ -230,13 +230,17 @@ rolled_back_by_crash = rolled_back_by_check.but(
     pods=(*STABLE_PODS, pod(V2, 0, crashed="")),
 )
 
+BY_BOB = {"by": "bob", "at": ago(200)[:19] + "Z", "told": "Stamp"}
+BY_ALICE = {"by": "alice", "at": ago(301)[:19] + "Z", "told": "Stamp"}
 paused = mid_rollout.but(
     spec=spec("2", paused=True),
     status=status(
         "Paused",
         "Paused",
-        "the step is over; paused (spec.paused)",
+        f"the step is over; paused by bob at {BY_BOB['at']} (spec.paused)",
         "Unknown",
+        pausedBy=BY_BOB,
+        changedBy=BY_ALICE,
         generation=2,
         candidate={"revision": V2, "version": "2", "readyReplicas": 1},
         step="1/3",
@@ -244,6 +248,7 @@ paused = mid_rollout.but(
     ),
     rollouts=(
         rollout(
+            released_by=BY_ALICE,
             phase="Stepping",
             reason="Paused",
             step={"index": 0, "name": "tenth", "total": 3, "inForceSince": ago(290)},
@@ -251,11 +256,31 @@ paused = mid_rollout.but(
             trafficSince=ago(290),
             checks=[{"name": "errors", "state": "Pass", "message": CALM}],
             checkedAt=ago(3),
-            decisions=STEPS[:1],
+            decisions=[
+                *STEPS[:1],
+                decided(199, "Paused", "Paused", f"paused by bob at {BY_BOB['at']}")
+                | {"actor": "bob"},
+            ],
             evidence=evidence(4, 0, 412),
         ),
     ),
     route=route(V2, 10),
+)
+
+BY_PATCH = {"by": "kubectl-patch", "at": ago(200)[:19] + "Z", "told": "Manager"}
+paused_at_rest = healthy.but(
+    spec=spec("2", paused=True),
+    status=status(
+        "Paused",
+        "Paused",
+        f"revision {V2} is recorded; its rollout starts when the pause ends: paused by somebody "
+        f"with kubectl-patch, which wrote last at {BY_PATCH['at']} (spec.paused; no names are "
+        "stamped here)",
+        "Unknown",
+        generation=2,
+        pausedBy=BY_PATCH,
+        changedBy=BY_PATCH | {"by": "argocd-controller"},
+    ),
 )
 
 _TAKEN = (
@@ -454,6 +479,7 @@ SCENES = {
     "rolled_back_by_check": rolled_back_by_check,
     "rolled_back_by_crash": rolled_back_by_crash,
     "paused": paused,
+    "paused_at_rest": paused_at_rest,
     "refused": refused,
     "promoted": promoted,
     "just_applied": just_applied,
