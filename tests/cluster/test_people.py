@@ -13,12 +13,16 @@ from cluster.conftest import Calling
 from cluster.subject import Subject, backends, condition, step
 
 from demo.cluster import ROOT
+from rampway.api.labels import CHANGED_BY, PAUSED_BY, RESUMED_BY
 from rampway.core.instants import from_wire
+from rampway.shell.authors import FRESH_S
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 STAMP, CHECK = (str(ROOT / "manifests" / "people" / name) for name in ("stamp", "check"))
 ALICE = ("--as=alice", "--as-group=system:masters")
+NOTICED_S = FRESH_S + 2
+"""By then the operator knows whether the API server stamps who it was."""
 POLICY = {
     "steps": [step(50, "2s"), {"name": "look", "approval": {"message": "look at the nines"}}],
     "checks": [],
@@ -167,3 +171,92 @@ def test_b11_without_stamping_a_foreign_name_is_refused(bench: Bench, subject: S
     assert kept["approve"][0]["by"] == "alice"
     subject.promoted()
     assert decided(subject, "Approved")["actor"] == "alice"
+
+
+def as_user(name: str) -> tuple[str, str]:
+    """Return the words by which kubectl writes as somebody else."""
+    return f"--as={name}", "--as-group=system:masters"
+
+
+def changed(subject: Subject, spec: Obj, *words: str, notes: Obj | None = None) -> Obj:
+    """Change the spec by plain kubectl, annotations as well; return who did what, as kept."""
+    patch = json.dumps({"metadata": {"annotations": notes or {}}, "spec": spec})
+    about = ("modeldeployment", subject.name, "-n", subject.namespace, "--type=merge", "-p", patch)
+    return stamps(subject.bench.kube.json("patch", *about, *words))
+
+
+def stamps(obj: Obj) -> Obj:
+    """Return the users whose names are on a ModelDeployment, by annotation."""
+    notes = obj["metadata"].get("annotations") or {}
+    known = {key: notes[key] for key in (PAUSED_BY, RESUMED_BY, CHANGED_BY) if key in notes}
+    return {key: text.rpartition(" at ")[0] for key, text in known.items()}
+
+
+def forge(subject: Subject) -> None:
+    """Write another's name by hand, take the names away, scale, and apply the file without them."""
+    about = ("modeldeployment", subject.name, "-n", subject.namespace)
+    keys = (PAUSED_BY, CHANGED_BY)
+    written = [f"{key}=mallory at 2020-01-01T00:00:00Z" for key in keys]
+    kube, mallory = subject.bench.kube, as_user("mallory")
+    kube("annotate", *about, *written, "--overwrite", *mallory)
+    kube("annotate", *about, *(f"{key}-" for key in keys), *mallory)
+    kube("scale", *about, "--replicas=2", *mallory)
+    subject.apply("a", POLICY)
+
+
+@pytest.mark.usefixtures("stamping")
+def test_b11_who_paused_released_and_undid_is_stamped_whatever_is_written(
+    subject: Subject,
+) -> None:
+    """B9, B10, B11: by name in status, decisions and the plugin's words; no client forges it."""
+    subject.start("a", POLICY)
+    before, model = subject.object()["spec"]["model"], subject.manifest("b")["spec"]["model"]
+    tried = ({"paused": True}, *as_user("eve"), "--dry-run=server")
+    until(lambda: changed(subject, *tried).get(PAUSED_BY) == "eve", "a policy", subject.tell, 30)
+    time.sleep(NOTICED_S)
+    forged = {PAUSED_BY: "mallory at 2020-01-01T00:00:00Z"}
+    assert changed(subject, {"paused": True}, *ALICE, notes=forged)[PAUSED_BY] == "alice"
+    maker = stamps(subject.object()).get(CHANGED_BY)
+    forge(subject)
+    assert stamps(subject.object()) == {PAUSED_BY: "alice"} | ({CHANGED_BY: maker} if maker else {})
+    known = subject.until(lambda: subject.status().get("pausedBy"), "the pause in the status")
+    assert (known["by"], known["told"]) == ("alice", "Stamp")
+    assert "paused by alice" in say(subject, "status")
+    assert changed(subject, {"paused": False}, *as_user("bob"))[RESUMED_BY] == "bob"
+    assert changed(subject, {"model": model}, *as_user("carol"))[CHANGED_BY] == "carol"
+    waits(subject)
+    released = attempt(subject)["spec"]["releasedBy"]
+    assert (released["by"], released["told"]) == ("carol", "Stamp")
+    changed(subject, {"paused": True}, *ALICE)
+    subject.until(lambda: decided_by(subject, "Paused") == "alice", "alice's pause on record")
+    changed(subject, {"paused": False}, *as_user("bob"))
+    subject.until(lambda: decided_by(subject, "Resumed") == "bob", "bob's word on record")
+    say(subject, "approve")
+    subject.until(lambda: subject.status().get("phase") == "Watching", "the watch")
+    changed(subject, {"model": before}, *as_user("dave"))
+    subject.until(lambda: decided_by(subject, "RollingBack") == "dave", "dave's undo on record")
+    assert "undone by dave" in subject.last()["message"]
+
+
+def decided_by(subject: Subject, action: str) -> str:
+    """Return who took the latest decision of this kind, empty if none was taken."""
+    made = [one for one in subject.last().get("decisions", ()) if one["action"] == action]
+    return str(made[-1]["actor"]) if made else ""
+
+
+def test_b11_without_stamping_the_program_is_told_and_no_forged_name(
+    bench: Bench, subject: Subject
+) -> None:
+    """B10, B11: what managedFields tell, and that it is no user's name."""
+    with suppress(CommandFailed):  # an older API server knows no such kind
+        bench.kube("delete", "-k", STAMP, "--ignore-not-found")
+    subject.start("a", POLICY)
+    time.sleep(NOTICED_S)
+    forged = {PAUSED_BY: "mallory at 2020-01-01T00:00:00Z"}
+    changed(subject, {"paused": True}, "--field-manager=some-tool", *ALICE, notes=forged)
+    found = subject.until(lambda: subject.status().get("pausedBy"), "the pause in the status")
+    assert (found["by"], found["told"]) == ("some-tool", "Manager")
+    said = say(subject, "status")
+    assert "paused by somebody with some-tool" in said
+    assert "no names are stamped here" in said
+    assert "mallory" not in said
