@@ -159,7 +159,7 @@ def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirror
             to_rule_out=paired.wants_proof(check),
         )
     state = replace(state, processes=(process,) * len(state.processes))
-    return paired.missing(bound_of(policy), check, state).exposures == 0
+    return paired.missing(bound_of(policy), check, state, foresees=False).exposures == 0
 
 
 def _part(total: int, look: int) -> int:

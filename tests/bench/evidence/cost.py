@@ -72,6 +72,7 @@ def _waiting_s(looks: int) -> float:
             bound, check, state, Delta({"ok": dice.randint(1, 3)}), other, new_segment=False
         )
         before_s = time.process_time()
+        state = paired.counting_down(bound, check, state)
         missing = paired.missing(bound, check, state)
         sentences.seen(check, state)
         took_s += time.process_time() - before_s

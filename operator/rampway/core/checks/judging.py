@@ -67,11 +67,25 @@ def judge(
             breaches=thresholds.breaches(policy.checks, after.breaches, look),
             failures=thresholds.failures(policy.checks, after.failures, look),
         )
+        if look.foresees:
+            after = replace(after, paired=_counting_down(policy, after, contest))
     if contest.traffic_since_s is None:
         after = replace(after, failures={})
         text = "waits for the candidate's first requests"
         return Judged(after, _all(policy.checks, CheckState.WAITING, text))
     return Judged(after, answers(policy, after, look, contest, now_s))
+
+
+def _counting_down(
+    policy: Policy, state: EvidenceState, contest: Contest
+) -> dict[str, PairedState]:
+    """Return the comparisons with what tells how many requests are missing."""
+    bound = bound_of(policy, watching=contest.watching)
+    asked = {check.name: check for check in policy.checks if check.paired}
+    return {
+        name: paired.counting_down(bound, asked[name], mine) if name in asked else mine
+        for name, mine in state.paired.items()
+    }
 
 
 def _take_in_all(

@@ -191,6 +191,31 @@ class Missing:
         return math.inf if self.exposures is None else self.exposures / max(1, self.part.exposures)
 
 
+def counting_down(bound: Bound, check: Check, state: PairedState) -> PairedState:
+    """Return the state with what `missing` tells the number from, searched anew where it must."""
+    limits = check.paired
+    if limits is None or not state.processes or wants_proof(check):
+        return state
+
+    def told(part: Part) -> PairedState:
+        number = part.kind.decisive()
+        processes = tuple(
+            evidence.counting_down(
+                process,
+                part.kind.tolerance,
+                limits.detect_ratio,
+                bound.log_of(share),
+                fewer=part.kind.fewer,
+            )
+            for share, process in part.weighed[:number]
+        )
+        return replace(part.state, processes=(*processes, *part.state.processes[number:]))
+
+    whole, *rest = parts(check, state)
+    sliced = (told(part) if is_waited_for(check, whole, part) else part.state for part in rest)
+    return replace(told(whole), slices=dict(zip(state.slices, sliced, strict=True)))
+
+
 def missing(bound: Bound, check: Check, state: PairedState, *, foresees: bool = True) -> Missing:
     """Return how many more requests the check needs to pass (B18).
 
@@ -227,10 +252,12 @@ def _needed(bound: Bound, check: Check, part: Part, *, foresees: bool) -> int | 
 def decisive(check: Check, state: PairedState) -> list[Part]:
     """Return what has to pass: the whole, and the slices that are waited for."""
     whole, *rest = parts(check, state)
-    return [
-        whole,
-        *(part for part in rest if not (is_small(whole, part) or is_untellable(check, part))),
-    ]
+    return [whole, *(part for part in rest if is_waited_for(check, whole, part))]
+
+
+def is_waited_for(check: Check, whole: Part, part: Part) -> bool:
+    """Whether a slice has to pass too."""
+    return not (is_small(whole, part) or is_untellable(check, part))
 
 
 def is_small(whole: Part, part: Part) -> bool:

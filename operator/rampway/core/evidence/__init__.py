@@ -6,15 +6,9 @@ from rampway.core.evidence.detector import Detector
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
 from rampway.core.evidence.interval import Ratio, interval
+from rampway.core.evidence.missing import counting_down, requests_missing
 from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_factor
-from rampway.core.evidence.power import (
-    TARGET,
-    at_least,
-    harm_rate,
-    is_tellable,
-    power,
-    requests_missing,
-)
+from rampway.core.evidence.power import TARGET, at_least, harm_rate, is_tellable, power
 from rampway.core.evidence.process import (
     EProcess,
     Segment,
@@ -43,6 +37,7 @@ __all__ = [
     "at_least",
     "bet",
     "choose_bounds",
+    "counting_down",
     "from_json",
     "harm_rate",
     "interval",

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import lru_cache
+from statistics import NormalDist
 
 from rampway.core.evidence.dispersion import Prior
-from rampway.core.evidence.forecast import Exposure, Forecast, Plan, exposures, forecast, normal_cdf
+from rampway.core.evidence.forecast import Forecast, Plan, exposures, forecast, normal_cdf
 from rampway.core.evidence.mixture import Tolerance
 from rampway.core.evidence.process import EProcess
 
@@ -15,9 +14,9 @@ _NODES = ((0.0, 2 / 3), (-math.sqrt(3), 1 / 6), (math.sqrt(3), 1 / 6))
 """Gauss-Hermite: three values of a normal variable, with their weights, the heaviest first."""
 _FARTHEST_SD = 5.0
 _HALVINGS = 9
-_GRID, _ROUNDING = 0.025, 1e-9
-_MOST_TIMES = 2.0**20
-"""Traffic this many times as long as the present segment's is called out of reach."""
+_NORMAL = NormalDist()
+_CLOSE_SD = 0.1
+"""The normal and the binomial distribution differ by about so much where the power is decided."""
 
 
 def rarer_rate(process: EProcess, detect: float) -> float:
@@ -65,33 +64,11 @@ def power(
         fewer: Rarer events are harm, so the process has stable where else the candidate is; the
             harm is then a candidate to which they come `detect` times as seldom as to stable.
     """
-    plan = _plan(process, tolerance, detect, fewer=fewer)
-    return _power(plan, log_bound) if plan.exposures else 0.0
-
-
-def requests_missing(
-    process: EProcess,
-    tolerance: Tolerance,
-    detect: float,
-    log_bound: float,
-    target: float = TARGET,
-    *,
-    fewer: bool = False,
-    foresees: bool = True,
-) -> int | None:
-    """Return about how many more candidate requests at the present split reach the target.
-
-    `fewer`: rarer events are harm, so the process has stable where else the candidate is.
-
-    0 when it is reached, and when stable is so bad that nothing could be worse than what is
-    tolerated. None when no number of requests is known to do: the present segment has no traffic
-    on one side yet, or the harm to detect is (nearly) within the tolerance; and unless it
-    `foresees`, whenever the target is not reached.
-    """
-    plan = _coarse(_plan(process, tolerance, detect, fewer=fewer), detect)
-    now = process.segments[-1]
-    more = _missing(plan, log_bound, target, going_on=foresees and bool(now.looks))
-    return math.ceil(more * now.stable_n / now.candidate_n) if fewer and more else more
+    plan = plan_of(process, tolerance, detect, fewer=fewer)
+    if not plan.exposures:
+        return 0.0
+    curve, nodes = forecast(plan), _nodes(plan)
+    return sum(weight * _chance(plan, curve, events, log_bound) for weight, events in nodes)
 
 
 def is_tellable(
@@ -101,38 +78,12 @@ def is_tellable(
 
     Where events are rare the floor tolerates it: then no number of requests shows it.
     """
-    plan = _plan(process, tolerance, detect, fewer=fewer)
+    plan = plan_of(process, tolerance, detect, fewer=fewer)
     return plan.candidate_rate > tolerance.ratio * plan.stable_rate + tolerance.floor
 
 
-@lru_cache(maxsize=16384)  # a plan changes when its traffic has grown by a fortieth
-def _missing(plan: Plan, log_bound: float, target: float, *, going_on: bool) -> int | None:
-    tolerance = plan.tolerance
-    if plan.exposures and tolerance.ratio * plan.stable_rate + tolerance.floor >= 1:
-        return 0
-    if not going_on:
-        done = plan.exposures and _reaches(plan, log_bound, target)
-        return 0 if done else None
-    *older, newest = plan.exposures
-
-    def reached(times: float) -> bool:
-        longer = replace(plan, exposures=(*older, newest.times(times)))
-        return _reaches(longer, log_bound, target)
-
-    if reached(1.0):
-        return 0
-    low, high = 1.0, 2.0
-    while not reached(high):
-        low, high = high, 2 * high
-        if high > _MOST_TIMES:
-            return None
-    for _ in range(4):
-        middle = (low + high) / 2
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return max(1, math.ceil(newest.candidate_n * (high - 1)))
-
-
-def _plan(process: EProcess, tolerance: Tolerance, detect: float, *, fewer: bool = False) -> Plan:
+def plan_of(process: EProcess, tolerance: Tolerance, detect: float, *, fewer: bool = False) -> Plan:
+    """Return the comparison so far, with a candidate that does the harm to detect."""
     total = process.total
     stable = total.stable_events / total.stable_n if total.stable_n else 0.0
     harm = harm_rate(process, tolerance, detect)
@@ -145,52 +96,37 @@ def _plan(process: EProcess, tolerance: Tolerance, detect: float, *, fewer: bool
     return Plan(seen, tolerance, harm, stable, phi, process.cap, process.past)
 
 
-def _coarse(plan: Plan, detect: float) -> Plan:
-    """Return the plan on a grid of 2.5 %, on the careful side: it is asked for at every look."""
-    harm, floor = plan.candidate_rate, detect * plan.tolerance.floor
-    return replace(
-        plan,
-        exposures=tuple(
-            Exposure(_down(e.candidate_n), _down(e.stable_n), _down(e.looks))
-            for e in plan.exposures
-        ),
-        candidate_rate=harm if harm in {floor, 1.0} else _down(harm),
-        stable_rate=_down(plan.stable_rate),
-        phi=1 / _down(1 / plan.phi),
-    )
-
-
-def _down(x: float) -> float:
-    """Return the largest number of the grid that is not above x, 0 or more."""
-    return math.exp(_GRID * math.floor(math.log(x) / _GRID + _ROUNDING)) if x else 0.0
-
-
-def _power(plan: Plan, log_bound: float) -> float:
-    """Return P(log E >= bound), summed over what stable's events may be."""
-    return sum(weight * chance for weight, chance in _chances(plan, log_bound))
-
-
-def _reaches(plan: Plan, log_bound: float, target: float) -> bool:
-    """Whether the power is the target; nothing more is reckoned once it cannot be."""
-    left = 1 - target
-    for weight, chance in _chances(plan, log_bound):
+def has_power(plan: Plan, log_bound: float) -> bool:
+    """Whether the power is TARGET; nothing more is reckoned once that is clear."""
+    if not plan.exposures:
+        return False
+    curve, left = forecast(plan), 1 - TARGET
+    for weight, events in _nodes(plan):
+        chance = _chance(plan, curve, events, log_bound, enough=1 - left / weight)
         left -= weight * (1 - chance)
         if left < 0:
             return False
     return True
 
 
-def _chances(plan: Plan, log_bound: float) -> Iterator[tuple[float, float]]:
-    """Yield what stable's events may be, by its weight, with P(log E >= bound) given them."""
-    curve = forecast(plan)
+def _nodes(plan: Plan) -> Iterator[tuple[float, float]]:
+    """Yield what stable's events may be, each with its weight."""
     mean = plan.stable_n * plan.stable_rate
     sd = math.sqrt(mean * (1 - plan.stable_rate) * plan.phi)
     for z, weight in _NODES:
-        yield weight, _chance(plan, curve, max(0.0, mean + z * sd), log_bound)
+        yield weight, max(0.0, mean + z * sd)
 
 
-def _chance(plan: Plan, curve: Forecast, stable_events: float, log_bound: float) -> float:
-    """Return P(log E >= bound) given stable's events, by the least events that suffice."""
+def _chance(
+    plan: Plan, curve: Forecast, stable_events: float, log_bound: float, enough: float = 0.0
+) -> float:
+    """Return P(log E >= bound) given stable's events, by the least events that suffice.
+
+    Where it is less than `enough`, it may be 0 instead.
+    """
+    few = _too_few(plan, enough)
+    if few and curve.log_e(few, stable_events) < log_bound:
+        return 0.0
     n, rate = plan.candidate_n, plan.candidate_rate
     mean = n * rate
     reach = _FARTHEST_SD * math.sqrt(mean * plan.phi) + 5 * plan.phi
@@ -206,6 +142,20 @@ def _chance(plan: Plan, curve: Forecast, stable_events: float, log_bound: float)
         else:
             low = middle
     return at_least(high / plan.phi, n / plan.phi, rate)
+
+
+def _too_few(plan: Plan, enough: float) -> float:
+    """Return events so many of which, or more, come with less than a chance; 0: none are known.
+
+    If even they do not suffice, what does has less than that chance too: so it is at nearly every
+    look of a check that waits.
+    """
+    n, rate = plan.candidate_n, plan.candidate_rate
+    if not 0 < enough < 1:
+        return 0.0
+    sd = math.sqrt(n * rate * (1 - rate) * plan.phi)
+    few = min(n, n * rate + (_CLOSE_SD - _NORMAL.inv_cdf(enough)) * sd)
+    return few if few > 0 and at_least(few / plan.phi, n / plan.phi, rate) < enough else 0.0
 
 
 def at_least(x: float, n: float, rate: float) -> float:

@@ -59,6 +59,28 @@ class Segment:
         )
 
 
+FACTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Countdown:
+    """How many requests were missing in the present segment when that was last searched for.
+
+    Attributes:
+        more: So many more of the candidate's; None: no number is known to do.
+        since_n: How many it had had by then.
+        reckoned_from: Rates and the like, FACTS of them, each as a step of a grid (`missing`).
+    """
+
+    more: int | None
+    since_n: int
+    reckoned_from: tuple[int, ...]
+
+    def left(self, now: Segment) -> int:
+        """Return how many of them have not come yet; none once it has run out."""
+        return max(0, (self.more or 0) - (now.candidate_n - self.since_n))
+
+
 FOR_A_SEGMENT = 0.5
 """Share of the cash that is staked when the traffic's split changes."""
 NOTHING = (0.0,) * len(RHOS)
@@ -77,6 +99,7 @@ class EProcess:
         cap: The most that a component may gain in one look, in nats.
         ruled: By alternative, what was won towards harm being ruled out, where that is asked for.
         segments: Totals, one for each split of traffic, the present one last.
+        countdown: What is told of the requests that are missing; None: nothing yet.
     """
 
     stake: Stake = field(default_factory=Stake)
@@ -87,6 +110,7 @@ class EProcess:
     cap: float = MOST_PER_LOOK
     ruled: tuple[float, ...] = harmless.NOTHING
     segments: tuple[Segment, ...] = (Segment(),)
+    countdown: Countdown | None = None
 
     @property
     def phi(self) -> float:
@@ -226,6 +250,7 @@ def _next_segment(process: EProcess) -> EProcess:
         stake=process.stake.invested(FOR_A_SEGMENT),
         recent=NOTHING,
         segments=(*process.segments, Segment()),
+        countdown=None,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from rampway.core.evidence import harmless
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.mixture import RHOS, Stake
-from rampway.core.evidence.process import NOTHING, EProcess, Segment
+from rampway.core.evidence.process import FACTS, NOTHING, Countdown, EProcess, Segment
 
 VERSION = 3
 """Changes when the meaning of a field does, the mixture's grid included."""
@@ -33,6 +33,9 @@ def to_json(process: EProcess) -> dict[str, Any]:
     for key, won in (("r", process.recent), ("l", process.lately), ("h", process.ruled)):
         if any(won):
             data[key] = [round(gain, _MILLI) for gain in won]
+    told = process.countdown
+    if told is not None:
+        data["m"] = [told.more, told.since_n, *told.reckoned_from]
     return data
 
 
@@ -53,6 +56,15 @@ def _dispersed(spread: Dispersion) -> list[float]:
 def _dispersion(numbers: list[Any]) -> Dispersion:
     surprise, variance, looks = numbers
     return Dispersion(float(surprise), float(variance), int(looks))
+
+
+def _countdown(numbers: list[Any] | None) -> Countdown | None:
+    if numbers is None:
+        return None
+    more, since_n, *steps = numbers
+    if len(steps) != FACTS:
+        raise ValueError(f"a countdown from {len(steps)} facts; expected {FACTS}: begin anew")
+    return Countdown(None if more is None else int(more), int(since_n), tuple(map(int, steps)))
 
 
 def _stake(stake: Stake) -> list[float]:
@@ -96,4 +108,5 @@ def from_json(data: Any) -> EProcess:
         past=_dispersion(past) if past else None,
         cap=float(data["c"]) if past else MOST_PER_LOOK,
         segments=segments,
+        countdown=_countdown(data.get("m")),
     )

@@ -246,16 +246,6 @@ def test_b18_what_is_missing_is_reckoned_anew_when_traffic_has_grown() -> None:
     assert found[0] > 2 * found[-1]
 
 
-def test_b18_higher_target_needs_more() -> None:
-    """95 % power needs more requests than 80 %."""
-    process, tolerance = seen((4, 50, 50)), Tolerance(1.1, 0.01)
-    usual = requests_missing(process, tolerance, 3, 5.0)
-    surer = requests_missing(process, tolerance, 3, 5.0, target=0.95)
-    assert usual is not None
-    assert surer is not None
-    assert surer > usual
-
-
 def test_harm_is_a_multiple_of_stable_or_of_the_floor() -> None:
     """Detect counts from stable's rate, from the floor where that is larger, and ends at 1."""
     tolerance = Tolerance(1.1, 0.01)
