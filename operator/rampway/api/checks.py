@@ -88,6 +88,18 @@ class ErrorRateCheck(PairedCheck):
         return fraction(self.ignore_below)
 
 
+class WarmUp(ApiModel):
+    """Which requests are answered by a pod that is not warm yet."""
+
+    requests: int = Field(
+        ge=1,
+        le=100_000,
+        strict=True,
+        description="So many requests of each pod's process, its first ones, are not compared; of "
+        "candidate and stable alike. They are left out by whole scrapes, so some more may be.",
+    )
+
+
 class LatencyCheck(PairedCheck):
     """Fails when the candidate is slower than stable."""
 
@@ -106,6 +118,16 @@ class LatencyCheck(PairedCheck):
         description="Tolerated on top: so many percent of the requests may be slower than "
         "`maxIncrease` allows.",
     )
+    warm_up: WarmUp | None = Field(
+        default=None,
+        description="Leave out the first requests of each pod, which caches and compilers make "
+        "slow. Harm that only they show is not seen by this check.",
+    )
+
+    @property
+    def warm_up_requests(self) -> int:
+        """First requests of each pod's process that are left out; 0: none are."""
+        return self.warm_up.requests if self.warm_up else 0
 
     @property
     def slowdown(self) -> float:

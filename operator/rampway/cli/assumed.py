@@ -242,6 +242,8 @@ def tried(policy: Policy, traffic: Traffic) -> tuple[Policy, list[str]]:
     if any(kind.slices for kind in kinds.compared(known)):
         known = tuple(_whole(check) for check in known)
         notes.append("slices are not played: the whole is judged alone, and a little sooner")
+    if any(kind.warm_up for kind in kinds.compared(known)):
+        notes.append("a warm-up is left out of a revision's pods together, once, and none is slow")
     if any(check.threshold for check in known):
         notes.append("thresholds stay within their limits")
     if any(step.approval for step in policy.steps):

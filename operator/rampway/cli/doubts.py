@@ -50,6 +50,9 @@ def about(policy: Policy) -> Iterator[Doubt]:
         if check.threshold is not None:
             path = ("checks", index, "threshold", "query")
             yield from _query(path, check.threshold.query)
+        if check.latency is not None and check.latency.warm_up is not None:
+            path = ("checks", index, "latency", "warmUp")
+            yield from _cold(path, check.latency.warm_up_requests, found)
         counted = check.counts or check.mean
         if counted is not None and counted.slices is not None:
             path = ("checks", index, "counts" if check.counts else "mean", "slices")
@@ -183,6 +186,18 @@ def _slices(
             (*path, "waitFor"),
             f"waitFor {asked.wait_for}: {text} takes; also those it does not wait for fail the "
             "check by harm",
+        )
+
+
+def _cold(path: tuple[int | str, ...], requests: int, found: tuple[Stage, ...]) -> Iterator[Doubt]:
+    """Yield which steps ask for no more requests than are left out."""
+    short = [stage for stage in found if stage.exposes and 0 < stage.min_requests <= requests]
+    if short:
+        yield Doubt(
+            path,
+            f"warmUp leaves out each pod's first {requests} requests, and step {short[0].name} "
+            f"asks for {short[0].min_requests} of all its pods: it waits until more have been "
+            "compared",
         )
 
 

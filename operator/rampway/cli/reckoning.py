@@ -136,7 +136,7 @@ def requests_needed(policy: Policy, check: Check, share_pct: int, *, mirrored: b
         middle = (low + high) // 2
         enough = _passes(policy, check, middle, share_pct, mirrored=mirrored)
         low, high = (low, middle) if enough else (middle, high)
-    return high
+    return high + kinds.of(check).warm_up  # of one pod: how many there will be is not known
 
 
 def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirrored: bool) -> bool:

@@ -43,6 +43,7 @@ class Behaviour:
         error_rate: Share of answers that are `model_error`.
         client_error_rate: Share of answers that are `client_error`.
         slowdown: Every latency times this.
+        cold_requests: A process's first requests, so many, are slower still: by `cold_slowdown`.
         base_order_rate: Share of answers that come to an order, also before `from_s`.
         order_rate: Likewise from then on; None: as before.
         regions: Shares of the visits by their label `region`; none: they have no such label.
@@ -72,6 +73,8 @@ class Behaviour:
     error_rate: float = 0.0
     client_error_rate: float = 0.0
     slowdown: float = 1.0
+    cold_requests: int = 0
+    cold_slowdown: float = 1.0
     base_order_rate: float = 0.0
     order_rate: float | None = None
     regions: tuple[tuple[str, float], ...] = ()

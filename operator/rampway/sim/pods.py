@@ -175,8 +175,11 @@ class SimPod:
         room = how.capacity_per_s * dt_s
         taken = heard if heard <= room else round(room)
         outcomes, cells = self.counters.outcomes, self.counters.cells
+        cold = min(taken, max(0, how.cold_requests - self.counters.requests))
         wrong = self._predict(rng, taken, how)
-        spread(rng, taken, latency_cells(how.median_s * how.slowdown, how.sigma), cells)
+        median_s = how.median_s * how.slowdown
+        spread(rng, cold, latency_cells(median_s * how.cold_slowdown, how.sigma), cells)
+        spread(rng, taken - cold, latency_cells(median_s, how.sigma), cells)
         self._order(rng, taken, how)
         refused = heard - taken  # within less than a millisecond
         outcomes["server_error"] += refused

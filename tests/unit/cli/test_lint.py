@@ -190,6 +190,13 @@ DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
         "waitFor 1%: a rollout waits for slices as small as one with 1% of the exposures",
     ),
     "all slices": ({"checks": sliced(by="region", waitFor="0%")}, "slices as small as any"),
+    "all within the warm-up": (
+        {
+            "checks": [{"name": "slow", "latency": {"warmUp": {"requests": 500}}}],
+            "steps": [{"name": "ten", "weight": "10%", "minRequests": 500}],
+        },
+        "warmUp leaves out each pod's first 500 requests, and step ten asks for 500 of all its",
+    ),
     "compared with nothing": (
         {"checks": threshold("up{{ candidate }}"), "watch": {"hold": "1h", "holdback": "5%"}},
         "holdback 5%: no check compares anything with the old revision",

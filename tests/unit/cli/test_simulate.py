@@ -85,6 +85,21 @@ def test_b41_programs_get_the_same_figures_each_time(typed: Callable[..., Result
     assert first["seed"] == 3
 
 
+def test_b41_a_warm_up_is_played_and_said(typed: Callable[..., Result]) -> None:
+    """B41: it is left out in a trial too; what cannot be known of it is said."""
+    words = ["--rps", "100", "--runs", "3", "--seed", "3", "--jobs", "1", "--slower", "4x"]
+    checks = "  - {name: slow, latency: {detect: 5x WARM}}\n"
+    plain, cold = (
+        json.loads(typed(HEAD + checks.replace(" WARM", more), *words, "-o", "json").stdout)
+        for more in ("", ", warmUp: {requests: 400}")
+    )
+    (added,) = set(cold["takenForGranted"]) - set(plain["takenForGranted"])
+    assert added.startswith("a warm-up is left out")
+    late, soon = (of["candidates"][1]["stoppedAfterSeconds"]["median"] for of in (cold, plain))
+    assert cold["candidates"][1]["stoppedBy"] == {"slow": 3}
+    assert late > soon + 5, "at 50 requests a second of the candidate"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -71,6 +71,11 @@ class Scrape:
         """Whose counters these are."""
         return self.namespace, self.pod, self.revision if self.counters else ""
 
+    @property
+    def timed(self) -> int:
+        """Requests in its histogram; none where it has none."""
+        return self.buckets[-1][1] if self.buckets else 0
+
     def seen_directly(self) -> "Scrape":
         """Return the same as read from the pod itself."""
         return replace(self, direct=True)

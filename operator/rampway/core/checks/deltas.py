@@ -1,6 +1,6 @@
 """From cumulative counters to what was counted between two looks: nothing lost or twice (B20)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import add, itemgetter, lt, sub
 from typing import Any
@@ -25,11 +25,14 @@ class Delta:
         outcomes: Answers by outcome, first attempts.
         buckets: Requests up to each bound, `(bound_s, count)`, cumulative over bounds.
         counters: What users count, by what it is called.
+        warm: What of `buckets` pods counted that had answered so many requests before, by that
+            number (`latency.warmUp`).
     """
 
     outcomes: Mapping[str, int] = field(default_factory=dict)
     buckets: Histogram = ()
     counters: Mapping[str, float] = field(default_factory=dict)
+    warm: Mapping[int, Histogram] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -41,7 +44,9 @@ class Delta:
         names = self.outcomes.keys() | other.outcomes.keys()
         outcomes = {n: self.outcomes.get(n, 0) + other.outcomes.get(n, 0) for n in names}
         buckets = _add(self.buckets, other.buckets)
-        return Delta(outcomes, buckets, _both(self.counters, other.counters))
+        warm = {n: _add(self.warm.get(n, ()), other.warm.get(n, ())) for n in
+                self.warm.keys() | other.warm.keys()}  # fmt: skip
+        return Delta(outcomes, buckets, _both(self.counters, other.counters), warm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,17 @@ def start_ledger(at_s: float) -> Ledger:
     return Ledger(began_at_s=at_s)
 
 
-def advance(ledger: Ledger, scrapes: Iterable[Scrape]) -> tuple[Ledger, dict[str, Delta]]:
+def advance(
+    ledger: Ledger, scrapes: Iterable[Scrape], warm_ups: Collection[int] = ()
+) -> tuple[Ledger, dict[str, Delta]]:
     """Take in scrapes; return the ledger and what was counted, by revision.
 
     Scrapes may come in any order and more than once. Per pod: the same process start counts the
     difference; any decrease is dropped (a replicated Prometheus steps back); a later start is a
     new process, which counts from zero; an earlier start is an echo of the past.
+
+    What a process counts from a scrape on is warm for each of the `warm_ups` that it had answered
+    by then: whether it counts is known before, by requests alone, and again after a restart (B32).
     """
     last = dict(ledger.last)
     known_s = max(ledger.began_at_s, ledger.forgotten_s)
@@ -93,6 +103,9 @@ def advance(ledger: Ledger, scrapes: Iterable[Scrape]) -> tuple[Ledger, dict[str
         delta = _counted(before, scrape, known_s)
         if delta is None:
             continue
+        if warm_ups:
+            answered = before.timed if before and _same_process(before, scrape) else 0
+            delta = replace(delta, warm={n: delta.buckets for n in warm_ups if n <= answered})
         last[key] = _kept(before, scrape)
         deltas[scrape.revision] = deltas.get(scrape.revision, Delta()).plus(delta)
     return _forgetting(ledger, last), deltas

@@ -6,7 +6,7 @@ no harm. It is read once, before the candidate gets its first request.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ def learn(policy: Policy, state: EvidenceState, look: "Look", stable: str) -> Ev
     """
     if look.past is None or state.history is not None:
         return state
-    pairs, ledger = intervals(look.past)
+    pairs, ledger = intervals(look.past, kinds.warm_ups(policy.checks))
     lacking = _lacking(look.past, pairs)
     known = references(policy, look.past, stable)
     state = replace(state, history=History(len(pairs), lacking), references=known)
@@ -106,9 +106,10 @@ def learn(policy: Policy, state: EvidenceState, look: "Look", stable: str) -> Ev
 
 def references(policy: Policy, past: Sequence["Scrape"], stable: str) -> dict[str, PairedState]:
     """Return what stable has shown for the checks that are held against its past, frozen."""
-    pairs, ledger = intervals(past)
+    warm_ups = kinds.warm_ups(policy.checks)
+    pairs, ledger = intervals(past, warm_ups)
     began_s = min((scrape.at_s for scrape in past), default=0.0)
-    _, deltas = advance(start_ledger(began_s), sorted(past, key=lambda s: s.at_s))
+    _, deltas = advance(start_ledger(began_s), sorted(past, key=lambda s: s.at_s), warm_ups)
     shown = deltas.get(stable, Delta())
     return {
         check.name: paired.frozen(
@@ -121,7 +122,9 @@ def references(policy: Policy, past: Sequence["Scrape"], stable: str) -> dict[st
     }
 
 
-def intervals(scrapes: Sequence["Scrape"]) -> tuple[list[tuple[Delta, Delta]], Ledger]:
+def intervals(
+    scrapes: Sequence["Scrape"], warm_ups: Collection[int] = ()
+) -> tuple[list[tuple[Delta, Delta]], Ledger]:
     """Return what both halves of the pods counted, interval by interval, and their last scrapes.
 
     An interval ends when both halves had requests: whether one counts depends on requests only,
@@ -137,7 +140,7 @@ def intervals(scrapes: Sequence["Scrape"]) -> tuple[list[tuple[Delta, Delta]], L
         for scrape in together:
             of_half[half_of.setdefault(scrape.key, len(half_of) % HALVES)].append(scrape)
         for half in range(HALVES):
-            ledgers[half], deltas = advance(ledgers[half], of_half[half])
+            ledgers[half], deltas = advance(ledgers[half], of_half[half], warm_ups)
             for delta in deltas.values():
                 open_[half] = open_[half].plus(delta)
         if all(delta.requests for delta in open_):

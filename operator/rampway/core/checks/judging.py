@@ -131,7 +131,7 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     cutoff_s = look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
     stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
     ledger, _ = advance(state.ledger, stale)
-    ledger, deltas = advance(ledger, counted)
+    ledger, deltas = advance(ledger, counted, kinds.warm_ups(policy.checks))
     mine = deltas.get(contest.candidate, Delta())
     other = deltas.get(contest.stable, Delta())
     heard = replace(state, last_scrape_s=_newest(policy, state, look))

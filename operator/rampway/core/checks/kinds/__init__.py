@@ -34,6 +34,11 @@ def compared(checks: Iterable[Check]) -> list[Comparison]:
     return [of(check) for check in checks if check.comparison]
 
 
+def warm_ups(checks: Iterable[Check]) -> frozenset[int]:
+    """Return after how many requests of a pod some checks begin to compare, where not at once."""
+    return frozenset(kind.warm_up for kind in compared(checks) if kind.warm_up)
+
+
 def counters(checks: Iterable[Check]) -> tuple[Counter, ...]:
     """Return all counters of users that some checks need, each once."""
     found = {counter for kind in compared(checks) for counter in kind.counters}

@@ -46,6 +46,11 @@ class Comparison(Protocol):
         return False
 
     @property
+    def warm_up(self) -> int:
+        """First requests of each pod's process that are not compared."""
+        return 0
+
+    @property
     def fewer(self) -> bool:
         """Whether rarer events are harm: a process then has stable where else the candidate is."""
         return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rampway.api.checks import LatencyCheck
 from rampway.core import evidence
-from rampway.core.checks.deltas import Delta
+from rampway.core.checks.deltas import Delta, Histogram
 from rampway.core.checks.kinds.base import Comparison, PairedState
 from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
 
@@ -23,6 +23,11 @@ class Latency(Comparison):
     def timed(self) -> bool:
         """Return that it needs durations."""
         return True
+
+    @property
+    def warm_up(self) -> int:
+        """First requests of each pod's process that are not compared."""
+        return self.asked.warm_up_requests
 
     @property
     def tolerance(self) -> Tolerance:
@@ -44,7 +49,11 @@ class Latency(Comparison):
 
     def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
         """Return requests and slow requests, once for each pair of bounds."""
-        return [evidence.tail_counts(p, candidate.buckets, stable.buckets) for p in state.bounds]
+        mine, other = self._compared(candidate), self._compared(stable)
+        return [evidence.tail_counts(pair, mine, other) for pair in state.bounds]
+
+    def _compared(self, delta: Delta) -> Histogram:
+        return delta.warm.get(self.warm_up, ()) if self.warm_up else delta.buckets
 
     def shares(self, state: PairedState) -> list[float]:
         """Return each process's share of the check's budget."""
@@ -71,10 +80,11 @@ class Latency(Comparison):
     def counted(self, state: PairedState, index: int) -> str:
         """Return what a process has counted on both sides."""
         total = state.processes[index].total
+        cold = f", without each pod's first {self.warm_up} requests" if self.warm_up else ""
         return (
             f"{total.candidate_events} of {total.candidate_n} requests {self.what(state, index)} "
             f"on the candidate, {total.stable_events} of {total.stable_n} longer than "
-            f"{_ms(state.bounds[index].stable_bound_s)} on stable"
+            f"{_ms(state.bounds[index].stable_bound_s)} on stable{cold}"
         )
 
 
