@@ -1,6 +1,7 @@
 """Each pod's first requests are left out of a check of latency (B18, B20, B32)."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,14 +31,14 @@ REVISION = "digits-2"
 SLOW = {"name": "slow", "latency": {"detect": "5x", "warmUp": {"requests": FIRST}}}
 
 
-def policy(*checks: dict[str, object]) -> Policy:
+def policy(*checks: dict[str, Any]) -> Policy:
     """Return a policy with these checks; by default latency with a warm-up."""
     return rollout(checks=list(checks or (SLOW,))).spec.policy
 
 
-def scrape(after_s: float, number: int, slow: int = 0, **more: object) -> Scrape:
+def scrape(after_s: float, number: int, slow: int = 0, **more: Any) -> Scrape:
     """Return a scrape with so many requests, of which `slow` took longer than 0.1 s."""
-    known: dict[str, object] = {
+    known: dict[str, Any] = {
         "namespace": "ml",
         "revision": REVISION,
         "pod": "a",
@@ -46,7 +47,7 @@ def scrape(after_s: float, number: int, slow: int = 0, **more: object) -> Scrape
         "outcomes": {"ok": number},
         "buckets": ((0.1, number - slow), (INF, number)),
     }
-    return Scrape(**known | more)  # type: ignore[arg-type]
+    return Scrape(**known | more)
 
 
 def counted(*scrapes: Scrape, ledger: Ledger | None = None) -> Delta:
@@ -82,7 +83,7 @@ def test_b20_each_pod_and_each_process_warms_up() -> None:
 
 def test_b20_a_stable_that_has_long_been_warm_loses_nothing() -> None:
     """B20: its first scrape is its baseline, as it is without a warm-up."""
-    long_ago = {"started_at_s": T0_S - 9000}
+    long_ago: dict[str, Any] = {"started_at_s": T0_S - 9000}
     found = counted(scrape(5, 7000, **long_ago), scrape(10, 7100, slow=9, **long_ago))
     assert found.warm[FIRST] == found.buckets == ((0.1, 91), (INF, 100))
 
@@ -121,9 +122,9 @@ def test_b18_both_sides_are_compared_warm() -> None:
 
 
 @pytest.mark.parametrize("check", [SLOW, {"name": "slow", "latency": {}}])
-def test_b19_stables_past_is_known_with_and_without_a_warm_up(check: dict[str, object]) -> None:
+def test_b19_stables_past_is_known_with_and_without_a_warm_up(check: dict[str, Any]) -> None:
     """B19: its pods were warm long ago, so their bursts are known all the same."""
-    long_ago = {"started_at_s": T0_S - 9000, "revision": "digits-1"}
+    long_ago: dict[str, Any] = {"started_at_s": T0_S - 9000, "revision": "digits-1"}
 
     def told(n: int, pod: str) -> Scrape:
         number, late = 9000 + 100 * n, 10 * n
