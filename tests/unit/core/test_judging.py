@@ -460,3 +460,23 @@ def test_b18_beside_a_stable_that_is_down_no_harm_can_be_ruled_out() -> None:
     (errors,) = alone(100_000, 0, policy(strict)).results
     assert errors.state is CheckState.WAITING
     assert "cannot rule out harm beyond" in errors.message
+
+
+def test_b32_after_a_restart_the_same_is_said_to_be_missing() -> None:
+    """B32: the number is counted down on both ways to it, and never searched anew by a restart."""
+
+    def seen(state: EvidenceState | None, first: int, last: int) -> Judged:
+        looks = [
+            (5.0 * n, (scrape("2", 5 * n, 20 * n), scrape("1", 5 * n, 80 * n)))
+            for n in range(first, last)
+        ]
+        return looked(looks, state=state)
+
+    before = seen(None, 1, 12)
+    assert before.state is not None
+    back = from_text(to_text(before.state))
+    assert back is not None
+    told = [seen(state, 12, 15).results for state in (before.state, back)]
+    assert told[0] == told[1]
+    assert "more requests on the candidate" in told[0][0].message
+    assert back.paired["errors"].processes[0].countdown is not None
