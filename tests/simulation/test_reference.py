@@ -16,6 +16,7 @@ from rampway.cli.assemble import assemble
 from rampway.cli.cluster import read
 from rampway.cli.facts import Facts
 from rampway.cli.view import view
+from rampway.sim import admission
 from rampway.sim.world import SPACE, World
 
 PAGE = Path(__file__).parents[2] / "docs/reference/cli.md"
@@ -31,12 +32,14 @@ def waiting() -> Stage:
     """Return a run of the example in whose first step a check still waits for requests."""
     manifest = yaml.safe_load(EXAMPLE.read_text())
     stage = Stage(World())
+    admission.install(stage.world.store)
     stage.apply(**manifest["spec"])
     stage.until_phase("Healthy")
     stage.run(10)  # until the gateway knows of the endpoints
     stage.send(RATE_PER_S)
     stage.run(HISTORY_S)
-    stage.apply(model={"uri": "http://model-store/v2.skops"}, info={"version": "2"})
+    newer = {"model": {"uri": "http://model-store/v2.skops"}, "info": {"version": "2"}}
+    stage.world.apply(NAME, newer, by="ann")
     stage.until(lambda: stage.world.status(NAME).message.startswith("step five: errors"), 600)
     stage.run(2)
     return stage
