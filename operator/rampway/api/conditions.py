@@ -64,6 +64,7 @@ class Act(StrEnum):
     """What was done: in `status.decisions` of a ModelRollout, and as the action of an Event."""
 
     STARTED = "Started"  # a rollout began; an Event only
+    QUEUED = "Queued"  # a newer revision waits for the rollout under way to end
     STEP_STARTED = "StepStarted"
     ASKED = "Asked"  # a person has to say something
     APPROVED = "Approved"  # a person said it
@@ -114,6 +115,7 @@ class Reason(StrEnum):
     EVIDENCE_WAITING = "EvidenceWaiting"
     EVIDENCE_UNKNOWN = "EvidenceUnknown"
     PROMOTING = "Promoting"
+    QUEUED = "Queued"  # of Promoted: the spec's revision waits for the rollout under way to end
     PAUSED = "Paused"
     RESUMED = "Resumed"
     STABLE_CRASHES_TOO = "StableCrashesToo"

@@ -73,10 +73,11 @@ DEFINITIONS = (
             "Step": ".status.step",
             "Weight%": ".status.weightPct",
             "Reason": ".status.reason",
+            "Queued": ".status.queued.shown",
             "Automation": ".status.stable.automation",
             "Age": _AGE,
         },
-        wide=frozenset({"Automation"}),
+        wide=frozenset({"Queued", "Automation"}),
         scale={
             "specReplicasPath": ".spec.replicas",
             "statusReplicasPath": ".status.replicas",

@@ -18,9 +18,9 @@ from rampway.api.base import (
 )
 from rampway.api.capacity import Autoscaling, Capacity, Fallback
 from rampway.api.conditions import Condition
-from rampway.api.policy import Rollout
 from rampway.api.rules import Form, Rule, UniqueItems
 from rampway.api.sources import Metrics
+from rampway.api.succession import Rollout
 from rampway.api.traffic import Traffic, TrafficType
 
 MAX_KEY_LENGTH = 253
@@ -263,6 +263,8 @@ class ModelDeploymentStatus(StatusModel):
     """The revision that has been promoted."""
     candidate: RevisionStatus | None = None
     """The revision being rolled out."""
+    queued: RevisionStatus | None = None
+    """The revision that the spec names, while it waits for the rollout under way to end."""
     rollout: Token = ""
     """Name of the ModelRollout that is under way, or was the last one."""
     step: Token = ""

@@ -36,7 +36,6 @@ __all__ = [
     "PolicyRef",
     "Rollback",
     "RollbackMode",
-    "Rollout",
     "Step",
     "Strategy",
     "ThresholdCheck",
@@ -259,38 +258,3 @@ class PolicyRef(ApiModel):
         description="RolloutPolicy: of this namespace. ClusterRolloutPolicy: of the cluster.",
     )
     name: ObjectName = Field(description="Its name.")
-
-
-class Rollout(ApiModel):
-    """How a new revision takes the place of stable."""
-
-    rules = (
-        Rule(
-            cel="!(has(self.policy) && has(self.policyRef))",
-            message="expected policy or policyRef, never both; one that the API server filled in "
-            "once goes away by `policy: null`",
-            holds=lambda rollout: rollout.policy is None or rollout.policy_ref is None,
-        ),
-    )
-
-    policy: Policy | None = Field(
-        default=None,
-        description="Steps, checks, reactions, written here. Without it and policyRef: the "
-        "ClusterRolloutPolicy that is marked as the cluster's default; without one: the built-in "
-        "policy, which is that of a RolloutPolicy with an empty spec.",
-    )
-    policy_ref: PolicyRef | None = Field(
-        default=None,
-        description="A shared policy instead. It is copied into each ModelRollout at its start: "
-        "a change of it is for rollouts that begin later.",
-    )
-    progress_deadline: Duration = Field(
-        default="10m",
-        description="A candidate that is not ready for this long is given up; time in which its "
-        "pods cannot be scheduled does not count.",
-    )
-
-    @property
-    def progress_deadline_s(self) -> float:
-        """The deadline in seconds."""
-        return seconds(self.progress_deadline)

@@ -18,6 +18,7 @@ from rampway.api.base import (
 from rampway.api.deployment import Info, Model, Server, ShortText
 from rampway.api.policy import Policy
 from rampway.api.rules import Rule, UniqueItems
+from rampway.api.succession import OnNewRevision
 
 _MAX_EVIDENCE = 1024 * 1024
 
@@ -77,6 +78,7 @@ _FIXED = (
     "stable",
     "policy",
     "policyFrom",
+    "onNewRevision",
     "progressDeadline",
     "releasedBy",
 )
@@ -105,6 +107,10 @@ class ModelRolloutSpec(ApiModel):
         default="",
         max_length=512,
         description="Where it was copied from, with the generation that it had.",
+    )
+    on_new_revision: OnNewRevision = Field(
+        default=OnNewRevision.RESTART,
+        description="What a newer revision does to this rollout, as it was when it began.",
     )
     progress_deadline: str = Field(max_length=32, description="As it was.")
     released_by: Author = Field(

@@ -7,12 +7,16 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from rampway.api.automation import Automation
+from rampway.api.checks import OnFailure
 from rampway.api.counted import Slices
 from rampway.api.hooks import HookMoment
-from rampway.api.policy import Policy, Rollout, Strategy
+from rampway.api.policy import Policy, Strategy
+from rampway.api.succession import OnNewRevision, Rollout
+from rampway.cli.words import duration
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Counter
 from rampway.core.rollout import stages
+from rampway.core.rollout.reactions import reaction
 from rampway.core.rollout.stages import Stage
 from rampway.core.traffic import podshare
 
@@ -80,6 +84,30 @@ def too_soon(rollout: Rollout) -> Iterator[Doubt]:
             f"progressDeadline {rollout.progress_deadline}: no pod starts as fast, so every "
             "candidate is given up",
         )
+
+
+def while_queued(rollout: Rollout, policy: Policy) -> Iterator[Doubt]:
+    """Yield what a newer revision, also one that mends the last, may have to wait for."""
+    if rollout.on_new_revision is not OnNewRevision.QUEUE:
+        return
+    asks = [f"the approval of step {step.name}" for step in policy.steps if step.approval]
+    pauses = (c.name for c in policy.checks if reaction(policy, c.name) is OnFailure.PAUSE)
+    asks += [f"a person, should check {name} fail" for name in pauses]
+    if asks:
+        yield Doubt(
+            ("onNewRevision",),
+            f"onNewRevision Queue: a newer revision, also an urgent one, waits for "
+            f"{' and '.join(asks)} of the rollout under way; `kubectl rampway abort` frees it",
+        )
+    watched_s = policy.watch.hold_s if policy.watch else 0.0
+    least_s = watched_s + sum(stage.hold_s for stage in stages.of(policy))
+    watch = ", its watch included" if watched_s else ""
+    yield Doubt(
+        ("onNewRevision",),
+        f"onNewRevision Queue: a rollout takes {duration(least_s)} at least{watch}, and so long a "
+        "newer revision may have to wait",
+        note=True,
+    )
 
 
 def of_degrees(policy: Policy, after: Automation) -> Iterator[Doubt]:

@@ -192,6 +192,9 @@ def _doubts(parsed: BaseModel, rps: float | None) -> Iterator[tuple[tuple[str, .
             ref = parsed.rollout.policy_ref
             yield ("rollout",), Doubt((), _elsewhere(ref), note=True)
             found = [] if ref else [(("rollout",), Policy())]
+        for _, policy in found:
+            for doubt in doubts.while_queued(parsed.rollout, policy):
+                yield ("rollout",), doubt
     for path, policy in found:
         for doubt in _of_policy(parsed, policy, rps):
             yield path, doubt

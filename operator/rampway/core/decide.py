@@ -49,6 +49,8 @@ def decide(obs: Observation) -> Decision:
         found = _followed(obs, obs.stable)
     found = replace(found, actions=pausing.told(obs, found.actions))
     more = preview.keep(obs)
+    if obs.active is not None:  # the hooks after the rollout before it may still run
+        more += hooks.follow(obs)[0]
     found = replace(found, actions=(*found.actions, *more)) if more else found
     return _soon(found) if any(isinstance(a, TellPods) for a in found.actions) else found
 
@@ -80,10 +82,9 @@ def _followed(obs: Observation, stable: Revision | None) -> Decision:
 
 
 def _without_stable(obs: Observation, desired: str) -> Decision:
-    """Nothing is stable: a first apply, unless this very revision is on trial or was refused."""
-    under_way = obs.active is not None and obs.active.spec.candidate.revision == desired
+    """Nothing is stable: a first apply, unless another revision is known to have served."""
     refused = _refusal(obs, desired)
-    if not under_way and refused is None:
+    if refused is None and (_served_last(obs) or desired) == desired:
         return _first(obs)
     words = f"was rolled back ({refused.message})" if refused else "has not passed its rollout"
     text = (
@@ -92,6 +93,15 @@ def _without_stable(obs: Observation, desired: str) -> Decision:
         "served before"
     )
     return Decision(passes.write_status(obs, Standing.lost(desired, text)), requeue_after_s=30.0)
+
+
+def _served_last(obs: Observation) -> str:
+    """Return the hash of what was stable, as the latest rollout knows it; empty if none does."""
+    if obs.last is None:
+        return ""
+    spec = obs.last.spec
+    promoted = obs.last.status.phase in {RolloutPhase.PROMOTED, RolloutPhase.WATCHING}
+    return (spec.candidate if promoted else spec.stable).revision
 
 
 def _first(obs: Observation) -> Decision:
@@ -196,6 +206,7 @@ def _manifest(
         stable=Contender(revision=stable.hash, info=keeping.info_of(stable)),
         policy=policy.policy,
         policy_from=policy.origin,
+        on_new_revision=spec.rollout.on_new_revision,
         progress_deadline=spec.rollout.progress_deadline,
         released_by=obs.authors.changed or Author(),
     )

@@ -191,13 +191,15 @@ class Gatherer:
     async def _hooks(
         self, deployment: ModelDeployment, attempts: list[ModelRollout]
     ) -> dict[str, HookRun]:
-        """Return what is known of the latest rollout's hooks; asked while one of them runs."""
-        last = attempts[-1] if attempts else None
-        if last is None or not any(run.state == RUNNING for run in last.status.hooks):
+        """Return what is known of hooks, of those rollouts that have one which runs."""
+        having = [a for a in attempts if any(run.state == RUNNING for run in a.status.hooks)]
+        if not having:
             return {}
         ours = {labels.DEPLOYMENT: deployment.name}
-        jobs = await self.lister.list(JOB, deployment.namespace, ours)
-        return hooks.read_jobs(jobs) | self.calls.runs(last.name)
+        found = hooks.read_jobs(await self.lister.list(JOB, deployment.namespace, ours))
+        for one in having:
+            found |= self.calls.runs(one.name)
+        return found
 
     async def _conflict(self, deployment: ModelDeployment) -> str:
         """Return who has this host and path already; asked while the answer can still matter."""

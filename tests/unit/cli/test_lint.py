@@ -298,6 +298,26 @@ def test_a_deadline_that_nothing_meets_is_told() -> None:
     assert any("progressDeadline 0s: no pod starts as fast" in text for text in found(given))
 
 
+def test_what_a_queue_may_wait_for_is_told() -> None:
+    """A person who is asked, and the holds and the watch in any case; without it nothing."""
+    given = minimal()
+    steps = [{"name": "half", "weight": "50%", "hold": "90s"}, {"name": "look", "approval": {}}]
+    checks = [{"name": "slow", "latency": {}, "onFailure": "Pause"}]
+    watch = {"hold": "1h", "holdback": "5%"}
+    rollout: dict[str, object] = {"policy": {"steps": steps, "checks": checks, "watch": watch}}
+    given["spec"]["rollout"] = rollout
+    assert not any("onNewRevision" in text for text in found(given))
+    rollout["onNewRevision"] = "Queue"
+    (warning,) = (t for t in found(given) if "the approval of step look and a person, should" in t)
+    assert warning.endswith("check slow fail of the rollout under way; `kubectl rampway abort` "
+                            "frees it")  # fmt: skip
+    assert (
+        sum("a rollout takes 1h1m30s at least, its watch included" in t for t in found(given)) == 1
+    )
+    del rollout["policy"]
+    assert sum("onNewRevision Queue: " in text for text in found(given)) == 1
+
+
 def test_the_same_object_twice_is_a_mistake() -> None:
     """The last one would win, as with a key; another namespace is another object."""
     one, other = minimal(), minimal()

@@ -8,7 +8,8 @@ from mistakes import changed, shared
 from rampway.api import labels
 from rampway.api.conditions import Reason
 from rampway.api.parse import SharedPolicy, parse_policy
-from rampway.api.policy import Policy, Rollout
+from rampway.api.policy import Policy
+from rampway.api.succession import Rollout
 from rampway.core.model.policies import Chosen, Policies, Trouble, choose
 
 CAREFUL = {"kind": "ClusterRolloutPolicy", "name": "careful"}

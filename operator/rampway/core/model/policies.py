@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from rampway.api import labels
 from rampway.api.conditions import Reason
 from rampway.api.parse import SharedPolicy
-from rampway.api.policy import Policy, PolicyKind, PolicyRef, Rollout
+from rampway.api.policy import Policy, PolicyKind, PolicyRef
+from rampway.api.succession import Rollout
 
 
 @dataclass(frozen=True, slots=True)

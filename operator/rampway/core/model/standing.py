@@ -18,7 +18,7 @@ from rampway.core.model.policies import Trouble
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import scale, scarce, sizes, zero
-from rampway.core.rollout import automation, reactions, steps
+from rampway.core.rollout import automation, queueing, reactions, steps
 from rampway.core.rollout.course import Course, Outcome
 from rampway.core.traffic.conflicts import Claim
 
@@ -186,24 +186,15 @@ class Standing:
 
 
 _FAILING = frozenset({RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK})
-UNWANTED = frozenset({Reason.NEW_REVISION, Reason.BACK_TO_STABLE, Reason.UNDONE})
-"""Reasons of a candidate that nobody found bad."""
-_HOLDS = (
-    reactions.ASKS
-    | NO_EVIDENCE
-    | {
-        Reason.STABLE_CRASHES_TOO,
-        Reason.ROUTE_CONTESTED,
-        Reason.SHARE_CONTRADICTED,
-    }
-)
+_STRUCK = {Reason.STABLE_CRASHES_TOO, Reason.ROUTE_CONTESTED, Reason.SHARE_CONTRADICTED}
+_HOLDS = reactions.ASKS | NO_EVIDENCE | _STRUCK
 _WATCHES = frozenset({Reason.WATCHING, Reason.PAUSED, Reason.NO_READY_POD, Reason.STOPPED_BY_CHECK})
 """Reasons of a watch in which the old revision does not take over."""
 
 
 def _failing(outcome: Outcome) -> bool:
     """Whether this is a failed release; one that the spec no longer names has not failed."""
-    return outcome.status.phase in _FAILING and outcome.status.reason not in UNWANTED
+    return outcome.status.phase in _FAILING and outcome.status.reason not in queueing.UNWANTED
 
 
 def _phase(course: Course, outcome: Outcome) -> Phase:
@@ -221,8 +212,9 @@ def _phase(course: Course, outcome: Outcome) -> Phase:
 
 def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
     """Return the status: nothing in it is remembered, all of it follows from what is (B1)."""
-    stable = obs.stable
+    stable, info = obs.stable, obs.deployment.spec.info
     candidate = obs.revision(standing.candidate) if standing.candidate else None
+    waits = queueing.waiting(obs) if standing.rollout else ""
     return ModelDeploymentStatus(
         observed_generation=obs.deployment.generation,
         phase=standing.phase,
@@ -233,6 +225,7 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         changed_by=obs.authors.changed,
         stable=_revision(stable, ""),
         candidate=_revision(candidate, standing.candidate),
+        queued=RevisionStatus(revision=waits, version=info.version or "") if waits else None,
         rollout=standing.rollout,
         step=standing.step,
         weight_pct=standing.weight_pct,
@@ -241,7 +234,7 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         fallback=scarce.told(obs),
         selector=scale.selector(obs, standing.beside),
         address="" if standing.conflict else Claim.of(obs.deployment).address,
-        conditions=_conditions(obs, standing),
+        conditions=_conditions(obs, standing, waits),
     )
 
 
@@ -257,7 +250,7 @@ def _revision(known: Revision | None, revision_hash: str) -> RevisionStatus | No
     )
 
 
-def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
+def _conditions(obs: Observation, standing: Standing, waits: str) -> tuple[Condition, ...]:
     stable = obs.stable
     if not obs.deployment.spec.replicas:
         ready = (FALSE, Reason.SCALED_TO_ZERO, zero.WORDS)
@@ -274,12 +267,19 @@ def _conditions(obs: Observation, standing: Standing) -> tuple[Condition, ...]:
         ready = (FALSE, why, standing.message)
     moving = standing.phase in {Phase.PENDING, Phase.PROGRESSING, Phase.ROLLING_BACK}
     about = (standing.reason, standing.message)
+    stalled, promoted = standing.stalled, (standing.promoted, *about)
+    if waits:  # how the rollout under way fares is not how the spec's release does
+        ends = standing.phase in {Phase.WATCHING, Phase.ROLLED_BACK}
+        moving |= ends and not obs.deployment.spec.paused
+        stalled &= standing.phase is not Phase.ROLLED_BACK
+        text = f"{queueing.sentence(obs, waits)}; now {standing.reason}: {standing.message}"
+        promoted = (UNKNOWN, Reason.QUEUED, text)
     wanted = {
         ConditionType.ACCEPTED: _accepted(obs, standing),
         ConditionType.READY: ready,
-        ConditionType.PROMOTED: (standing.promoted, *about),
-        ConditionType.RECONCILING: (TRUE if moving and not standing.stalled else FALSE, *about),
-        ConditionType.STALLED: (TRUE if standing.stalled else FALSE, *about),
+        ConditionType.PROMOTED: promoted,
+        ConditionType.RECONCILING: (TRUE if moving and not stalled else FALSE, *about),
+        ConditionType.STALLED: (TRUE if stalled else FALSE, *about),
     }
     known = obs.deployment
     return conditions(known.status.conditions, wanted, known.generation, obs.now_s)

@@ -10,7 +10,7 @@ from rampway.api.policy import Policy
 from rampway.api.rollout import HookStatus, ModelRolloutStatus
 from rampway.core.actions import Action, RunHook, WriteRollout
 from rampway.core.instants import brief, from_wire, to_wire
-from rampway.core.observation import HookRun, Observation
+from rampway.core.observation import HookRun, Observation, has_ended
 from rampway.core.rollout.course import Course
 from rampway.core.rollout.health import Danger
 from rampway.core.rollout.stages import Stage
@@ -79,8 +79,11 @@ def after(obs: Observation, ended: ModelRollout) -> Gate:
 
 
 def follow(obs: Observation) -> tuple[list[Action], bool]:
-    """Run the hooks after the latest rollout; return what to do, and whether one still runs."""
-    ended = obs.last
+    """Run the hooks after the latest rollout that has ended, also while the next is under way.
+
+    Return what to do, and whether one still runs.
+    """
+    ended = next((one for one in reversed(obs.rollouts) if has_ended(one)), None)
     if ended is None or not ended.spec.policy.hooks:
         return [], False
     found = after(obs, ended)

@@ -9,6 +9,7 @@ from rampway.api.policy import Policy, RollbackMode
 from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.checks.judged import CheckResult, CheckState, Judged
 from rampway.core.model import authors
+from rampway.core.rollout import queueing
 from rampway.core.rollout.course import Course, Outcome, by, record
 
 ASKS = frozenset(
@@ -60,6 +61,7 @@ def failed(policy: Policy, judged: Judged, does: OnFailure) -> CheckResult | Non
 
 def told(course: Course, outcome: Outcome) -> Outcome:
     """Return the outcome with all on record that people have to know of."""
+    outcome = _queued(course, outcome)
     return _held(course, _asked(course, _notified(course, outcome)))
 
 
@@ -96,6 +98,18 @@ def _asked(course: Course, outcome: Outcome) -> Outcome:
     if known or not asks(status):
         return outcome
     return record(outcome, course.now_s, Act.ASKED, Reason(status.reason), status.message)
+
+
+def _queued(course: Course, outcome: Outcome) -> Outcome:
+    """Return the outcome with a newer revision that waits on record, once for each (B7)."""
+    waits = queueing.waiting(course.obs)
+    if not waits or P(outcome.status.phase).ended:
+        return outcome
+    text = queueing.sentence(course.obs, waits)
+    made = [one.message for one in outcome.status.decisions if one.action == Act.QUEUED]
+    if made[-1:] == [text]:
+        return outcome
+    return record(outcome, course.now_s, Act.QUEUED, Reason.QUEUED, text)
 
 
 def _notified(course: Course, outcome: Outcome) -> Outcome:

@@ -15,13 +15,14 @@ from rampway.core.checks.judged import Contest, Judged
 from rampway.core.checks.judging import judge
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.model import authors, keeping, verdict
-from rampway.core.model.standing import UNWANTED, Standing
+from rampway.core.model.standing import Standing
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import scarce, sizes
-from rampway.core.rollout import automation, health, passes, phases, reactions
+from rampway.core.rollout import automation, health, passes, phases, queueing, reactions
 from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.passes import Decision
+from rampway.core.rollout.queueing import UNWANTED
 from rampway.core.rollout.reactions import view_of
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.core.writing import rollout_is_news
@@ -108,7 +109,7 @@ def recall(obs: Observation, active: ModelRollout) -> Decision | None:
 def roll(obs: Observation, active: ModelRollout, stable: Revision, desired: str) -> Decision:
     """A rollout is under way: bring the candidate up, judge it, move traffic."""
     candidate = obs.revision(active.spec.candidate.revision)
-    wanted = active.spec.candidate.revision == desired
+    wanted = active.spec.candidate.revision == desired or bool(queueing.waiting(obs))
     if candidate is None:
         return _without_candidate(obs, active, stable, wanted=wanted)
     judged = _judged(obs, active, candidate, stable)

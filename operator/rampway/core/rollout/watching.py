@@ -25,6 +25,7 @@ from rampway.core.rollout.course import Course, Outcome, by, enter, record, say
 from rampway.core.rollout.health import Danger
 from rampway.core.rollout.passes import Decision
 from rampway.core.rollout.phases import allowed
+from rampway.core.rollout.queueing import goes_on
 from rampway.core.rollout.retreat import ALL_PCT
 from rampway.core.rollout.troubles import deadline
 from rampway.core.traffic import podshare
@@ -51,7 +52,7 @@ def watch(obs: Observation, active: ModelRollout, stable: Revision) -> Decision:
     if not stable.ready or course.paused:  # who serves nobody, or nothing, ends no watch
         return _go_on(course, wanted, *_unended(course, wanted))
     desired = revision.revision_hash(obs.deployment.spec)
-    if desired != stable.hash:
+    if desired != stable.hash and not goes_on(active):
         return _end(obs, active, f"the spec names a newer revision, {desired}")
     if asked is not None:
         return _go_on(course, wanted, Reason.STOPPED_BY_CHECK, asked)
