@@ -6,7 +6,7 @@ from rich.text import Text
 
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
-from rampway.cli import words
+from rampway.cli import queued, words
 from rampway.cli.facts import Facts, Progress
 from rampway.cli.words import clean
 from rampway.core.instants import brief
@@ -70,8 +70,7 @@ def _watch(facts: Facts, rollout: ModelRollout, now_s: float) -> Text | None:
         given = 100 - rollout.status.weight_pct
         beside = f"{given} % on the previous revision (holdback {plan.holdback})"
     text = f"watched: {brief(left_s)} of {words.duration(plan.hold_s)} left, {beside}"
-    space = facts.deployment.namespace
-    return Text(f"{text}; back to it: kubectl rampway undo {facts.deployment.name} -n {space}")
+    return Text(f"{text}; back to it: {queued.back(facts.deployment, rollout)}")
 
 
 def hooks(rollout: ModelRollout) -> Iterator[tuple[str, str, str]]:

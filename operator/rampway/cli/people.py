@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rampway.api.conditions import NO_EVIDENCE, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
+from rampway.cli import queued
 from rampway.cli.asked import Asked, Refusal, Seen, candidate, stable
 from rampway.cli.facts import asks_about, ended
 from rampway.core.model.revision import revision_hash
@@ -131,10 +132,12 @@ def abort(seen: Seen) -> Asked:
         where = f"all traffic goes back to stable {stable(rollout)} at once"
     else:
         where = f"stable {stable(rollout)} goes on; the candidate has had no request"
-    then = (
-        f"{where}. It counts as a rollback: not tried again until the spec changes or somebody "
-        f"says: {seen.typed('retry')}"
-    )
+    waits = seen.deployment.status.queued
+    if waits is None:
+        then = f"not tried again until the spec changes or somebody says: {seen.typed('retry')}"
+    else:
+        then = f"{queued.shown(waits)}, which waits, is rolled out next{_paused(seen)}"
+    then = f"{where}. It counts as a rollback: {then}"
     return Asked(rollout, {"abort": {}}, text, then, anyway=True)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
-from rampway.cli import authors, course, ends, words
+from rampway.cli import authors, course, ends, queued, words
 from rampway.cli.asked import logs, typed
 from rampway.cli.explanation import Explanation, Need
 from rampway.cli.facts import Facts, Role, full_size
@@ -40,7 +40,11 @@ def _explained(facts: Facts, now_s: float) -> Explanation:
     told = _RUNNING.get(phase)
     if told is None:  # a phase that only a newer operator knows
         return Explanation(f"{phase}", clean(status.message))
-    return told(facts, rollout, now_s)
+    found = told(facts, rollout, now_s)
+    if status.queued is None:
+        return found
+    then = clean(f"{found.then}; once it has ended: {queued.shown(status.queued)} is rolled out")
+    return replace(found, then=then, moves=(*found.moves, *queued.moves(facts, rollout)))
 
 
 def _unseen(facts: Facts) -> Explanation:
@@ -176,13 +180,14 @@ def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation
     if watch is not None:
         then += f", and watched for {words.duration(watch.hold_s)}"
     unknown = [c for c in rollout.status.checks if c.state == CheckState.UNKNOWN]
+    blindly = (f"{_typed(facts, 'promote')}: go on without evidence",)
     blind = (_check(check.name, check.state, check.message) for check in unknown)
     return Explanation(
         "all steps are over; the candidate takes everything",
         _why(facts, rollout),
         (*_pods(facts, Stage("", "")), *blind, *_hooks(rollout), *_unpaused(facts)),
         then,
-        (*(course.consent(facts) or _ends(facts)), *(_blindly(facts) if unknown else ())),
+        (*(course.consent(facts) or _ends(facts)), *(blindly if unknown else ())),
         (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
     )
 
@@ -195,7 +200,7 @@ def _watching(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
         (Need(False, f"the watch: {brief(left_s)} left"),) if left_s else (),
         "the previous revision gives up its pods",
         (
-            f"{_typed(facts, 'undo')}: back to it at once, the spec too",
+            f"{queued.back(facts.deployment, rollout)}: back to it at once, the spec too",
             f"{_typed(facts, 'abort')}: back to it at once, counted as a rollback",
         ),
         tuple(ends.in_watch(rollout)),
@@ -264,10 +269,6 @@ def _unpaused(facts: Facts) -> Iterator[Need]:
 
 def _skips(facts: Facts) -> tuple[str, ...]:
     return (f"{_typed(facts, 'promote')}: skip the steps that are left",)
-
-
-def _blindly(facts: Facts) -> tuple[str, ...]:
-    return (f"{_typed(facts, 'promote')}: go on without evidence",)
 
 
 def _ends(facts: Facts) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from rampway.cli.facts import ended
 from rampway.core.instants import from_wire
 from rampway.core.model.revision import revision_hash
 from rampway.core.rollout import stages
+from rampway.core.rollout.queueing import goes_on
 from rampway.kube.base import JsonPatch
 
 _SHORTEST = 4
@@ -142,6 +143,9 @@ def _then(
     deployment: ModelDeployment, active: ModelRollout | None, stable: Kept | None, target: Kept
 ) -> str:
     """Return what the operator does once the spec names the target."""
+    leaves = active is not None and active.status.phase == RolloutPhase.ROLLING_BACK
+    if active is not None and target.revision == active.spec.candidate.revision and not leaves:
+        return f"{active.name} goes on with {target.shown}, and no other revision waits for it"
     if active is not None and active.status.phase == RolloutPhase.WATCHING:
         if target.revision == active.spec.stable.revision:
             return (
@@ -155,6 +159,8 @@ def _then(
     own = deployment.spec.rollout.policy
     number = f"{len(stages.of(own))} steps" if own else "steps"
     text = f"a rollout to {target.shown} begins, with the policy's {number} and its checks"
+    if active is not None and goes_on(active):
+        text += f", once {active.name} has ended (onNewRevision: Queue)"
     if deployment.spec.paused:
         text += f", once {typed(deployment, 'resume')} ends the pause"
     return text

@@ -10,7 +10,7 @@ from rich.text import Text
 from rampway.api.conditions import ConditionType, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus
-from rampway.cli import authors, course, words
+from rampway.cli import authors, course, queued, words
 from rampway.cli.asked import logs
 from rampway.cli.facts import Facts, RevisionFacts, Role
 from rampway.cli.words import clean
@@ -67,6 +67,8 @@ def _header(facts: Facts) -> Iterable[RenderableType]:
             (f"{symbol} {status.phase}", f"bold {colour}"), *(f"  {part}" for part in about)
         )
         yield _indented(Text(clean(status.message)))
+    if status.queued:
+        yield _indented(Text(f"queued: {clean(queued.told(facts))}", "cyan"))
     if status.fallback:
         yield _indented(Text(clean(status.fallback), "yellow"))
 

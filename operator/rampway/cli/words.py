@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from rampway.api.conditions import Phase, RolloutPhase
+from rampway.cli import queued
 from rampway.cli.facts import Facts, RevisionFacts
 from rampway.core.checks.judged import CheckState
 from rampway.core.instants import brief, from_wire
@@ -96,16 +97,16 @@ def step(facts: Facts) -> str:
 
 def key(facts: Facts) -> tuple[object, ...]:
     """Return what makes a new line of `--watch` and `--wait`: everything but the counts."""
-    status, rollout = facts.deployment.status, facts.running
+    rollout = facts.running
     checks = [(c.name, c.state) for c in rollout.status.checks] if rollout else []
     shares = [(r.revision, r.role, r.ready, *split_of(r)) for r in facts.revisions]
-    return (facts.outdated, status.phase, status.reason, step(facts), tuple(checks), tuple(shares))
+    return (*course_key(facts), tuple(checks), tuple(shares))
 
 
 def course_key(facts: Facts) -> tuple[object, ...]:
-    """Return what makes a new line of `--wait`: phase, reason and step."""
+    """Return what makes a new line of `--wait`: phase, reason, step and who waits."""
     status = facts.deployment.status
-    return (facts.outdated, status.phase, status.reason, step(facts))
+    return (facts.outdated, status.phase, status.reason, step(facts), queued.told(facts))
 
 
 def line(facts: Facts, now_s: float) -> str:
@@ -120,7 +121,8 @@ def line(facts: Facts, now_s: float) -> str:
     candidates = [r for r in facts.revisions if r.role == "candidate"]
     for shown_set, observed in map(split_of, candidates):
         parts.append(f"candidate set {shown_set}, observed {observed}")
-    return clean(f"{' '.join(parts)} {status.reason}: {status.message}")
+    waits = f"; queued: {queued.told(facts)}" if status.queued else ""
+    return clean(f"{' '.join(parts)} {status.reason}: {status.message}{waits}")
 
 
 def missing(facts: Facts) -> str:

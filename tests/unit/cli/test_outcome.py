@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from unit.cli import scenes
 
+from rampway.api.deployment import RevisionStatus
 from rampway.api.parse import ModelDeployment, parse_deployment
+from rampway.api.succession import Rollout
 from rampway.cli.exits import ExitCode
 from rampway.cli.outcome import Release, outcome, timed_out
 
@@ -87,6 +89,50 @@ def test_the_sentence_says_why() -> None:
     assert newer.sentence == (
         f"superseded: the spec names revision {scenes.digest('3')} now, not {scenes.V2} any more"
     )
+
+
+QUEUE = {"onNewRevision": "Queue"}
+
+
+def overtaken(
+    *,
+    about: int = 3,
+    candidate: str = scenes.V2,
+    stable: str = scenes.V1,
+    queued: bool = True,
+    stalled: tuple[str, str] = ("False", "StepRunning"),
+) -> ModelDeployment:
+    """Return a ModelDeployment whose spec names version 3 after the waiting began."""
+    found = deployment(generation=3, about=about, version="3", Stalled=stalled)
+    status = found.status.model_copy(
+        update={
+            "candidate": RevisionStatus(revision=candidate),
+            "stable": RevisionStatus(revision=stable),
+            "queued": RevisionStatus(revision=scenes.digest("3")) if queued else None,
+        }
+    )
+    spec = found.spec.model_copy(update={"rollout": Rollout.model_validate(QUEUE)})
+    return replace(found, spec=spec, status=status)
+
+
+@pytest.mark.parametrize(
+    ("seen", "code"),
+    [
+        (overtaken(), UNDER_WAY),
+        (overtaken(about=2, queued=False), UNDER_WAY),
+        (overtaken(stable=scenes.V2, candidate=scenes.digest("3"), queued=False), ExitCode.OK),
+        (overtaken(stable=scenes.V2), ExitCode.OK),
+        (overtaken(candidate=scenes.digest("3"), queued=False), ExitCode.FAILED),
+        (overtaken(stalled=("True", "WaitingForApproval")), ExitCode.WAITS),
+        (overtaken(stalled=("True", "EvidenceUnknown")), ExitCode.FAILED),
+    ],
+)
+def test_b7_a_newer_revision_that_waits_ends_no_waiting(
+    seen: ModelDeployment, code: ExitCode | None
+) -> None:
+    """B7: with a queue the release goes on to its own end, which is what counts."""
+    ended = outcome(RELEASE, seen)
+    assert (ended.code if ended else None) == code
 
 
 def test_an_object_made_anew_is_not_the_one_waited_for() -> None:

@@ -326,6 +326,25 @@ def test_b9_undo_in_the_watch_is_said_to_be_at_once(type_: Type) -> None:
     assert "the next sync brings back what it has" in done.said
 
 
+def test_b7_an_abort_frees_the_queue_and_says_so(type_: Type) -> None:
+    """B7: not a word of trying again: what waits is next."""
+    done = type_(scenes.queued, "abort", NAME)
+    waits = f"revision {scenes.V3} (version 3), which waits, is rolled out next"
+    assert f"It counts as a rollback: {waits}\n" in done.said
+
+
+def test_b7_undo_with_a_queue_says_what_it_does(type_: Type) -> None:
+    """B7: to stable at once; to the candidate it empties the queue; to a third it waits."""
+    done = type_(scenes.queued, "undo", NAME)
+    assert f"{V1} (version 1), which is stable, gets all requests at once" in done.said
+    emptied = f"{NAME}-{V2}-1 goes on with {V2} (version 2), and no other revision waits for it"
+    assert emptied in type_(scenes.queued, "undo", NAME, "--to", "2").said
+    assert emptied in type_(scenes.queued_in_watch, "undo", NAME).said
+    older = scenes.queued.but(workloads=(*scenes.queued.workloads, scenes.workload("0", 0)))
+    said = type_(older, "undo", NAME, "--to", scenes.digest("0")).said
+    assert f"once {NAME}-{V2}-1 has ended (onNewRevision: Queue)" in said
+
+
 def test_undo_while_a_rollout_runs_goes_back_to_stable(type_: Type) -> None:
     """B8: no analysis, and nothing else of the spec changes."""
     done = type_(scenes.mid_rollout, "undo", NAME)

@@ -179,3 +179,13 @@ async def test_a_route_that_may_not_be_read_is_not_claimed_to_be_missing() -> No
     facts = replace(await scenes.healthy.facts(), route=None)
     assert "Route:" not in printed(facts)
     assert as_data(facts, scenes.NOW_S)["route"] is None
+
+
+async def test_b07_who_waits_is_in_the_line_of_a_log_and_makes_a_new_one() -> None:
+    """B7: `--watch` into a file and `--wait` say it too, as soon as it is so."""
+    before, now = await scenes.waiting_for_approval.facts(), await scenes.queued.facts()
+    told = f"; queued: revision {scenes.V3} (version 3) waits until"
+    assert told in words.line(now, scenes.NOW_S)
+    assert "queued" not in words.line(before, scenes.NOW_S)
+    assert words.course_key(before) != words.course_key(now)
+    assert words.key(before) != words.key(now)
