@@ -21,13 +21,14 @@ from simulation.systematic.explore import outcome, replayed
 from simulation.systematic.invariants import Violation
 from simulation.systematic.run import Case, Point, Run
 
+from rampway.api import labels
 from rampway.core import decide
-from rampway.core.actions import Scale
+from rampway.core.actions import Annotate, Scale
 from rampway.core.checks.judged import Judged
 from rampway.core.model import keeping
 from rampway.core.observation import Observation
 from rampway.core.pods import capacity, sizes
-from rampway.core.rollout import passes, phases, reactions, rolling, steps, watching
+from rampway.core.rollout import passes, phases, queueing, reactions, rolling, steps, watching
 from rampway.core.traffic.split import Split
 from rampway.routers import chosen, rules
 
@@ -213,6 +214,26 @@ def never_late(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(phases, "deadline", lambda _course: None)
 
 
+def queue_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Go back to stable for whatever comes (B7)."""
+    patch.setattr(queueing, "waiting", lambda _obs: "")
+
+
+def queue_waved_through(patch: pytest.MonkeyPatch) -> None:
+    """Take who waited for a revision that has passed its rollout (B1)."""
+    begin = decide._begin
+
+    def careless(obs: Observation, stable: Any, desired: str, policy: Any) -> Any:
+        if obs.last is None or obs.revision(desired):
+            return begin(obs, stable, desired, policy)
+        made = passes.ensure_revision(obs, None, sizes.full(obs))
+        name = f"{obs.deployment.name}-{desired}"
+        promoted = Annotate(name, {labels.PROMOTED_AT: rolling.promoted_at(obs)})
+        return passes.Decision((*made, promoted), requeue_after_s=0)
+
+    patch.setattr(decide, "_begin", careless)
+
+
 OF_STRATEGIES: list[tuple[Break, str, tuple[str, ...], str]] = [
     (copies_beyond_the_pods, "shadow", (), "of copies to"),
     (watch_blind, "watched", ("candidate-errors@boundary:Watching-committed",), "allowed is"),
@@ -220,6 +241,8 @@ OF_STRATEGIES: list[tuple[Break, str, tuple[str, ...], str]] = [
     (no_limit_of_pods, "scarce", (), "those that leave included"),
     (all_at_once, "scarce", ("aborted-by-a-person@boundary:Promoting",), "return to"),
     (no_autoscalers, "autoscaled", (), "autoscalers: "),
+    (queue_forgotten, "queued", ("new-revision@boundary:Stepping-half",), "did not wait"),
+    (queue_waved_through, "queued", ("new-revision@boundary:Stepping-half",), "without a rollout"),
     (never_late, "replicas", ("candidate-never-ready@boundary:Stepping-third",), "no rest"),
 ]
 

@@ -1,6 +1,6 @@
 """Which ends what happened allows: the outcome must follow from the events in the right way."""
 
-from simulation.systematic.events import Effect
+from simulation.systematic.events import Effect, Event
 from simulation.systematic.invariants import require
 from simulation.systematic.run import Run
 from simulation.systematic.strategies import GATES
@@ -16,6 +16,8 @@ SEEN_AT_ONCE = frozenset({"candidate-errors", "candidate-out-of-memory", "aborte
 """What a watch that nothing else happens to has to return from."""
 SEEN_WITHIN_S = 3.0
 """A container that dies, or a request, is seen by then; a watch that ends sooner may miss it."""
+PASSED = frozenset({"Promoted", "RolledBack"})
+"""Ends of a rollout that nothing but its own course has decided."""
 QUIET = frozenset({Effect.PASSES, Effect.SKIPS, Effect.ABORTS, Effect.RETRIES})
 """What costs no client a request."""
 UNREADY = frozenset({"stable-unready-10s"})
@@ -27,6 +29,7 @@ made bad late (last step, promotion)       Promoted or RolledBack      v2 or v1
 made bad, or unready, once it is stable    Promoted or RolledBack      v2 or v1
 its containers never start                 as made bad; late if one is ready already
 the spec names v3                          anything but Promoted if bad  v3
+the same in mid-rollout, and it is queued  Promoted or RolledBack      v3
 the same, and a person aborts              the same                    v3, or what it was
 the spec goes back to v1                   anything but Promoted if bad  v1
 a person skips steps                       Promoted or RolledBack      v2 or v1
@@ -56,6 +59,7 @@ def check_end(run: Run, end: str) -> None:
         excused = gives_way(run) or withdrawn(run)
         require(stable == target or excused, f"{end}: the spec names {target}")
         require(phase != "Promoted" or promoted, f"{end}: promoted, and bad from early on")
+        require(phase in PASSED or not has_queued(run), f"{end}: v3 did not wait for its end")
         return
     allowed = {"Promoted v2"} if promoted else set()
     allowed |= {"RolledBack v1"} if refused else set()
@@ -84,10 +88,29 @@ def desired(run: Run) -> str:
     return found
 
 
+def has_queued(run: Run) -> bool:
+    """Whether v3 came while v2 was in mid-rollout, had to wait, and nothing else ended that."""
+    effects = {event.effect: run.late[event.name] for _, event in run.history}
+    return (
+        run.case.queues
+        and effects.get(Effect.RELEASES, "none") in {"stepping", "late", "committed"}
+        and Effect.REVERTS not in effects
+        and not run.watch.wiped
+    )
+
+
 def withdrawn(run: Run) -> bool:
-    """Whether a person aborted once the spec named v3: its rollout may be the one."""
-    effects = [event.effect for _, event in run.history]
-    return Effect.RELEASES in effects and Effect.ABORTS in effects[effects.index(Effect.RELEASES) :]
+    """Whether a person aborted once the spec named another: its rollout may be the one."""
+    events = [event for _, event in run.history]
+    begun = [event for event in events if _begins_another(run, event)]
+    after = events[events.index(begun[0]) :] if begun else []
+    return any(event.effect is Effect.ABORTS for event in after)
+
+
+def _begins_another(run: Run, event: Event) -> bool:
+    """Whether a rollout to v3 follows from it, or one back to v1."""
+    back = event.effect is Effect.REVERTS and run.late[event.name] in {"committed", "over"}
+    return back or event.effect is Effect.RELEASES
 
 
 def chances(run: Run) -> tuple[bool, bool]:

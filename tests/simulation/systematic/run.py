@@ -17,6 +17,7 @@ from simulation.systematic.strategies import (
     HEADERS_SHARE,
     HOOKS,
     QUERY,
+    ROLLOUTS,
     SPECS,
     STEPS,
     course,
@@ -97,6 +98,11 @@ class Case:
         """Whether the promotion is watched."""
         return "watch" in STEPS[self.strategy][1]
 
+    @property
+    def queues(self) -> bool:
+        """Whether a newer revision waits for the end."""
+        return self.strategy in ROLLOUTS
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -151,6 +157,7 @@ class Run:
             surroundings=around, source=self.source, checkpoint_interval_s=5.0, shares=True
         )
         rollout = {"policy": course(self.case.strategy), "progressDeadline": DEADLINE}
+        rollout |= ROLLOUTS.get(self.case.strategy, {})
         spec = {"replicas": 2, "rollout": rollout} | SPECS.get(self.case.strategy, {})
         for number in (1, 2, 3):
             self.world.apply(NAME, {"model": model(number)} | spec)

@@ -66,6 +66,7 @@ STEPS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "scarce": (BY_WEIGHT, {}),
     "scarce-watched": (BY_WEIGHT, WATCH),
     "autoscaled": (BY_WEIGHT, {}),
+    "queued": (BY_WEIGHT, WATCH),
     "replicas": ([_weight("third", 33), _weight("half", 50), approval(LAST_STEP)], {}),
 }
 SPECS: dict[str, dict[str, Any]] = {
@@ -75,6 +76,8 @@ SPECS: dict[str, dict[str, Any]] = {
     "replicas": {"traffic": {"type": "Replicas"}},
 }
 """What a strategy asks for beside its policy."""
+ROLLOUTS: dict[str, dict[str, Any]] = {"queued": {"onNewRevision": "Queue"}}
+"""The same of `spec.rollout`."""
 
 
 def course(strategy: str) -> dict[str, Any]:
