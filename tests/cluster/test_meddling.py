@@ -6,6 +6,7 @@ import secrets
 import time
 
 import pytest
+from cluster.bench import Obj
 from cluster.caller import settle
 from cluster.conftest import Calling
 from cluster.recorder import Recorder
@@ -77,6 +78,39 @@ def test_b7_new_revision_in_mid_rollout(
     assert [one["status"]["phase"] for one in subject.rollouts()] == ["Superseded", "Promoted"]
     weights = turns(share(c.object) for c in recorded.changes("HTTPRoute"))
     assert weights == [0, 50, 0, 50, 100, 0]
+
+
+@pytest.mark.faults
+def test_b7_newer_revision_is_queued(
+    subject: Subject, calling: Calling, recorded: Recorder
+) -> None:
+    """B7: it waits for the end, is told, and then has a rollout against what was promoted."""
+    subject.put(_queueing(subject, "a"))
+    subject.promoted()
+    with calling() as caller:
+        subject.put(_queueing(subject, "b"))
+        subject.in_force(50)
+        subject.put(_queueing(subject, "c"))
+        told = subject.until(lambda: subject.status().get("queued"), "who waits is told", GRACE_S)
+        assert told["version"] == "c"
+        waits = subject.condition("Promoted")
+        assert (waits["status"], waits["reason"]) == ("Unknown", "Queued")
+        subject.promoted(180)
+    assert not caller.failed()
+    one, two = subject.rollouts()
+    assert [r["status"]["phase"] for r in (one, two)] == ["Promoted", "Promoted"]
+    assert two["spec"]["stable"]["revision"] == one["spec"]["candidate"]["revision"]
+    assert two["spec"]["candidate"]["revision"] == told["revision"] == subject.stable()
+    assert "Queued" in [made["action"] for made in one["status"]["decisions"]]
+    weights = turns(share(c.object) for c in recorded.changes("HTTPRoute"))
+    assert weights == [0, 50, 100, 0, 50, 100, 0]
+
+
+def _queueing(subject: Subject, model: str) -> Obj:
+    """Return the ModelDeployment whose newer revisions wait for the rollout under way to end."""
+    made = subject.manifest(model, LONG)
+    made["spec"]["rollout"]["onNewRevision"] = "Queue"
+    return made
 
 
 @pytest.mark.faults
