@@ -23,6 +23,7 @@ from unit.cli.objects import (
     status,
     workload,
 )
+from unit.cli.waiting import V3, queued_behind
 
 from rampway.api import labels
 
@@ -34,6 +35,7 @@ __all__ = [
     "SPACE",
     "V1",
     "V2",
+    "V3",
     "Scene",
     "ago",
     "conditions",
@@ -464,28 +466,8 @@ watching = with_people(
     step={"index": 4, "total": 4, "inForceSince": ago(1000)},
 )
 
-V3 = digest("3")
-
-
-def queued_behind(scene: Scene) -> Scene:
-    """Return the scene with version 3 named by the spec, waiting for version 2's rollout."""
-    waits = f"{NAME}-{V3} (3) waits until rollout {labels.rollout_name(NAME, V2, 1)} has ended"
-    said = scene.status
-    text = f"{waits}; now {said['reason']}: {said['message']}"
-    given = {one["type"]: one | {"observedGeneration": 3} for one in said["conditions"]}
-    given["Promoted"] |= {"status": "Unknown", "reason": "Queued", "message": text}
-    told = {"observedGeneration": 3, "queued": {"revision": V3, "version": "3"}}
-    begun = [one | {"spec": one["spec"] | {"onNewRevision": "Queue"}} for one in scene.rollouts]
-    return scene.but(
-        rollouts=tuple(begun),
-        spec=spec("3", rollout={"policy": PEOPLE, "onNewRevision": "Queue"}),
-        generation=3,
-        status=said | told | {"conditions": list(given.values())},
-    )
-
-
-queued = queued_behind(waiting_for_approval)
-queued_in_watch = queued_behind(watching)
+queued = queued_behind(waiting_for_approval, PEOPLE)
+queued_in_watch = queued_behind(watching, PEOPLE)
 
 SCENES = {
     "mirroring": mirroring,
