@@ -1,9 +1,11 @@
 """Which ends what happened allows: the outcome must follow from the events in the right way."""
 
+from copy import deepcopy
+
 from simulation.systematic.events import Effect, Event
 from simulation.systematic.invariants import require
 from simulation.systematic.run import Run
-from simulation.systematic.strategies import GATES
+from simulation.systematic.strategies import GATES, ROUTE
 
 from rampway.api import labels
 from rampway.kube import kinds
@@ -37,6 +39,7 @@ a person aborts before the promotion       RolledBack                  v1
 the same, and retries                      Promoted, or as above       v2 or v1
 made bad, unready or aborted in a watch    Promoted or RolledBack      v2 or v1
 deleted and applied again                  none, or as above           what the spec names
+the same behind a user's route, v2 bad     RolledBack                  v1
 """
 
 
@@ -46,12 +49,15 @@ def check_end(run: Run, end: str) -> None:
     if harmless(run):
         failed = run.ledger.all.failed
         require(not failed, f"{failed} requests were lost: {dict(run.ledger.reasons)}")
+    if run.case.users_route:
+        _untouched(run)
     if phase == "Promoted" and stable == "v2":
         _as_promised(run)
     effects = {event.effect for _, event in run.history}
     target = desired(run)
     if Effect.BEGINS in effects:
-        stopped = target == "v2" and effects & {Effect.STOPS, Effect.HARMS}
+        inherits = run.case.users_route and run.case.bad  # from what still served (B34)
+        stopped = target == "v2" and (effects & {Effect.STOPS, Effect.HARMS} or inherits)
         require(stable == target or stopped, f"{end}: the spec names {target}")
         return
     refused, promoted = chances(run)
@@ -78,6 +84,13 @@ def _as_promised(run: Run) -> None:
         name = labels.automation_name(run.candidate_name())
         told = run.world.store.get(kinds.CONFIG_MAP, SPACE, name)["data"]["automation"]
         require(told == "Full", f"stable's answers are still {told}")
+
+
+def _untouched(run: Run) -> None:
+    """Require of the user's route that all but one rule's backends is as its manifest has it."""
+    found = deepcopy((run.watch.route or {})["spec"])
+    found["rules"][0]["backendRefs"] = ROUTE["spec"]["rules"][0]["backendRefs"]
+    require(found == ROUTE["spec"], f"the user's route is another one: {found}")
 
 
 def desired(run: Run) -> str:

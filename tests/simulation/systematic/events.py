@@ -338,6 +338,8 @@ def route_deleted(run: Run) -> None:
         run.world.store.delete(kinds.SERVICE, SPACE, labels.live_name(NAME))
     if run.watch.route is not None:
         run.world.store.delete(kinds.HTTP_ROUTE, SPACE, NAME)
+        if run.case.users_route:  # who else would make it?
+            run.later(SHORT_S, lambda run: run.give_route())
 
 
 # The spec

@@ -143,10 +143,16 @@ class Watch:
         return STABLE_ONLY if self.route is None else rules.read(self.route, 0, self.name)
 
     def mine(self, obj: Obj) -> bool:
-        """Whether an object belongs to the ModelDeployment that is there now."""
-        uid = self.deployment["metadata"]["uid"] if self.deployment else ""
+        """Whether an object belongs to the ModelDeployment that is there now.
+
+        Behind a user's route nothing has an owner: it is a matter of the label (B34).
+        """
+        if self.deployment is None:
+            return False
         owners = obj["metadata"].get("ownerReferences") or []
-        return any(owner["uid"] == uid for owner in owners)
+        if not owners and labels.ON_DELETION in obj["metadata"]["labels"]:
+            return bool(obj["metadata"]["labels"][labels.DEPLOYMENT] == self.name)
+        return any(owner["uid"] == self.deployment["metadata"]["uid"] for owner in owners)
 
     def rollouts(self) -> list[Obj]:
         """Return the rollouts of this ModelDeployment, oldest first."""

@@ -6,6 +6,7 @@ each boundary (the rollout's phase or step has changed).
 """
 
 from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from simulation.systematic.strategies import (
     HOOKS,
     QUERY,
     ROLLOUTS,
+    ROUTE,
     SPECS,
     STEPS,
     course,
@@ -103,6 +105,11 @@ class Case:
         """Whether a newer revision waits for the end."""
         return self.strategy in ROLLOUTS
 
+    @property
+    def users_route(self) -> bool:
+        """Whether the route is the user's, who has one rule of it split."""
+        return self.strategy == "route-ref"
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -159,6 +166,10 @@ class Run:
         rollout = {"policy": course(self.case.strategy), "progressDeadline": DEADLINE}
         rollout |= ROLLOUTS.get(self.case.strategy, {})
         spec = {"replicas": 2, "rollout": rollout} | SPECS.get(self.case.strategy, {})
+        if self.case.users_route:
+            shop: Obj = {"metadata": {"name": "shop", "namespace": SPACE}, "spec": {}}
+            self.world.store.create(kinds.SERVICE, shop)
+            self.give_route()
         for number in (1, 2, 3):
             self.world.apply(NAME, {"model": model(number)} | spec)
             self.hashes.append(self.world.desired(NAME))
@@ -182,6 +193,10 @@ class Run:
         self.world.run(5)
 
     # What events use.
+
+    def give_route(self) -> None:
+        """Apply the user's own route, as its manifest has it."""
+        self.world.store.create(kinds.HTTP_ROUTE, deepcopy(ROUTE))
 
     @property
     def now_s(self) -> float:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from simulation.stage import approval, match, mirror, policy, ramp, step
+from simulation.stage import NAME, approval, match, mirror, policy, ramp, step
 from simulation.systematic.invariants import LAST_STEP
+
+from rampway.sim.world import SPACE
 
 SEEN = 300
 """Requests of the candidate that each step must have judged."""
@@ -67,9 +69,29 @@ STEPS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "scarce-watched": (BY_WEIGHT, WATCH),
     "autoscaled": (BY_WEIGHT, {}),
     "queued": (BY_WEIGHT, WATCH),
+    "route-ref": (BY_WEIGHT, {}),
     "replicas": ([_weight("third", 33), _weight("half", 50), approval(LAST_STEP)], {}),
 }
+RULE = "predict"
+ROUTE: dict[str, Any] = {
+    "metadata": {"name": NAME, "namespace": SPACE},
+    "spec": {
+        "parentRefs": [{"name": "eg"}],
+        "hostnames": ["shop.example"],
+        "rules": [
+            {
+                "name": RULE,
+                "matches": [{"path": {"type": "PathPrefix", "value": "/v2"}}],
+                "timeouts": {"request": "9s"},
+                "backendRefs": [{"name": NAME, "port": 80, "weight": 1}],
+            },
+            {"name": "shop", "backendRefs": [{"name": "shop", "port": 80, "weight": 1}]},
+        ],
+    },
+}
+"""The route of a user who has only one rule of it split."""
 SPECS: dict[str, dict[str, Any]] = {
+    "route-ref": {"traffic": {"type": "RouteRef", "routeRef": {"name": NAME, "rule": RULE}}},
     "scarce": {"capacity": {"fallback": "Proportional", "maxSurge": 1}},
     "scarce-watched": {"capacity": {"fallback": "None"}},
     "autoscaled": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4, "metrics": [PER_POD]}},
