@@ -31,7 +31,7 @@ unit: venv cluster-up stores ## Unit and contract tests with branch coverage (co
 simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
-simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (4 min)
+simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (7 min)
 	@$(call step,simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
 
 simulate-all: venv ## The same with every pair of events: some 600 000 rollouts, hours
