@@ -247,8 +247,8 @@ def _query(path: tuple[int | str, ...], query: str) -> Iterator[Doubt]:
     elif find_spec("promql_parser") is None:
         yield Doubt(
             path,
-            "only the brackets of the query were looked at; with `pip install promql-parser` it is "
-            "parsed",
+            "only the brackets of the query were looked at; with the package promql-parser beside "
+            "rampway (`pipx inject rampway promql-parser`) it is parsed",
             note=True,
         )
 

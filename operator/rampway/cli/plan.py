@@ -11,6 +11,7 @@ from rampway.cli.printing import dump
 from rampway.cli.trying import Options, progress, wanted
 
 if TYPE_CHECKING:
+    from rampway.api.policy import Policy
     from rampway.cli.planning import Budget, Option, Planner
 
 BadAnswers = Annotated[
@@ -109,7 +110,7 @@ def _planned(asked: Options, budget: "Budget", name: str, output: Format) -> Exi
             words = err.errors()[0]["msg"]
             terminal.complain(f"error: the checks of {subject.name} do not fit --detect: {words}")
             return ExitCode.FAILED
-    _print(planner, option, name, output)
+    _print(planner, option, name, output, subject.policy)
     return ExitCode.OK
 
 
@@ -121,14 +122,15 @@ def _refused(why: str, output: Format) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _print(planner: "Planner", option: "Option", name: str, output: Format) -> None:
+def _print(planner: "Planner", option: "Option", name: str, output: Format, base: "Policy") -> None:
     from rampway.cli.assumed import REPLICAS
-    from rampway.cli.planning import costs, manifest
+    from rampway.cli.planning import costs, left_out, manifest
     from rampway.cli.simulating import as_data
 
-    made = manifest(option, name)
+    made = manifest(option, name, base)
     spec = planner.subject.spec
     said = costs(option, planner.traffic, spec.replicas if spec else REPLICAS, planner.seed)
+    said = [*said, *left_out(base)]
     if output in {Format.JSON, Format.YAML}:
         about = {"possible": True, "policy": made, "costs": list(said), "seed": planner.seed}
         typer.echo(dump(as_data([option.good, option.bad], about), output))

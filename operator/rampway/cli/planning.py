@@ -231,15 +231,24 @@ def _detecting(check: dict[str, Any], detect: str) -> dict[str, Any]:
     return check | {"errorRate": (check["errorRate"] or {}) | {"detect": detect}}
 
 
-def manifest(option: Option, name: str) -> dict[str, Any]:
-    """Return the policy as an object to apply."""
-    spec = option.policy.model_dump(mode="json", by_alias=True, exclude_unset=True)
+def manifest(option: Option, name: str, base: Policy) -> dict[str, Any]:
+    """Return the policy as an object to apply, with the watch of the one it was made from."""
+    policy = option.policy.model_copy(update={"watch": base.watch}) if base.watch else option.policy
+    spec = policy.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return {
         "apiVersion": API_VERSION,
         "kind": "RolloutPolicy",
         "metadata": {"name": name},
         "spec": spec,
     }
+
+
+def left_out(base: Policy) -> Sequence[str]:
+    """Return what the steps of the policy that it was made from had, and these have not."""
+    asks = any(step.approval for step in base.steps)
+    raises = any(step.automation for step in base.steps)
+    lost = [*(["approvals"] if asks else []), *(["degrees of automation"] if raises else [])]
+    return [f"Not taken over from the steps before: {' and '.join(lost)}."] if lost else []
 
 
 def costs(option: Option, traffic: assumed.Traffic, replicas: int, seed: int) -> Sequence[str]:

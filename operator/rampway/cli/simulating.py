@@ -207,9 +207,12 @@ def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -
         for one in outcomes
         if one.unfinished
     ]
+    why = "harm as small as this is tolerated, or needs more requests than the steps give"
+    if not any(stage.exposes for stage in stages.of(policy)):
+        why = "no step sends the candidate a request, so nothing can be seen"
     found += [
         f"{one.harm.name}: {one.runs - one.stopped.count - one.unfinished} of {one.runs} were "
-        "promoted: harm as small as this is tolerated, or needs more requests than the steps give."
+        f"promoted: {why}."
         for one in outcomes[1:]
         if one.stopped.count + one.unfinished < one.runs
     ]

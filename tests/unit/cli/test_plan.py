@@ -67,6 +67,25 @@ def test_the_checks_of_a_file_stay(tmp_path: Path) -> None:
     assert good["promotedAfterSeconds"]["median"] <= 7200
 
 
+def test_a_watch_stays_and_what_steps_asked_is_told(tmp_path: Path) -> None:
+    """New steps have neither the approvals nor the degrees of automation of those before."""
+    path = tmp_path / "a.yaml"
+    spec = {
+        "steps": [
+            {"name": "look", "approval": {"message": "Look"}},
+            {"name": "half", "weight": "50%", "automation": {"level": "Assist"}},
+        ],
+        "watch": {"hold": "1h", "holdback": "5%"},
+    }
+    head = {"apiVersion": "rampway.dev/v1alpha1", "kind": "RolloutPolicy"}
+    path.write_text(yaml.safe_dump(head | {"metadata": {"name": "mine"}, "spec": spec}))
+    words = ["--max-bad-answers", "80", "--detect", "10x", "--rps", "200"]
+    said = typed(str(path), *words).stdout
+    assert yaml.safe_load(said)["spec"]["watch"] == spec["watch"]
+    lost = "# Not taken over from the steps before: approvals and degrees of automation."
+    assert lost in said.splitlines()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

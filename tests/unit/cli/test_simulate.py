@@ -72,6 +72,15 @@ def test_steps_that_outlast_every_trial_are_named(typed: Callable[..., Result]) 
     assert "hold for 24.0 h in all" in " ".join(said.split())
 
 
+def test_steps_without_requests_are_no_matter_of_small_harm(typed: Callable[..., Result]) -> None:
+    """An approval alone sends the candidate nothing: whatever it does, nobody sees it."""
+    text = HEAD.replace("weight: 50%, hold: 20s", "approval: {message: Look}")
+    said = typed(text + "  - {name: errors, errorRate: {}}\n", *FAST).stdout
+    told = " ".join(said.split())
+    assert "promoted: no step sends the candidate a request, so nothing can be seen." in told
+    assert "harm as small as this" not in told
+
+
 def test_b41_programs_get_the_same_figures_each_time(typed: Callable[..., Result]) -> None:
     """B41: JSON has all ranges; with one seed twice the same, whatever was tried beside it."""
     first, again = (json.loads(typed(POLICY, *FAST, "-o", "json").stdout) for _ in range(2))
