@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cluster.bench import OPERATOR, SYSTEM, Bench, Obj, until
 
@@ -48,7 +49,9 @@ def before_api(bench: Bench, folder: Path) -> Iterator[Between]:
     """Let the operator reach the API server only through an interposer, by the server's name."""
     pki = Path(bench.kube.env["KUBECONFIG"]).parent / "pki"
     node = node_address(bench)
-    options = ["--to", f"https://{node}:16443", "--port", "443"]
+    (context,) = bench.kube.json("config", "view", "--minify")["clusters"]
+    port = urlsplit(context["cluster"]["server"]).port
+    options = ["--to", f"https://{node}:{port}", "--port", "443"]
     files = {"ca": "ca.crt", "certificate": "apiserver.crt", "key": "apiserver.key"}
     for name, file in files.items():
         options += [f"--{name}", str(pki / file)]
