@@ -29,13 +29,14 @@ class _Connection(socketserver.BaseRequestHandler):
     server: Relay
 
     def handle(self) -> None:
-        left = AFTER if self.server.cuts > 0 else ALL
+        cut = self.server.cuts > 0
         self.server.cuts -= 1
         with socket.create_connection(("127.0.0.1", self.server.target)) as store:
             there = threading.Thread(target=_pump, args=(self.request, store, ALL), daemon=True)
             there.start()
-            _pump(store, self.request, left)
-            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+            _pump(store, self.request, AFTER if cut else ALL)
+            if cut:  # else a store that ends its connection would take back what is not read yet
+                self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
 
 
 def _pump(source: socket.socket, target: socket.socket, left: int) -> None:
