@@ -174,9 +174,11 @@ def read_value(query: str, data: dict[str, Any], at_s: float) -> Answer:
         text = f"query {query!r} found no data"
         return Answer(AnswerKind.NO_DATA, message=text, at_s=at_s)
     if len(result) > 1:
+        # The same series each time: Prometheus gives them in no order.
+        first = min(_labels(series["metric"]) for series in result)
         text = (
-            f"query {query!r} gives {len(result)} series, the first is "
-            f"{_labels(result[0]['metric'])}; expected one: aggregate with sum() or name the labels"
+            f"query {query!r} gives {len(result)} series, the first is {first}; "
+            "expected one: aggregate with sum() or name the labels"
         )
         return Answer(AnswerKind.SEVERAL_SERIES, message=text, at_s=at_s)
     if "histogram" in result[0]:

@@ -184,6 +184,12 @@ READ: dict[str, Told] = {
         None,
         "'up' gives 2 series, the first is up{pod=\"a\"}",
     ),
+    "several, in another order": (
+        success("vector", [*one("2"), {"metric": SERIES, "value": [1, "1"]}]),
+        AnswerKind.SEVERAL_SERIES,
+        None,
+        "'up' gives 2 series, the first is up{pod=\"a\"}",
+    ),
     "matrix": (success("matrix", []), AnswerKind.WRONG_TYPE, None, "'up' gives a matrix"),
     "string": (success("string", [NOW_S, "x"]), AnswerKind.WRONG_TYPE, None, "gives a string"),
     "native histogram": (
