@@ -1,6 +1,7 @@
 """The API servers that the contract holds for: the simulation's, and the real one."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -20,9 +21,10 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
         return
     if "KUBECONFIG" not in os.environ:
         pytest.fail('no KUBECONFIG; run `eval "$(python3 -m tools.localcluster env)"` first')
-    api = await connect()
     name = f"rampway-contract-{secrets.token_hex(4)}"
-    await api.create(NAMESPACE, {"metadata": {"name": name}})
-    yield Place(api, name, lambda: asyncio.sleep(0.2))
-    await api.delete(NAMESPACE, None, name)
-    await api.close()
+    async with contextlib.AsyncExitStack() as stack:
+        api = await connect()
+        stack.push_async_callback(api.close)
+        await api.create(NAMESPACE, {"metadata": {"name": name}})
+        yield Place(api, name, lambda: asyncio.sleep(0.2))
+        await api.delete(NAMESPACE, None, name)

@@ -251,12 +251,13 @@ class PrometheusPlace:
 
 
 @contextmanager
-def running_prometheus(folder: Path, *options: str) -> Iterator[Prometheus]:
-    """Run a Prometheus on loopback, its data in a folder."""
+def running_prometheus(folder: Path, *options: str, scraping: bool = True) -> Iterator[Prometheus]:
+    """Run a Prometheus on loopback, its data in a folder; without scraping nothing is added."""
     exporter = Exporter()
     port = free_port()
     prometheus = Prometheus(f"http://127.0.0.1:{port}", exporter)
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(_config(exporter.address)))
+    config = _config(exporter.address) if scraping else {}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [

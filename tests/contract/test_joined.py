@@ -1,15 +1,20 @@
 """B21: queries that a real Prometheus is asked in one request, against each of them alone."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from contract.metrics_place import Pod, Prometheus, PrometheusPlace, running_prometheus
+from contract.metrics_place import Pod, PrometheusPlace, running_prometheus
 
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.metrics.prometheus import PrometheusSource
 
+Sources = Callable[..., PrometheusSource]
 SPACE = "joined"
 REQUESTS = f'rampway_requests_total{{namespace="{SPACE}"'
 GOOD = {
@@ -72,69 +77,83 @@ LATER_TROUBLE = {
 }
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A Prometheus whose data stays as it was at a time when two pods had been scraped."""
+
+    url: str
+    at_s: float
+
+
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Run one Prometheus with two pods scraped."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """Scrape two pods, and then no more: else a scrape between two questions has them differ."""
     folder: Path = tmp_path_factory.mktemp("prometheus")
-    with running_prometheus(folder, "--query.max-samples=1000000") as found:
-        yield found
+    pods = [Pod(SPACE, "digits-1", f"digits-1-{name}", 1_750_000_000.0) for name in "ab"]
+    pods[0].serve(ok=90, failed=10)
+    with running_prometheus(folder) as scraping:
+        at_s = asyncio.run(_scraped(PrometheusPlace(scraping, SPACE), pods))
+    with running_prometheus(folder, "--query.max-samples=1000000", scraping=False) as found:
+        yield Asked(found.url, at_s)
+
+
+async def _scraped(place: PrometheusPlace, pods: list[Pod]) -> float:
+    place.add(*pods)
+    at_s = await place.scraped()
+    await place.source.close()
+    await place.unreachable.close()
+    return at_s
 
 
 @pytest.fixture
-async def asked(prometheus: Prometheus) -> AsyncIterator[tuple[PrometheusPlace, float]]:
-    """Give the place, and a time at which two pods had been scraped."""
-    place = PrometheusPlace(prometheus, SPACE)
-    pods = [Pod(SPACE, "digits-1", f"digits-1-{name}", 1_750_000_000.0) for name in "ab"]
-    pods[0].serve(ok=90, failed=10)
-    place.add(*pods)
-    at_s = await place.scraped()
-    yield place, at_s
-    await place.source.close()
-    await place.unreachable.close()
-    place.clear()
+async def sources(asked: Asked) -> AsyncIterator[Sources]:
+    """Give sources; close them however the test ends, or the next is blamed for what they hold."""
+    async with AsyncExitStack() as stack:
+
+        def make(**more: Any) -> PrometheusSource:
+            source = PrometheusSource(asked.url, **more)
+            stack.push_async_callback(source.close)
+            return source
+
+        yield make
 
 
-async def alone(url: str, queries: Iterable[str], at_s: float) -> dict[str, Answer]:
+async def alone(sources: Sources, queries: Iterable[str], at_s: float) -> dict[str, Answer]:
     """Return what each query gives that is asked alone, by a source that knows of no other."""
     found: dict[str, Answer] = {}
     for query in queries:
-        source = PrometheusSource(url)
-        found |= await source.queries([query], at_s)
-        await source.close()
+        found |= await sources().queries([query], at_s)
     return found
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "in reverse"])
 async def test_b21_joined_queries_are_answered_as_alone(
-    prometheus: Prometheus, asked: tuple[PrometheusPlace, float], order: int
+    sources: Sources, asked: Asked, order: int
 ) -> None:
     """B21: kinds, values and words are those of each query alone; only what may join does."""
     requests: list[str] = []
-    source = PrometheusSource(prometheus.url, told=lambda result, *_: requests.append(result))
+    source = sources(told=lambda result, *_: requests.append(result))
     texts = list(ALL.values())[::order]
-    expected = await alone(prometheus.url, texts, asked[1])
+    expected = await alone(sources, texts, asked.at_s)
     kinds = {name: expected[query].kind for name, query in ALL.items()}
     assert [name for name in GOOD if kinds[name] is not AnswerKind.VALUE] == []
     assert AnswerKind.VALUE not in {kinds[name] for name in (*ODD, *APART)}
     assert set(kinds.values()) == set(AnswerKind)
     for number in range(3):
-        assert await source.queries(texts, asked[1]) == expected
+        assert await source.queries(texts, asked.at_s) == expected
         assert len(requests) == (1 + len(APART) if number else len(ALL))
         requests.clear()
-    await source.close()
 
 
 @pytest.mark.parametrize("trouble", LATER_TROUBLE)
 async def test_b21_trouble_that_comes_later_holds_only_its_query(
-    prometheus: Prometheus, asked: tuple[PrometheusPlace, float], trouble: str
+    sources: Sources, asked: Asked, trouble: str
 ) -> None:
     """B21: a query that was quick and then is not is asked alone; its neighbours go on."""
-    now_s, requests = asked[1], list[str]()
-    source = PrometheusSource(
-        prometheus.url, deadline_s=1.0, told=lambda result, *_: requests.append(result)
-    )
+    now_s, requests = asked.at_s, list[str]()
+    source = sources(deadline_s=1.0, told=lambda result, *_: requests.append(result))
     good = [*GOOD.values(), *ODD.values()]
-    expected = await alone(prometheus.url, good, now_s + AFTER_S)
+    expected = await alone(sources, good, now_s + AFTER_S)
     texts = [*good, LATER_TROUBLE[trouble]]
     await source.queries(texts, now_s - BEFORE_S)
     requests.clear()
@@ -149,4 +168,3 @@ async def test_b21_trouble_that_comes_later_holds_only_its_query(
         assert re.search("timed out|within 1 s|too many samples", problem.message)
         # The request of all, a probe and each of them; then two requests.
         assert len(requests) == (2 if number else 2 + len(texts))
-    await source.close()
