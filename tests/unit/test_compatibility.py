@@ -166,10 +166,10 @@ def test_a_break_of_the_present_crds_is_found(
         (tmp_path / path.name).write_text(path.read_text())
     monkeypatch.setattr(compatibility, "CRDS", tmp_path)
     assert compatibility.main() == 0
-    broken = yaml.safe_load((tmp_path / "modeldeployments.yaml").read_text())
+    broken = yaml.load((tmp_path / "modeldeployments.yaml").read_text(), yaml.CSafeLoader)
     (version,) = broken["spec"]["versions"]
     del version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["paused"]
-    (tmp_path / "modeldeployments.yaml").write_text(yaml.safe_dump(broken))
+    (tmp_path / "modeldeployments.yaml").write_text(yaml.dump(broken, Dumper=yaml.CSafeDumper))
     assert compatibility.main() == 1
     said = capsys.readouterr().out
     assert "modeldeployments.rampway.dev v1alpha1.spec.paused: the field is gone\n" in said

@@ -51,7 +51,9 @@ def rendered(folder: Path) -> list[Obj]:
     wanted = yaml.safe_load((folder / "kustomization.yaml").read_text())
     for resource in wanted["resources"]:
         path = (folder / resource).resolve()
-        found += rendered(path) if path.is_dir() else yaml.safe_load_all(path.read_text())
+        found += (
+            rendered(path) if path.is_dir() else yaml.load_all(path.read_text(), yaml.CSafeLoader)
+        )
     for obj in found:
         if "namespace" in wanted and obj["kind"] in {"ServiceAccount", "Deployment", "Service"}:
             obj["metadata"]["namespace"] = wanted["namespace"]

@@ -89,7 +89,7 @@ def load(root: Path = ROOT) -> tuple[Break, ...]:
     found = [
         Break.model_validate(entry)
         for path in sorted((root / FOLDER).glob("*.yaml"))
-        for entry in yaml.safe_load(path.read_text()) or []
+        for entry in yaml.load(path.read_text(), yaml.CSafeLoader) or []
     ]
     ids = [one.id for one in found]
     twice = sorted({name for name in ids if ids.count(name) > 1})
