@@ -36,6 +36,7 @@ def rows(text: str) -> list[str]:
     return lines[first + 1 : lines.index("", first)]
 
 
+@pytest.mark.no_cover
 def test_the_page_shows_what_simulate_prints(tmp_path: Path) -> None:
     """Each row of the page is a candidate that is tried, its time within what trials give now."""
     command, text = choosing_steps.shown("simulated")
@@ -51,6 +52,7 @@ def test_the_page_shows_what_simulate_prints(tmp_path: Path) -> None:
     assert _words(choosing_steps.PICTURE.read_text()) >= {*names}
 
 
+@pytest.mark.no_cover
 def test_the_plan_of_the_page_is_possible_and_a_policy() -> None:
     """Lint finds no mistake in it, and its command still finds steps."""
     command, text = choosing_steps.shown("planned")
@@ -60,6 +62,7 @@ def test_the_plan_of_the_page_is_possible_and_a_policy() -> None:
         Policy.model_validate(yaml.safe_load(plan)["spec"], by_name=False)
 
 
+@pytest.mark.no_cover
 def test_the_impossible_of_the_page_is_impossible() -> None:
     """The page's words begin as the program's do."""
     command, text = choosing_steps.shown("impossible")

@@ -33,6 +33,7 @@ def typed(*words: str) -> Result:
     return CliRunner().invoke(app, ["plan", *words, *FAST])
 
 
+@pytest.mark.no_cover
 def test_a_plan_is_a_policy_that_lint_accepts() -> None:
     """It is written with what it costs, and keeps to the budget."""
     result = typed("--max-bad-answers", "60", "--detect", "10x", "--rps", "200")
@@ -47,6 +48,7 @@ def test_a_plan_is_a_policy_that_lint_accepts() -> None:
     assert "Extra pods:" in result.stdout
 
 
+@pytest.mark.no_cover
 def test_the_checks_of_a_file_stay(tmp_path: Path) -> None:
     """Only the steps are planned; programs get the policy with its figures."""
     path = tmp_path / "a.yaml"
@@ -67,6 +69,7 @@ def test_the_checks_of_a_file_stay(tmp_path: Path) -> None:
     assert good["promotedAfterSeconds"]["median"] <= 7200
 
 
+@pytest.mark.no_cover
 def test_a_watch_stays_and_what_steps_asked_is_told(tmp_path: Path) -> None:
     """New steps have neither the approvals nor the degrees of automation of those before."""
     path = tmp_path / "a.yaml"
@@ -93,6 +96,7 @@ def test_a_watch_stays_and_what_steps_asked_is_told(tmp_path: Path) -> None:
         (["--max-bad-answers", "50", "--rps", "2"], "at 2 requests a second"),
     ],
 )
+@pytest.mark.no_cover
 def test_b41_what_is_impossible_is_said_with_what_would_do(words: list[str], said: str) -> None:
     """B41: too small a budget, or too little traffic for the time: why, and three ways out."""
     result = typed(*words, "--detect", "10x", "--finish-within", "5m")
@@ -118,6 +122,7 @@ def test_what_is_wrong_with_the_question_is_said(words: list[str], said: str) ->
     assert said in " ".join(result.stderr.replace("│", " ").split())
 
 
+@pytest.mark.no_cover
 def test_b41_a_plan_is_tried_again_by_other_dice(monkeypatch: pytest.MonkeyPatch) -> None:
     """B41: no trial that sorted shares out is among those whose figures are told."""
     dice: dict[int, set[int]] = {}

@@ -64,6 +64,7 @@ def test_the_table_says_time_harm_and_dice(typed: Callable[..., Result], tmp_pat
     assert {"no harm", "30 % fail"} <= set(words)
 
 
+@pytest.mark.no_cover
 def test_steps_that_outlast_every_trial_are_named(typed: Callable[..., Result]) -> None:
     """Nothing waits there but the clock: no hint to look for what waits."""
     text = HEAD.replace("20s", "24h").replace("checks:", "checks: []")
@@ -156,6 +157,7 @@ def test_a_policy_is_found_by_its_name(typed: Callable[..., Result]) -> None:
     assert found["of"] == "RolloutPolicy other"
 
 
+@pytest.mark.no_cover
 def test_a_live_model_deployment_tells_policy_and_traffic(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +219,7 @@ COUNTED = (
 )
 
 
+@pytest.mark.no_cover
 def test_what_users_count_is_tried_where_it_is_told(typed: Callable[..., Result]) -> None:
     """Half as many orders are found by their check; without --changed what it is to detect."""
     words = ["--rps", "100", "--runs", "3", "--seed", "3", "--jobs", "1", "-o", "json"]
@@ -230,6 +233,7 @@ def test_what_users_count_is_tried_where_it_is_told(typed: Callable[..., Result]
     assert [one["candidate"] for one in usual] == ["no harm", "orders 0.5x"]
 
 
+@pytest.mark.no_cover
 def test_b41_slices_are_left_out_and_said(typed: Callable[..., Result]) -> None:
     """B41: a check with slices is tried as it is without them, which is said."""
     words = [*FAST[:-2], "--counted", "orders=20%", "--changed", "orders=0.4x", "-o", "json"]

@@ -64,6 +64,7 @@ def test_b19_rollout_and_watch_share_one_bound(
         assert first.alpha + after.alpha == pytest.approx(policy.alpha)
 
 
+@pytest.mark.no_cover
 def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
     """B19: at the edge of what the policy tolerates, 1 % of the attempts are refused at most.
 

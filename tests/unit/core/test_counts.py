@@ -207,6 +207,7 @@ def test_b17_beside_a_stable_that_is_down_there_is_nothing_to_compare() -> None:
     assert "no comparison" in found.message
 
 
+@pytest.mark.no_cover
 def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
     """B19: at the edge of what is tolerated fewer than one rollout in fifty is rolled back."""
     dice = Random(7)  # noqa: S311 - nothing here is secret

@@ -375,6 +375,7 @@ def test_b32_what_is_no_checkpoint_is_none(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.data())
+@pytest.mark.no_cover
 def test_b32_a_damaged_checkpoint_never_raises(data: st.DataObject) -> None:
     """B32: whatever stands in the place of a part, it is read or begun anew."""
     whole = json.loads(to_text(evidence()))

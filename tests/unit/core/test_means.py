@@ -127,6 +127,7 @@ def test_values_outside_their_bounds_are_a_mistake() -> None:
     assert not kinds.of(check).mistake(state)
 
 
+@pytest.mark.no_cover
 def test_b19_what_is_tolerated_is_rarely_called_harm() -> None:
     """B19: values of 10 or 50 at the edge of what is tolerated: under one rollback in fifty."""
     dice = Random(8)  # noqa: S311 - nothing here is secret

@@ -450,6 +450,7 @@ EVENTS = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=25))
+@pytest.mark.no_cover
 def test_no_order_of_events_leaves_the_table(events: list[dict[str, Any]]) -> None:
     """Rule 1, B6, B23: phases change as the table says, weight rises only where pods carry it."""
     walk = Walk(course({}, weight_pct=0))

@@ -178,6 +178,7 @@ def test_b20_a_process_that_begins_anew_counts_from_zero_in_each_slice() -> None
     assert compared(judged)["eu"][0] == 3 * 80
 
 
+@pytest.mark.no_cover
 def test_b18_a_slice_is_waited_for_as_its_share_says() -> None:
     """B18: a tenth of the visits is waited for, less only where the user says so; all is told."""
     shop = {"apac": (4, 0.2), "eu": (36, 0.2), "us": (60, 0.2)}
@@ -223,6 +224,7 @@ def test_b19_shares_are_fixed_and_sum_to_one() -> None:
     assert [part.share for part in found] == pytest.approx([0.5, *slices.shares_of(3)])
 
 
+@pytest.mark.no_cover
 def test_b19_slices_of_which_all_are_tolerated_are_rarely_called_harm() -> None:
     """B19: at the edge of what is tolerated in every slice fewer than 5 % are rolled back.
 

@@ -237,6 +237,7 @@ def test_one_seed_one_story() -> None:
     assert _story(1) != _story(2)
 
 
+@pytest.mark.no_cover
 def test_the_story_does_not_depend_on_the_process() -> None:
     """Sets are not walked in their own order, which differs from process to process."""
     program = "from unit.sim.test_cluster_pods import _story; print(_story(1))"

@@ -38,6 +38,7 @@ MOMENTS: dict[str, tuple[Callable[[Random], int], float, float]] = {
 
 
 @pytest.mark.parametrize("case", MOMENTS)
+@pytest.mark.no_cover
 def test_draws_have_the_mean_and_variance_they_should(case: str) -> None:
     """Mean and variance of many draws lie within five standard errors of the exact ones."""
     draw, mean, variance = MOMENTS[case]

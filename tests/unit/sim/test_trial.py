@@ -88,6 +88,7 @@ def test_hooks_are_taken_to_succeed() -> None:
     assert run(hooks=[hook]).promoted
 
 
+@pytest.mark.no_cover
 def test_a_watch_that_compares_is_part_of_it() -> None:
     """With a holdback it goes on until the watch is over; without one it ends with promotion."""
     alone = run(watch={"hold": "5m"})
@@ -97,6 +98,7 @@ def test_a_watch_that_compares_is_part_of_it() -> None:
     assert compared.took_s > alone.took_s + 250
 
 
+@pytest.mark.no_cover
 def test_b41_trials_of_several_candidates_share_their_beginning() -> None:
     """B41: each goes on by its own dice as if it were alone, whoever went on before it."""
     wanted = Policy.model_validate({"steps": STEPS, "checks": CHECKS}, by_name=False)
@@ -134,6 +136,7 @@ BASKET = {
         ("users=40,10", {"mean": BASKET | {"harmWhen": "Less"}}, "0.6x"),
     ],
 )
+@pytest.mark.no_cover
 def test_what_users_count_is_judged(told: str, check: dict[str, Any], change: str) -> None:
     """A harmless candidate passes, one with which users count something else is put back."""
     checks = [{"name": "users"} | check]

@@ -16,6 +16,7 @@ SETTING, OTHER = (
 BOTH = [SETTING.candidate, OTHER.candidate]
 
 
+@pytest.mark.no_cover
 def test_b41_figures_depend_on_the_seed_alone() -> None:
     """B41: two processes find what one finds, in the same order; another seed finds others."""
     heard: list[int] = []

@@ -72,6 +72,7 @@ def test_the_wealth_is_the_mean_of_products() -> None:
     assert bets.after(PairCount(0, 0, 5, 1.0), tolerance) == bets
 
 
+@pytest.mark.no_cover
 def test_b19_bursts_and_drift_rarely_call_harm() -> None:
     """B19: values that come in blocks, with a mean that drifts for both, under alpha = .05."""
     dice = Random(5)  # noqa: S311 - nothing here is secret

@@ -62,6 +62,7 @@ def test_b19_wrong_theta0_alarms_too_often() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 5])
+@pytest.mark.no_cover
 def test_b19_cutting_intervals_is_safe(pieces: int) -> None:
     """Looked at once, twice or five times per interval, at most alpha alarm."""
     split = [(1000 / pieces, 1000 / pieces)] * (150 * pieces)
@@ -86,6 +87,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("case", HARD)
+@pytest.mark.no_cover
 def test_b19_guard_holds_back_bursts(case: str) -> None:
     """With ten events a look, half of them each side's, bursts alarm about as tabulated."""
     seed = 140 + list(HARD).index(case)
@@ -93,6 +95,7 @@ def test_b19_guard_holds_back_bursts(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", HARD)
+@pytest.mark.no_cover
 def test_b19_small_share_is_no_worse(case: str) -> None:
     """At 20 % of the traffic and four events a look, all hard cases stay near alpha."""
     seed = 150 + list(HARD).index(case)

@@ -79,6 +79,7 @@ def test_b18_a_limit_that_is_taken_for_less_is_seen() -> None:
 @pytest.mark.parametrize(
     ("tolerance", "p_s"), [(Tolerance(1.25), 0.05), (Tolerance(1.1, 0.01), 0.0)], ids=str
 )
+@pytest.mark.no_cover
 def test_b18_harm_is_rarely_ruled_out_wrongly(tolerance: Tolerance, p_s: float) -> None:
     """B18: at the limit at most 5 % of the runs ever rule it out; three errors are allowed."""
     source = np.random.default_rng(round(1000 * tolerance.ratio) + 3)
