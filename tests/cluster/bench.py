@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from signal import SIGKILL
 from string import Template
 from typing import Any
+
+from cluster import asking
 
 from demo import install
 from demo.cluster import LOCAL, ROOT, Kubectl, images, is_current
@@ -22,7 +25,7 @@ from demo.cluster import LOCAL, ROOT, Kubectl, images, is_current
 SYSTEM = "rampway-system"
 WORK = ROOT / "build" / "cluster-tests"
 GATEWAY = "eg"
-POLL_S, SOON_S, LATER_POLL_S = 0.3, 3.0, 0.8
+POLL_S = 0.3
 COMMAND_S = 300.0
 NOISE = 2.5
 """How much longer than on an idle machine anything may take: tests assert order and end state."""
@@ -91,11 +94,33 @@ class Kube:
         """Return what `kubectl … -o json` printed."""
         return json.loads(self(*words, "-o", "json"))
 
-    def items(self, kinds: str, namespace: str, label: str = "") -> list[Obj]:
-        """Return all objects of some kinds in a namespace."""
-        words = ["get", kinds, "-n", namespace, *(["-l", label] if label else [])]
-        found: list[Obj] = self.json(*words)["items"]
-        return found
+    def object(self, plural: str, namespace: str, name: str) -> Obj:
+        """Return one object, without kubectl.
+
+        Raises:
+            CommandFailed: it is not there, or nobody answered.
+        """
+        try:
+            return asking.read(self._config, asking.KINDS[plural], namespace, name, COMMAND_S)
+        except asking.NotRead as error:
+            raise CommandFailed(str(error)) from error
+
+    def items(self, plurals: str, namespace: str, label: str = "") -> list[Obj]:
+        """Return all objects of some kinds in a namespace, without kubectl.
+
+        Raises:
+            CommandFailed: nobody answered.
+        """
+        wanted = [asking.KINDS[plural] for plural in plurals.split(",")]
+        ask = partial(asking.read_all, self._config, namespace=namespace, label=label)
+        try:
+            return [one for kind in wanted for one in ask(kind, timeout_s=COMMAND_S)]
+        except asking.NotRead as error:
+            raise CommandFailed(str(error)) from error
+
+    @property
+    def _config(self) -> str:
+        return self.env.get("KUBECONFIG") or str(Path.home() / ".kube/config")
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Apply objects."""
@@ -206,7 +231,7 @@ class Bench:
 
     def lease(self) -> Obj:
         """Return the spec of the Lease by which one of them leads (B31)."""
-        found: Obj = self.kube.json("get", "lease", "rampway-operator", "-n", SYSTEM)["spec"]
+        found: Obj = self.kube.object("leases", SYSTEM, "rampway-operator")["spec"]
         return found
 
     def leader(self) -> Obj | None:
@@ -281,8 +306,7 @@ def until(
         waited_s = time.monotonic() - began_s
         if waited_s > limit_s:
             raise TooLate(f"not within {limit_s:.0f} s: {what}\n{diagnosis()}")
-        # Each look is a kubectl, a tenth of a core-second: many tests wait at the same time.
-        time.sleep(POLL_S if waited_s < SOON_S else LATER_POLL_S)
+        time.sleep(POLL_S)
     return found
 
 

@@ -76,8 +76,7 @@ class Site:
     def route(self) -> Obj:
         """Return the route as it is."""
         space = self.subject.namespace
-        found: Obj = self.subject.bench.kube.json("get", "httproute", ROUTE, "-n", space)
-        return found
+        return self.subject.bench.kube.object("httproutes", space, ROUTE)
 
     def sync(self, *words: str) -> "CompletedProcess[str]":
         """Apply the user's manifest on the server, as the field manager `gitops`."""

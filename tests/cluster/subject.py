@@ -105,8 +105,7 @@ class Subject:
 
     def object(self) -> Obj:
         """Return the ModelDeployment."""
-        found: Obj = self.bench.kube.json("get", "modeldeployment", self.name, "-n", self.namespace)
-        return found
+        return self.bench.kube.object("modeldeployments", self.namespace, self.name)
 
     def status(self) -> Obj:
         """Return its status; empty unless it is about the present spec."""
@@ -144,8 +143,7 @@ class Subject:
 
     def route(self) -> Obj:
         """Return its HTTPRoute."""
-        found: Obj = self.bench.kube.json("get", "httproute", self.name, "-n", self.namespace)
-        return found
+        return self.bench.kube.object("httproutes", self.namespace, self.name)
 
     # Waiting
 

@@ -40,7 +40,9 @@ def sizes(subject: Subject) -> dict[str, int]:
 
 def scaler(subject: Subject, revision: str) -> Obj:
     """Return a revision's autoscaler, empty if it has none."""
-    found = subject.bench.kube.items("hpa", subject.namespace, subject.label(revision))
+    found = subject.bench.kube.items(
+        "horizontalpodautoscalers", subject.namespace, subject.label(revision)
+    )
     return found[0] if found else {}
 
 
