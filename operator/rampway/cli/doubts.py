@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
+
+import promql_parser
 
 from rampway.api.automation import Automation
 from rampway.api.checks import OnFailure
@@ -28,7 +28,6 @@ _FASTEST_START_S = 5.0
 """No pod of a model server is ready sooner."""
 _SMALL = 0.05
 """A slice with less of the exposures takes very long to be judged."""
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,48 +240,7 @@ def _query(path: tuple[int | str, ...], query: str) -> Iterator[Doubt]:
             "the query does not mention {{ candidate }}: it says the same of every candidate, and "
             "of what has nothing to do with it",
         )
-    wrong = unbalanced(query) or parsed(_PLACE.sub("x", query))
-    if wrong:
-        yield Doubt(path, f"the query does not parse: {wrong}")
-    elif find_spec("promql_parser") is None:
-        yield Doubt(
-            path,
-            "only the brackets of the query were looked at; with the package promql-parser beside "
-            "rampway (`pipx inject rampway promql-parser`) it is parsed",
-            note=True,
-        )
-
-
-def unbalanced(query: str) -> str:
-    """Return what is wrong with brackets and quotes, empty if nothing is."""
-    open_: list[str] = []
-    quote = ""
-    skip = False
-    for char in query:
-        if skip:
-            skip = False
-        elif quote:
-            skip = char == "\\" and quote != "`"
-            quote = "" if char == quote else quote
-        elif char in "\"'`":
-            quote = char
-        elif char in _PAIRS:
-            open_.append(char)
-        elif char in _PAIRS.values() and (not open_ or _PAIRS[open_.pop()] != char):
-            return f"{char} closes nothing"
-    if quote:
-        return f"a string that begins with {quote} does not end"
-    return f"{open_[-1]} is not closed" if open_ else ""
-
-
-def parsed(query: str) -> str:
-    """Return what a PromQL parser says against a query; empty without one."""
-    if find_spec("promql_parser") is None:
-        return ""
-    promql_parser = import_module("promql_parser")  # of the user's own choice
-
     try:
-        promql_parser.parse(query)
+        promql_parser.parse(_PLACE.sub("x", query))
     except ValueError as err:
-        return str(err).strip()
-    return ""
+        yield Doubt(path, f"the query does not parse: {str(err).strip()}")

@@ -154,7 +154,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the sample of pairs")
     parser.add_argument("--pairs", type=float, default=0.001, help="share of the pairs of events")
     parser.add_argument("--singles", type=float, default=0.05, help="share of events at writes")
-    parser.add_argument("--others", type=float, default=0.75, help="share of other strategies'")
+    parser.add_argument("--others", type=float, default=0.69, help="share of other strategies'")
     strategies = list(dict.fromkeys(case.strategy for case in CASES))
     parser.add_argument("--only", nargs="+", default=[], choices=strategies, help="of these only")
     parser.add_argument("--all", action="store_true", help="every pair of events")
