@@ -43,16 +43,17 @@ def _quiet() -> None:
 
 @pytest.fixture(scope="module")
 def sampled() -> list[dict[str, Any]]:
-    """Return the results of a small sample."""
+    """Return the results of a small sample: `make simulate` runs thousands."""
     return simulate(
         argparse.Namespace(
-            all=False, seed=SEED, pairs=0.00025, singles=0.004, others=0.08, workers=2, only=[]
+            all=False, seed=SEED, pairs=0.0005, singles=0.01, others=0.4, workers=2,
+            only=["watched"],
         )
-    )
+    )  # fmt: skip
 
 
 def test_b30_no_event_breaks_a_promise(sampled: list[dict[str, Any]]) -> None:
-    """Each event at each boundary, and a sample of all else: the promises hold (B6, B23-B30)."""
+    """Every event at some boundaries, at writes and in pairs: the promises hold (B6, B23-B30)."""
     broken = [(r["story"], r["problem"]) for r in sampled if r["problem"]]
     assert not broken, f"seed {SEED}: {broken[:3]}"
     assert {name for r in sampled for name in r["events"]} == set(EVENTS)
