@@ -8,7 +8,7 @@ from cluster.caller import Caller, settle
 from cluster.conftest import Calling
 from cluster.recorder import Recorder
 from cluster.site import PLACE, REF, ROUTE, Site, shares, untouched
-from cluster.subject import Subject, step
+from cluster.subject import Subject, evidence, step
 
 pytestmark = pytest.mark.cluster
 
@@ -83,6 +83,22 @@ def test_b14_a_whole_rollout_touches_one_rule(
     added = {r["name"] for one in routes for r in one["spec"]["rules"][3:]}
     assert added == {f"rampway-{subject.name}"}
     assert shares(recorded.changes("HTTPRoute", ROUTE), subject.name) == [0, 50, 100, 0]
+
+
+def test_b23_a_bad_model_leaves_the_users_rule_as_it_was(
+    subject: Subject, site: Site, calling: Calling
+) -> None:
+    """B14, B23: harm behind the user's route is seen, and stable alone has the rule again."""
+    before = site.route()
+    policy = evidence(step(50, "1m"))
+    first = subject.start("v1", policy, traffic=REF)
+    with calling() as caller:
+        subject.apply("v3", policy, traffic=REF)
+        assert subject.rolled_back(90)["reason"] == "CheckFailed"
+        subject.until(lambda: site.route()["spec"] == before["spec"], "the route as it was", 15)
+        since_s = settle()
+        settle()
+    assert caller.revisions(since_s) == {f"{subject.name}-{first}"}
 
 
 @pytest.mark.parametrize("policy", ["Delete", pytest.param("Orphan", marks=pytest.mark.faults)])

@@ -1,0 +1,34 @@
+"""A check that fails stops and asks a person, where the policy says so."""
+
+import time
+
+import pytest
+from cluster.caller import settle
+from cluster.conftest import Calling
+from cluster.subject import Subject, backends, condition, evidence, share, step
+
+pytestmark = pytest.mark.cluster
+
+ASKS = evidence(step(50, "1m"), rollback={"mode": "Manual", "keepCandidate": "30s"})
+WAITS_FOR_A_PERSON = 5
+
+
+def test_b26_mode_manual_stops_asks_and_is_aborted(subject: Subject, calling: Calling) -> None:
+    """B26: a bad model stays at its share until somebody says something; abort takes it off."""
+    about = (subject.name, "-n", subject.namespace)
+    first = subject.start("v1", ASKS)
+    with calling() as caller:
+        subject.apply("v3", ASKS)
+        subject.until(lambda: subject.last().get("reason") == "StoppedByCheck", "asked", 90)
+        time.sleep(3)
+        assert share(subject.route()) == 50
+        waited = subject.bench.kube.run("kubectl-rampway", "status", *about, "--wait")
+        assert waited.returncode == WAITS_FOR_A_PERSON, waited.stderr
+        assert f"kubectl rampway abort {subject.name}" in waited.stdout
+        subject.bench.kube("rampway", "abort", *about, "-m", "as bad as it looks")
+        status = subject.rolled_back(30)
+        assert condition(status, "Promoted")["reason"] == "AbortedByPerson"
+        subject.until(lambda: backends(subject.route()) == {subject.name: 1}, "all to stable", 15)
+        since_s = settle()
+        settle()
+    assert caller.revisions(since_s) == {f"{subject.name}-{first}"}
