@@ -20,6 +20,7 @@ from rampway.core.evidence.process import (
     with_past,
 )
 from rampway.core.evidence.serialise import from_json, to_json
+from rampway.core.evidence.shares import Move, bin_moves, class_moves, share_counts
 
 __all__ = [
     "MOST_PER_LOOK",
@@ -29,6 +30,7 @@ __all__ = [
     "Detector",
     "Dispersion",
     "EProcess",
+    "Move",
     "PairCount",
     "Ratio",
     "Segment",
@@ -36,7 +38,9 @@ __all__ = [
     "Tolerance",
     "at_least",
     "bet",
+    "bin_moves",
     "choose_bounds",
+    "class_moves",
     "counting_down",
     "from_json",
     "harm_rate",
@@ -49,6 +53,7 @@ __all__ = [
     "ratio",
     "requests_missing",
     "requests_to_rule_out",
+    "share_counts",
     "start",
     "tail_counts",
     "to_json",
