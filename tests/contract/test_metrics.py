@@ -266,6 +266,30 @@ async def test_nobody_known_is_no_failure(place: Place) -> None:
     assert await place.source.scrapes([], now_s - 60, now_s) == ()
 
 
+async def test_the_past_of_users_counters_by_steps(place: Place) -> None:
+    """Told by whichever pods of the namespace, with the process; of this revision alone."""
+    one = pod(place)
+    one.orders = {("", "placed"): 3, ("digits-9", "placed"): 5}
+    place.add(one, pod(place, "digits-2-rs-a", "digits-2"))
+    began_s = await place.scraped()
+    await asyncio.sleep(1.1)
+    one.orders[("", "placed")] = 7
+    await place.scraped()
+    await asyncio.sleep(1.1)
+    now_s = await place.scraped()
+    placed = Counter("shop_orders_total", (("kind", "placed"),))
+    past = Past(
+        place.namespace, "digits-1", (), began_s - 1, 1.0, buckets=False, counters=(placed,)
+    )
+    found = await place.source.past(past, now_s)
+    assert {(s.pod, s.revision, s.started_at_s) for s in found} == {(one.name, "digits-1", BORN_S)}
+    assert found[-1].counters == {str(placed): 7.0}
+    assert all(began_s - 1 < s.at_s <= now_s and not s.outcomes for s in found)
+    assert len({s.at_s for s in found}) == len(found)
+    with pytest.raises(MetricsUnavailable):
+        await place.unreachable.past(past, now_s)
+
+
 async def test_the_past_of_a_few_pods_by_steps(place: Place) -> None:
     """What each pod had counted at the end of each second, histograms only where asked for."""
     one, other = pod(place), pod(place, "digits-1-rs-b")
@@ -294,6 +318,7 @@ async def test_the_past_of_a_few_pods_by_steps(place: Place) -> None:
         assert {s.buckets for s in plain} == {()}
     assert [(s.pod, s.outcomes) for s in plain] == [(s.pod, s.outcomes) for s in found]
     assert await place.source.past(replace(past, pods=()), now_s) == ()
+    assert await place.source.past(replace(past, counters=(Counter("none_total"),)), now_s) == ()
     assert await place.source.past(replace(past, revision="digits-2"), now_s) == ()
     with pytest.raises(MetricsUnavailable):
         await place.unreachable.past(past, now_s)

@@ -65,6 +65,35 @@ def test_a_mean_is_judged_like_a_count() -> None:
     stage.until(lambda: stage.stable == good, 900)
 
 
+MEAN = {
+    "sum": {"metric": "shop_orders_total"},
+    "count": {"metric": "shop_visits_total"},
+    "upper": "1",
+    "harmWhen": "Less",
+    "detect": "2x",
+}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"counts": ORDERS["counts"]}, {"mean": MEAN}], ids=["counts", "mean"]
+)
+def test_b19_orders_may_be_held_against_stables_past(asked: dict[str, dict[str, object]]) -> None:
+    """B19: what stable's users did in the hours before is read as the rollout begins, and kept."""
+    ((kind, words),) = asked.items()
+    check = {"name": "orders", kind: words | {"against": "Past"}}
+    stage = serving(rollout=policy(step("half", 50), checks=(check,)))
+    stage.world.behave(stage.stable, USUAL)
+    stage.run(900)
+    stage.release(2, WORSE)
+    stage.until_phase("RolledBack", 900)
+    (told,) = stage.world.rollouts(NAME)[-1].status.checks
+    assert told.unpaired
+    assert "on stable before the rollout" in told.message
+    stage.run(300)
+    good = stage.release(3, USUAL)
+    stage.until(lambda: stage.stable == good, 1800)
+
+
 def test_b32_what_was_counted_survives_a_restart() -> None:
     """B32: a new operator goes on with what was counted, and counts nothing twice."""
     stage = shop(World(checkpoint_interval_s=0.0))

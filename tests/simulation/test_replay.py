@@ -13,6 +13,7 @@ from rampway.cli.policyfile import NoPolicy
 from rampway.core.checks.judged import CheckState
 from rampway.core.instants import from_wire
 from rampway.metrics.memory import MemorySource
+from rampway.sim.cluster_behaviour import Behaviour
 from rampway.sim.world import World
 
 
@@ -75,6 +76,22 @@ def test_b41_another_policy_may_ask_for_stables_past() -> None:
     asked = other(against="Past", ignoreBelow="1%", detect="5x")
     found = again(stage, stage.world.rollouts(NAME)[-1], asked).failures
     assert [failure.check for failure in found] == ["errors"]
+    assert "on stable before the rollout" in found[0].message
+
+
+def test_b41_another_policy_may_ask_for_the_past_of_users() -> None:
+    """B41: so are their own counters, though the rollout itself was not judged by them."""
+    stage = serving(replicas=1)
+    stage.world.behave(stage.stable, Behaviour(base_order_rate=0.1))
+    stage.run(900)
+    stage.release(2, Behaviour(base_order_rate=0.1, order_rate=0.02))
+    stage.until(lambda: promoted(stage), 900)
+    visits, orders = ({"metric": f"shop_{name}_total"} for name in ("visits", "orders"))
+    counts = {"exposures": visits, "events": orders, "against": "Past", "harmWhen": "Less"}
+    asked = policy(checks=({"name": "orders", "counts": counts | {"detect": "2x"}},))
+    under = Policy.model_validate(asked, by_name=False)
+    found = again(stage, stage.world.rollouts(NAME)[-1], under).failures
+    assert [failure.check for failure in found] == ["orders"]
     assert "on stable before the rollout" in found[0].message
 
 

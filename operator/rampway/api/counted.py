@@ -16,10 +16,10 @@ from rampway.api.base import (
     seconds,
 )
 from rampway.api.paired import (
-    NO_PAST_RULE,
+    NO_VALUE_RULE,
     PROOF_RULE,
-    STABLE_RULE,
     VALUE_RULE,
+    Against,
     PairedCheck,
     Require,
 )
@@ -139,6 +139,14 @@ class CountedCheck(PairedCheck):
             message="detect: expected more than what maxChange tolerates, for example 2x with 10%",
             holds=lambda check: check.detect_ratio > check.ratio,
         ),
+        VALUE_RULE,
+        PROOF_RULE,
+        Rule(
+            cel="!has(self.slices) || !has(self.against) || self.against == 'Stable'",
+            message="slices are compared with those of stable; expected against: Stable beside "
+            "them",
+            holds=lambda check: check.slices is None or check.against is Against.STABLE,
+        ),
     )
 
     harm_when: HarmWhen = Field(
@@ -187,14 +195,6 @@ class CountsCheck(CountedCheck):
 
     rules = (
         *CountedCheck.rules,
-        NO_PAST_RULE,
-        VALUE_RULE,
-        PROOF_RULE,
-        Rule(
-            cel="!has(self.slices) || !has(self.value)",
-            message="slices are compared with those of stable; expected no value beside them",
-            holds=lambda check: check.slices is None or check.value is None,
-        ),
         Rule(
             cel="!has(self.require) || self.require != 'HarmRuledOut' || "
             f"!{matches('self.maxChange', PERCENT_PATTERN)} || "
@@ -232,8 +232,7 @@ class MeanCheck(CountedCheck):
 
     rules = (
         *CountedCheck.rules,
-        STABLE_RULE,
-        VALUE_RULE,
+        NO_VALUE_RULE,
         Rule(
             cel=f"!{matches('self.lower', AMOUNT_PATTERN)} || "
             f"!{matches('self.upper', AMOUNT_PATTERN)} || "

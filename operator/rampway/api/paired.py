@@ -29,20 +29,10 @@ VALUE_RULE = Rule(
     message="expected value where against is Value, and only there",
     holds=lambda check: (check.value is not None) == (check.against is Against.VALUE),
 )
-STABLE_RULE = Rule(
-    cel="!has(self.against) || self.against == 'Stable'",
-    message="against: expected Stable; a threshold holds a query against a value",
-    holds=lambda check: check.against is Against.STABLE,
-)
 NO_VALUE_RULE = Rule(
     cel="!has(self.against) || self.against != 'Value'",
     message="against: expected Stable or Past; a threshold holds a query against a value",
     holds=lambda check: check.against is not Against.VALUE,
-)
-NO_PAST_RULE = Rule(
-    cel="!has(self.against) || self.against != 'Past'",
-    message="against: expected Stable or Value; of your own counters no past is read",
-    holds=lambda check: check.against is not Against.PAST,
 )
 PROOF_RULE = Rule(
     cel="!has(self.against) || self.against == 'Stable' || !has(self.require) || "

@@ -176,7 +176,9 @@ async def past(
     step_s = max(5.0, math.ceil((what.since_s - since_s) / MOST_STEPS))
     timed = any(kind.timed for kind in kinds.compared(policy.checks))
     wanted = Past(what.namespace, what.names[1], tuple(oldest), since_s, step_s, timed)
-    return await source.past(wanted, what.since_s)
+    users = history.of_users(policy.checks)
+    of_users = await source.past(replace(wanted, counters=users), what.since_s) if users else ()
+    return (*await source.past(wanted, what.since_s), *of_users)
 
 
 async def replay(source: MetricSource, policy: Policy, what: Recorded) -> Verdict:

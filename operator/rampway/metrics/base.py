@@ -47,7 +47,8 @@ class MetricSource(Protocol):
     async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
         """Return what the pods had counted at each step in (past.since_s, until_s], by time.
 
-        A pod that was not scraped anew in a step may be left out there or be repeated.
+        A pod that was not scraped anew in a step may be left out there or be repeated. With
+        counters of users, the scrapes of these are returned instead, of whichever pods tell them.
 
         Raises:
             MetricsUnavailable: no answer, an error, a partial answer, or one that is too long.

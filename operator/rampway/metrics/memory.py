@@ -72,9 +72,10 @@ class MemorySource:
         """Return the last scrape of each pod in each step, as of its end."""
         revisions = [RevisionKey(past.namespace, past.revision)]
         steps: dict[tuple[str, float], Scrape] = {}
-        for scrape in await self.scrapes(revisions, past.since_s, until_s):
+        users = past.counters
+        for scrape in await self.scrapes(revisions, past.since_s, until_s, counters=users):
             ends_s = math.ceil(scrape.at_s / past.step_s) * past.step_s
-            if scrape.pod in past.pods and ends_s <= until_s:
+            if (users or scrape.pod in past.pods) and ends_s <= until_s:
                 steps[scrape.pod, ends_s] = replace(scrape, at_s=ends_s)
         return tuple(sorted(steps.values(), key=_time))
 

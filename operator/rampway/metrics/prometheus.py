@@ -135,13 +135,25 @@ class PrometheusSource:
 
     async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
         """Return what the pods had counted at each step in (past.since_s, until_s], by time."""
+        if past.counters:
+            return await self._past_of_users(past, until_s)
         if not past.pods:
             return ()
         profile = self._profile
         names = [profile.requests, *([profile.buckets] if past.buckets else []), profile.started]
-        series = await self._samples(_subquery(names, past, until_s), until_s)
+        pods = "|".join(literal(pod) for pod in past.pods)
+        wanted = _wanted(names, literal(past.namespace), pods)
+        series = await self._samples(_subquery(wanted, past, until_s), until_s)
         with understood(self._where):
             found = [s for s in assemble(series, self._profile) if s.revision == past.revision]
+        return tuple(sorted(found, key=lambda s: s.at_s))
+
+    async def _past_of_users(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
+        names, started = [past.revision], self._profile.started
+        wanted = {"namespace": literal(past.namespace)} | matchers(past.counters, names, started)
+        series = await self._samples(_subquery(wanted, past, until_s), until_s)
+        with understood(self._where):
+            found = scrapes_of(series, past.counters, names, started)
         return tuple(sorted(found, key=lambda s: s.at_s))
 
     async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
@@ -215,11 +227,10 @@ def _selector(names: Sequence[str], revisions: Sequence[RevisionKey], length_s: 
     return _ranged(_wanted(names, spaces, f"({pods}).*"), length_s)
 
 
-def _subquery(names: Sequence[str], past: Past, until_s: float) -> str:
+def _subquery(wanted: Mapping[str, str], past: Past, until_s: float) -> str:
     """Return a query of as many samples as there are steps, however often was scraped."""
-    pods = "|".join(literal(pod) for pod in past.pods)
     window = f"[{math.ceil(until_s - past.since_s)}s:{math.ceil(past.step_s)}s]"
-    return _series(_wanted(names, literal(past.namespace), pods)) + window
+    return _series(wanted) + window
 
 
 def _ranged(wanted: Mapping[str, str], length_s: float) -> str:

@@ -226,11 +226,14 @@ class Looks:
 
         async def read(key: Key, past: Past) -> tuple[Key, tuple[Scrape, ...] | None]:
             self._untold[key] = self._untold.get(key, 0) + 1
+            own: tuple[Scrape, ...] | None = None
             try:
-                return key, await client.past(past, now_s)
+                own = await client.past(replace(past, counters=()), now_s)
+                return key, own + (await client.past(past, now_s) if past.counters else ())
             except MetricsUnavailable as error:
                 log.info("stable's past not read", namespace=key[0], name=key[1], why=str(error))
-                return key, None
+                # Users' counters that are never told keep no other check from its history.
+                return key, own if self._untold[key] >= PAST_TRIES else None
 
         found = await asyncio.gather(*(read(key, past) for key, past in wanted))
         return {key: scrapes for key, scrapes in found if scrapes is not None}

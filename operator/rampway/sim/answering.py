@@ -146,9 +146,9 @@ class Server:
             direct=direct,
         )
 
-    def told(self, at_s: float) -> Scrape:
+    def told(self, at_s: float, *, pod: str = "") -> Scrape:
         """Return what users have counted, as Prometheus scrapes it from pods of theirs."""
-        one = self.scrape(at_s, pod=f"{self.revision}-users")
+        one = self.scrape(at_s, pod=f"{pod or self.revision}-users")
         return replace(one, outcomes={}, buckets=(), counters=dict(self.counters))
 
 
@@ -164,8 +164,12 @@ def past_of(
     steps = int((now_s - wanted.since_s) / wanted.step_s) if pods else 0
     for step in range(1, steps + 1):
         for name, one in pods:
-            one.answer(rng, poisson(rng, rate_per_s * wanted.step_s / len(pods)), seen=False)
-            found.append(one.scrape(wanted.since_s + step * wanted.step_s, pod=name))
+            number = poisson(rng, rate_per_s * wanted.step_s / len(pods))
+            one.answer(rng, number, seen=bool(wanted.counters))
+            at_s = wanted.since_s + step * wanted.step_s
+            found.append(one.scrape(at_s, pod=name))
+            if wanted.counters:
+                found.append(one.told(at_s, pod=name))
     return tuple(found)
 
 

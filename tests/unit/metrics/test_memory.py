@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rampway.core.checks.answers import Answer, AnswerKind
-from rampway.core.checks.counters import Scrape
+from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import Past
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.memory import MemorySource, Mode
@@ -56,6 +56,9 @@ async def test_the_past_is_the_last_scrape_of_each_step() -> None:
         ("a", 10, 10),
         ("a", 20, 11),
     ]
+    source.record(replace(scrape(14), pod="shop", counters={"visits": 7.0}))
+    (users,) = await source.past(replace(past, counters=(Counter("visits"),)), T0_S + 29)
+    assert (users.pod, users.at_s - T0_S, users.counters) == ("shop", 20, {"visits": 7.0})
     source.mode = Mode.UNREACHABLE
     with pytest.raises(MetricsUnavailable):
         await source.past(past, T0_S + 29)

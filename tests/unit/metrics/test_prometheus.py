@@ -92,6 +92,29 @@ async def test_the_past_is_one_subquery(server: Server, source: PrometheusSource
     assert server.forms[0]["time"] == f"{NOW_S:.3f}"
 
 
+async def test_b36_the_past_of_users_is_one_subquery_in_the_namespace(
+    server: Server, source: PrometheusSource
+) -> None:
+    """B36: of whichever pods tell them, of this revision; the start of each process beside."""
+    at_s = NOW_S - 595.5
+    labels = {"namespace": "space", "pod": "shop-a", "instance": "a", "job": "shop"}
+    orders = labels | {"__name__": "orders", "revision": "digits-1"}
+    other = labels | {"__name__": "orders", "revision": "digits-9"}
+    started = labels | {"__name__": "process_start_time_seconds"}
+    series = [
+        {"metric": metric, "values": [[at_s, value]]}
+        for metric, value in ((orders, "3"), (other, "9"), (started, "5"))
+    ]
+    server.answers(success("matrix", series))
+    (found,) = await source.past(replace(PAST, pods=(), counters=(Counter("orders"),)), NOW_S)
+    assert server.forms[0]["query"] == (
+        '{namespace=~"space",__name__=~"orders|process_start_time_seconds",'
+        'revision=~"digits-1|"}[601s:5s]'
+    )
+    assert (found.revision, found.pod, found.at_s) == ("digits-1", "shop-a", at_s)
+    assert (found.started_at_s, found.counters) == (5.0, {"orders": 3.0})
+
+
 async def test_b17_a_past_that_is_not_whole_is_unavailable(
     server: Server, source: PrometheusSource
 ) -> None:

@@ -93,9 +93,10 @@ class Source:
     async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
         """Return the same of the past."""
         self.pasts.append((past.revision, until_s))
-        if self.down or self.forgetful:
+        if self.down or self.forgetful or (past.counters and self.dead):
             raise MetricsUnavailable("nothing is known of the past")
-        return tuple(replace(s, at_s=until_s - 60) for s in self.scraped)
+        told = {str(counter): 1.0 for counter in past.counters}
+        return tuple(replace(s, at_s=until_s - 60, counters=told) for s in self.scraped)
 
     async def queries(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
         """Answer each with itself."""
@@ -361,6 +362,24 @@ async def test_b17_a_past_that_is_not_told_holds_nobody_up() -> None:
     looks.want(A, replace(interest("a"), past=past_of()))
     await looks.look()
     assert len(source.pasts) == PAST_TRIES + 1
+
+
+@pytest.mark.parametrize("dead", [False, True])
+async def test_b17_a_past_of_users_that_is_not_told_costs_no_other_check(*, dead: bool) -> None:
+    """B17: it comes with that of the pods; where it never does, that of the pods comes alone."""
+    source = Source((scrape("a-1"),), dead=dead)
+    users = replace(past_of(), counters=(Counted("visits"),))
+    looks, _ = looking(source, a=replace(interest("a"), past=users))
+    found = []
+    for _ in range(PAST_TRIES):
+        await looks.look()
+        latest = looks.latest(A)
+        assert latest is not None
+        found.append(latest.past and [dict(s.counters) for s in latest.past])
+    if dead:
+        assert found == [None] * (PAST_TRIES - 1) + [[{}]]
+    else:
+        assert found[0] == [{}, {"visits": 1.0}]
 
 
 @pytest.mark.parametrize(("buckets", "fit"), [(False, 31), (True, 4)])

@@ -134,6 +134,8 @@ BASKET = {
         ("users=40%", {"counts": VISITS | {"harmWhen": "Less"}}, "0.5x"),
         ("users=20,10", {"mean": BASKET}, "1.5x"),
         ("users=40,10", {"mean": BASKET | {"harmWhen": "Less"}}, "0.6x"),
+        ("users=10%:0.5", {"counts": VISITS | {"against": "Past"}}, "2x"),
+        ("users=40,10", {"mean": BASKET | {"against": "Past", "detect": "1.5x"}}, "1.6x"),
     ],
 )
 @pytest.mark.no_cover

@@ -76,7 +76,7 @@ def _paired_from(data: dict[str, Any]) -> PairedState:
 def _detector(one: Detector) -> list[Any]:
     # JSON has no infinity.
     log_r = [None if log == -math.inf else round(log, 9) for log in one.log_r]
-    return [log_r, one.begun, one.requests, one.events]
+    return [log_r, one.begun, one.requests, one.events, one.waiting]
 
 
 def _log(log: float | None) -> float:

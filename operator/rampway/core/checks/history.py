@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rampway.api.policy import Check, Policy
 from rampway.core.checks import kinds, paired
-from rampway.core.checks.counters import PodKey
+from rampway.core.checks.counters import Counter, PodKey
 from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
 from rampway.core.checks.judged import EvidenceState, History
 from rampway.core.checks.kinds.base import PairedState
@@ -31,6 +31,8 @@ LEAST_STEP_S = 5.0
 FEWEST = 120
 """Intervals that make a history: with fewer phi is too uncertain (evidence.md)."""
 MOST_PODS = 4
+USERS_SERIES = 20
+"""About so many series a counter of users has; how many nobody knows before."""
 HALVES = 2
 
 
@@ -42,6 +44,7 @@ class Past:
         pods: Names of the pods; none where stable has no two to compare.
         step_s: Seconds between two samples.
         buckets: Whether the histograms of durations are needed.
+        counters: Counters of users, told by whichever pods; read beside those of the pods.
     """
 
     namespace: str
@@ -50,11 +53,12 @@ class Past:
     since_s: float
     step_s: float
     buckets: bool
+    counters: tuple[Counter, ...] = ()
 
     @property
     def series(self) -> int:
         """About how many series that is."""
-        return len(self.pods) * (60 if self.buckets else 8)
+        return len(self.pods) * (60 if self.buckets else 8) + len(self.counters) * USERS_SERIES
 
 
 def wanted(
@@ -77,7 +81,13 @@ def wanted(
         since_s,
         max(LEAST_STEP_S, math.ceil((now_s - since_s) / MOST_STEPS)),
         any(kind.timed for kind in kinds.compared(checks)),
+        of_users(checks),
     )
+
+
+def of_users(checks: Sequence[Check]) -> tuple[Counter, ...]:
+    """Return the counters of users whose past is asked for."""
+    return kinds.counters(check for check in checks if check.past)
 
 
 def fewest_pods(checks: Sequence[Check]) -> int:
@@ -92,43 +102,42 @@ def learn(policy: Policy, state: EvidenceState, look: "Look", stable: str) -> Ev
     """
     if look.past is None or state.history is not None:
         return state
-    pairs, ledger = intervals(look.past, kinds.warm_ups(policy.checks))
-    lacking = _lacking(look.past, pairs)
+    own = [scrape for scrape in look.past if not scrape.counters]
+    pairs, ledger = intervals(own, kinds.warm_ups(policy.checks))
+    lacking = _lacking(own, pairs)
     known = references(policy, look.past, stable)
     state = replace(state, history=History(len(pairs), lacking), references=known)
     if lacking:
         return state
     begun = paired.start(policy.checks, state.paired, ledger, stable)
     compared = {c.name: paired.with_past(policy, c, begun[c.name], pairs) for c in policy.checks
-                if c.paired}  # fmt: skip
-    return replace(state, paired=compared)
+                if c.paired and not kinds.of(c).counters}  # fmt: skip
+    return replace(state, paired=begun | compared)
 
 
 def references(policy: Policy, past: Sequence["Scrape"], stable: str) -> dict[str, PairedState]:
     """Return what stable has shown for the checks that are held against its past, frozen."""
-    warm_ups = kinds.warm_ups(policy.checks)
-    pairs, ledger = intervals(past, warm_ups)
-    began_s = min((scrape.at_s for scrape in past), default=0.0)
-    _, deltas = advance(start_ledger(began_s), sorted(past, key=lambda s: s.at_s), warm_ups)
-    shown = deltas.get(stable, Delta())
-    return {
-        check.name: paired.frozen(
-            check,
-            paired.with_past(policy, check, kinds.of(check).begin(ledger.total(stable)), pairs),
-            shown,
-        )
-        for check in policy.checks
-        if check.past
-    }
+    return {c.name: _reference(policy, c, past, stable) for c in policy.checks if c.past}
+
+
+def _reference(policy: Policy, check: Check, past: Sequence["Scrape"], stable: str) -> PairedState:
+    kind, warm_ups = kinds.of(check), kinds.warm_ups(policy.checks)
+    told = str(kind.counters[0]) if kind.counters else ""
+    mine = [s for s in past if bool(s.counters) == bool(told)]
+    pairs, ledger = intervals(mine, warm_ups, told)
+    began_s = min((scrape.at_s for scrape in mine), default=0.0)
+    _, deltas = advance(start_ledger(began_s), mine, warm_ups)
+    known = paired.with_past(policy, check, kind.begin(ledger.total(stable)), pairs)
+    return kind.frozen(known, deltas.get(stable, Delta()))
 
 
 def intervals(
-    scrapes: Sequence["Scrape"], warm_ups: Collection[int] = ()
+    scrapes: Sequence["Scrape"], warm_ups: Collection[int] = (), exposures: str = ""
 ) -> tuple[list[tuple[Delta, Delta]], Ledger]:
     """Return what both halves of the pods counted, interval by interval, and their last scrapes.
 
-    An interval ends when both halves had requests: whether one counts depends on requests only,
-    never on events. The pods take turns, in order of their first scrape.
+    An interval ends when both halves had requests, or `exposures` of users: whether one counts
+    depends on these only, never on events. The pods take turns, in order of their first scrape.
     """
     half_of: dict[PodKey, int] = {}
     ordered = sorted(scrapes, key=lambda s: (s.at_s, s.pod))
@@ -143,7 +152,7 @@ def intervals(
             ledgers[half], deltas = advance(ledgers[half], of_half[half], warm_ups)
             for delta in deltas.values():
                 open_[half] = open_[half].plus(delta)
-        if all(delta.requests for delta in open_):
+        if all(d.counters.get(exposures, 0.0) if exposures else d.requests for d in open_):
             found.append((open_[0], open_[1]))
             open_ = [Delta()] * HALVES
     last = {**ledgers[0].last, **ledgers[1].last}

@@ -185,7 +185,7 @@ def _evidence(
     policy: Policy, state: EvidenceState, contest: Contest, new: "_News", at_s: float
 ) -> tuple[Mapping[str, PairedState], unpaired.Detectors, frozenset[str]]:
     """Return comparisons and detectors with what is new, and the checks that show harm by it."""
-    lone = unpaired.watched(policy, state, new.candidate, contest, at_s)
+    lone = unpaired.watched(policy, state, new.candidate, contest, at_s, settled_s=new.settled_s)
     called = unpaired.beyond(policy, lone, watching=contest.watching)
     if contest.unpaired:
         return state.paired, lone, called

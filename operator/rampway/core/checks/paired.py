@@ -12,7 +12,7 @@ from rampway.core.checks.bound import Bound
 from rampway.core.checks.deltas import Delta, Ledger
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.slices import Part, begun, parts
-from rampway.core.evidence import Dispersion, Segment
+from rampway.core.evidence import Dispersion
 
 LEANING = 10.0
 """An e-value from here on speaks for harm."""
@@ -77,8 +77,6 @@ def with_past(
 ) -> PairedState:
     """Return the state with what two halves of stable's pods showed before (`history.py`)."""
     kind = kinds.of(check)
-    if kind.counters:
-        return state  # the past of users' counters is not read
     # Both halves are stable: what it is not compared with has no slower bound either.
     alike = replace(
         state, bounds=tuple(replace(b, candidate_bound_s=b.stable_bound_s) for b in state.bounds)
@@ -93,16 +91,6 @@ def with_past(
     bound = -math.log(policy.alpha)
     known = zip(state.processes, pasts, strict=True)
     return replace(state, processes=tuple(evidence.with_past(p, past, bound) for p, past in known))
-
-
-def frozen(check: Check, state: PairedState, shown: Delta) -> PairedState:
-    """Return the state of a comparison in which stable alone has shown something."""
-    counts = kinds.of(check).counts(state, Delta(), shown)
-    processes = tuple(
-        replace(process, segments=(Segment().plus(one),))
-        for process, one in zip(state.processes, counts, strict=True)
-    )
-    return replace(state, processes=processes)
 
 
 def knows_past(state: PairedState) -> bool:

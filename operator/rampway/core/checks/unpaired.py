@@ -9,7 +9,7 @@ a watch by default only tell.
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rampway.api.policy import Check, Policy
@@ -19,7 +19,7 @@ from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.paired import LEANING
-from rampway.core.evidence import Detector
+from rampway.core.evidence import Detector, EProcess, PairCount, Segment
 from rampway.core.evidence.dispersion import PRIOR_PHI
 
 PERIOD_S = 60.0
@@ -114,9 +114,18 @@ def _frozen(check: Check, state: EvidenceState) -> PairedState:
 
 
 def watched(
-    policy: Policy, state: EvidenceState, mine: Delta, contest: Contest, at_s: float
+    policy: Policy,
+    state: EvidenceState,
+    mine: Delta,
+    contest: Contest,
+    at_s: float,
+    *,
+    settled_s: float = math.inf,
 ) -> dict[str, tuple[Detector, ...]]:
-    """Return the detectors with what a look adds; how long a rollout takes nobody knows."""
+    """Return the detectors with what a look adds; how long a rollout takes nobody knows.
+
+    `settled_s`: as for `Comparison.take`.
+    """
     begun = 1 + int(max(0.0, at_s - (contest.traffic_since_s or at_s)) // PERIOD_S)
     endless = not contest.watching
     found: dict[str, tuple[Detector, ...]] = {}
@@ -129,7 +138,7 @@ def watched(
         found[check.name] = tuple(
             detector.after(seen, limit, begun=begun, phi=phi, endless=endless, fewer=kind.fewer)
             for detector, (limit, phi), seen in zip(
-                before, limits, kind.lone(frozen, mine), strict=False
+                before, limits, kind.lone(frozen, mine, settled_s), strict=False
             )
         )
     return found
@@ -157,6 +166,9 @@ def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
     limits = _limits(check, frozen)
     if not limits or not found:
         return _without(check, state, contest, known=bool(limits))
+    wrong = _mistake(check, frozen, found)
+    if wrong and check.name not in state.harmed:
+        return replace(_result(check, contest, CheckState.UNKNOWN, wrong), mistake=wrong)
     index = max(range(len(found)), key=lambda i: found[i].log_e())
     text = _told(check, frozen, found[index], limits[index][0], index)
     if check.name in state.harmed:
@@ -171,13 +183,22 @@ def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
     return _result(check, contest, CheckState.PASS, text)
 
 
+def _mistake(check: Check, frozen: PairedState, found: Sequence[Detector]) -> str:
+    """Return why what was counted cannot be what was meant, before or now; else empty."""
+    kind, (first, *_) = kinds.of(check), found
+    counted = Segment().plus(PairCount(first.requests, first.events, 0, 0))
+    seen = PairedState((EProcess(segments=(counted,)),), waiting=(0.0, first.waiting))
+    return kind.mistake(frozen) or kind.mistake(seen)
+
+
 def _without(check: Check, state: EvidenceState, contest: Contest, *, known: bool) -> CheckResult:
     """Answer a check that has nothing to be held against, or to hold."""
     if known:
         return _result(check, contest, CheckState.WAITING, "nothing was counted yet")
     if check.past:
         why = state.history.lacking if state.history else "Prometheus did not tell it in time"
-        text = f"stable's past is not known to be held against: {why or 'too few requests'}"
+        few = f"too few {kinds.of(check).exposures}"
+        text = f"stable's past is not known to be held against: {why or few}"
         return _result(check, contest, CheckState.UNKNOWN, text)
     text = "too little of stable was seen before the promotion to be held against"
     return _result(check, contest, CheckState.WAITING, text)
@@ -252,12 +273,11 @@ def _told(check: Check, frozen: PairedState, found: Detector, limit: float, inde
     known = [] if check.usual is not None else reference(check, frozen)
     since = "rollout" if check.past else "promotion"
     before = (
-        f", {known[index].events:.4g} of {known[index].requests} on stable before the {since}"
+        f", {kind.briefly(known[index].requests, known[index].events)} on stable before the {since}"
         if known
         else ""
     )
+    seen = kind.alone(frozen, index, found.requests, found.events)
     bound = "at least" if kind.fewer else "at most"
-    return (
-        f"{found.events:.4g} of {found.requests} {kind.exposures} {kind.what(frozen, index)}"
-        f"{before}; {bound} {100 * limit:.3g} % are no harm"
-    )
+    verb = "are" if kind.whole else "is"
+    return f"{seen}{before}; {bound} {kind.amount(limit)} {verb} no harm"

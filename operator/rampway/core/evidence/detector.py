@@ -19,7 +19,7 @@ revision's and is called all the same. That is why such answers are marked as un
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rampway.core.evidence.dispersion import MOST_PER_LOOK
 from rampway.core.evidence.mixture import RHOS, WEIGHTS, log_sum
@@ -33,13 +33,16 @@ class Detector:
         log_r: By alternative, the logarithm of the sum over all beginnings.
         begun: How many have begun.
         requests: Seen so far.
-        events: Seen so far.
+        events: Seen so far, at most as many as requests.
+        waiting: Events beyond the requests of their look: they came after theirs, and count in the
+            next one.
     """
 
     log_r: tuple[float, ...] = (-math.inf,) * len(RHOS)
     begun: int = 0
     requests: int = 0
     events: float = 0
+    waiting: float = 0
 
     def log_e(self) -> float:
         """Return the logarithm of the detector; harm is called at log(periods / alpha)."""
@@ -58,7 +61,7 @@ class Detector:
         """Return the detector after one look.
 
         Args:
-            seen: Requests and events of the look; without requests nothing is known from it.
+            seen: Requests and events of the look; without requests it is none yet.
             limit: The largest rate that is no harm, 0 or more; the same at every look.
             begun: How many periods have begun, this one included; it never falls.
             phi: Over-dispersion known beforehand, at least 1; log factors are divided by it, and
@@ -66,9 +69,10 @@ class Detector:
             endless: It is not known how many periods there will be.
             fewer: Rarer events are harm: the limit is the smallest rate that is none.
         """
-        requests, events = seen
+        requests, told = seen[0], seen[1] + self.waiting
         if requests <= 0:
-            return self
+            return replace(self, waiting=told)
+        events = min(requests, max(0, told))
         fresh = max(0, begun - self.begun)
         weighs = float(fresh)
         if endless and fresh:
@@ -80,4 +84,4 @@ class Detector:
             known = log_sum([log, math.log(weighs * weight)]) if fresh else log
             log_r.append(known + min(MOST_PER_LOOK, won))
         total = self.requests + requests, self.events + events
-        return Detector(tuple(log_r), self.begun + fresh, *total)
+        return Detector(tuple(log_r), self.begun + fresh, *total, told - events)

@@ -78,6 +78,21 @@ def test_it_is_the_sum_over_all_beginnings() -> None:
     assert (detector.requests, detector.events, detector.begun) == (21, 3, 4)
 
 
+@pytest.mark.parametrize("fewer", [False, True])
+def test_b19_events_that_come_after_their_requests_are_not_lost(*, fewer: bool) -> None:
+    """B19: an event counts once, with the next requests, and at most one for each of them."""
+    late = [(4, 0), (0, 1), (0, 2), (2, 0), (1, 3), (9, 0)]
+    counted = [(4, 0), (2, 2), (1, 1), (9, 3)]
+    found = []
+    for looks in (late, counted):
+        detector = Detector()
+        for seen in looks:
+            detector = detector.after(seen, 0.2, begun=1, fewer=fewer)
+        found.append(detector)
+    assert found[0] == found[1]
+    assert (found[0].requests, found[0].events, found[0].waiting) == (16, 6, 0)
+
+
 def test_b19_beginnings_without_an_end_weigh_no_more_than_one() -> None:
     """B19: however many periods there are; each begins with what the ones before have left."""
     one, detector, weighed = Detector(), Detector(), []

@@ -1,14 +1,14 @@
 """What a kind of check that compares has to say; all else about it is the same for all kinds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from rampway.api.counted import Slices
 from rampway.core import evidence
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
-from rampway.core.evidence import Bets, BoundPair, EProcess, PairCount, Tolerance
+from rampway.core.evidence import Bets, BoundPair, EProcess, PairCount, Segment, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,25 @@ class Comparison(Protocol):
         """Return requests and events of both, for each process of the state."""
         ...
 
-    def lone(self, state: PairedState, candidate: Delta) -> list[tuple[int, float]]:
-        """Return the candidate's requests and events alone, for each process of the state."""
+    def lone(
+        self, state: PairedState, candidate: Delta, settled_s: float
+    ) -> list[tuple[int, float]]:
+        """Return what a look adds of the candidate alone: requests and events of each process.
+
+        `settled_s`: as for `take`.
+        """
+        del settled_s
         found = self.counts(state, candidate, Delta())
         return [(one.candidate_n, one.candidate_events) for one in found]
+
+    def frozen(self, state: PairedState, stable: Delta) -> PairedState:
+        """Return the state of a comparison in which stable alone has shown something."""
+        found = self.counts(state, Delta(), stable)
+        processes = tuple(
+            replace(process, segments=(Segment().plus(one),))
+            for process, one in zip(state.processes, found, strict=True)
+        )
+        return replace(state, processes=processes)
 
     def take(
         self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float
@@ -159,6 +174,18 @@ class Comparison(Protocol):
     def counted(self, state: PairedState, index: int) -> str:
         """Return what a process has counted on both sides."""
         ...
+
+    def alone(self, state: PairedState, index: int, requests: int, events: float) -> str:
+        """Return what a process has counted on one side."""
+        return f"{self.briefly(requests, events)} {self.exposures} {self.what(state, index)}"
+
+    def briefly(self, requests: int, events: float) -> str:
+        """Return the same of the other side."""
+        return f"{events:.4g} of {requests}"
+
+    def amount(self, rate: float) -> str:
+        """Return a rate of events in words."""
+        return f"{100 * rate:.3g} %"
 
     def times(self, process: EProcess) -> float | None:
         """Return how many times as often it is, None if unknown."""

@@ -78,11 +78,26 @@ class OfUsers(Comparison):
         """Return exposures and events of both, and what waits."""
         return [self._ended(state, candidate, stable)[0]]
 
-    def lone(self, state: PairedState, candidate: Delta) -> list[tuple[int, float]]:  # noqa: ARG002
-        """Return the candidate's exposures and events alone."""
+    def lone(
+        self, state: PairedState, candidate: Delta, settled_s: float  # noqa: ARG002
+    ) -> list[tuple[int, float]]:  # fmt: skip
+        """Return what a look adds; nothing for as long as events of another split may come."""
+        if 0 < self.asked.lag_s > settled_s:
+            return [(0, 0.0)]
         exposures, events = self._told(candidate)
-        number = round(exposures)
-        return [(number, self.part(number, self.scaled(exposures, events)))]
+        return [(round(exposures), self.scaled(exposures, events))]
+
+    def frozen(self, state: PairedState, stable: Delta) -> PairedState:
+        """Return the state of a comparison in which stable alone has shown something."""
+        exposures, events = self._told(stable)
+        number, worth = round(exposures), self.scaled(exposures, events)
+        shown = number, self.part(number, worth)
+        left = worth - shown[1]
+        count = PairCount(*shown, 0, 0) if self.fewer else PairCount(0, 0, *shown)
+        waiting = (0.0, left, 0.0, 0.0) if self.fewer else (0.0, 0.0, 0.0, left)
+        (process,) = state.processes
+        seen = replace(process, segments=(Segment().plus(count),))
+        return replace(state, processes=(seen,), waiting=waiting)
 
     def take(
         self, state: PairedState, candidate: Delta, stable: Delta, settled_s: float

@@ -63,6 +63,18 @@ class Mean(OfUsers):
             f"{self._mean(*other):.4g} over {other[0]} on stable"
         )
 
+    def alone(self, state: PairedState, index: int, requests: int, events: float) -> str:  # noqa: ARG002
+        """Return the mean on one side."""
+        return f"a mean of {self.briefly(requests, events)} {self.exposures}"
+
+    def briefly(self, requests: int, events: float) -> str:
+        """Return the mean and of how many values."""
+        return f"{self._mean(requests, events):.4g} over {requests}"
+
+    def amount(self, rate: float) -> str:
+        """Return a mean in the unit of the values."""
+        return f"{self._mean(1, rate):.4g}"
+
     def times(self, process: EProcess) -> float | None:
         """Return how many times as large it is, or as small."""
         ours, theirs = self.sides(process.total)
