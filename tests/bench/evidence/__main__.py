@@ -20,7 +20,7 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from bench.evidence import cost, harmless, power, rivals
+from bench.evidence import cost, harmless, power, reference, rivals
 from bench.evidence.harmless import Alarms, Size
 from bench.evidence.power import Found
 
@@ -79,15 +79,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     theorem = _alarms(desk, size, power.ALPHAS, hard=False)
     hard = Size(args.runs_harmless, args.events_guard)
     guard = _alarms(desk, hard, (GUARD_ALPHA,), hard=True)
-    figures |= _worst("max_false_alarm", theorem, size)
-    figures |= _worst("max_false_alarm_guard", guard, hard)
+    figures |= _worst("max_false_alarm", theorem, runs=size.runs, events=size.events)
+    figures |= _worst("max_false_alarm_guard", guard, runs=hard.runs, events=hard.events)
     compared = partial(rivals.compared, args.runs_rivals, args.looks_rivals, RIVALS_SHARE)
     figures["rivals"] = desk.run([partial(compared, RIVALS_ALPHA)], lambda _: "others' rules")[0]
+    length = {"runs": args.runs_harmless, "looks": args.looks_past}
+    steady, changed = (
+        _against_past(desk, which, **length) for which in (reference.cases(), reference.changed())
+    )
+    figures |= _worst("max_false_alarm_past", steady, **length)
+    figures["false_alarm_past_changed"] = {a.name: a.rate for a in changed}
     found = cost.measured(args.repeats)
     figures |= {"update_us": round(found.update_us, 1), "state_bytes": found.state_bytes}
     figures["fleet_look_s"] = round(found.fleet_look_s, 3)
     figures["waiting_us"] = round(found.waiting_us, 1)
-    wrong = [alarm for alarm in (*theorem, *guard) if alarm.too_often]
+    wrong = [alarm for alarm in (*theorem, *guard, *steady) if alarm.too_often]
     for alarm in wrong:
         desk.say(f"FAILED: {_told(alarm)}")
     print(json.dumps(figures))
@@ -150,20 +156,26 @@ def _alarms(desk: Desk, size: Size, alphas: Iterable[float], *, hard: bool) -> l
     return desk.run(cells, _told)
 
 
+def _against_past(
+    desk: Desk, cases: Iterable[reference.Case], *, runs: int, looks: int
+) -> list[Alarms]:
+    alarms = partial(reference.alarms, runs=runs, looks=looks, alpha=GUARD_ALPHA)
+    return desk.run([partial(alarms, case) for case in cases], _told)
+
+
 def _told(alarm: Alarms) -> str:
     return f"{alarm.name}: {alarm.rate:.4f} ± {alarm.error:.4f} at alpha {alarm.alpha:g}"
 
 
-def _worst(name: str, found: Sequence[Alarms], size: Size) -> dict[str, Any]:
-    """Return the highest rate, measured by what it may be, and all of them."""
+def _worst(name: str, found: Sequence[Alarms], **size: int) -> dict[str, Any]:
+    """Return the highest rate, measured by what it may be, all of them, and of how much."""
     worst = max(found, key=lambda alarm: (alarm.rate - alarm.alpha) / alarm.error)
     return {
         name: worst.rate,
         f"{name}_alpha": worst.alpha,
         f"{name}_error": round(worst.error, 4),
         f"{name}_case": worst.name,
-        f"{name}_runs": size.runs,
-        f"{name}_events": size.events,
+        **{f"{name}_{of}": number for of, number in size.items()},
         f"{name}_all": {f"{a.name}, alpha {a.alpha:g}": a.rate for a in found},
     }
 
@@ -177,6 +189,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("events-guard", 3000, "events in each of these runs, with bursts"),
         ("runs-rivals", 4000, "runs of each rule"),
         ("looks-rivals", 300, "looks in each of these"),
+        ("looks-past", 300, "looks in each run held against stable's past"),
         ("workers", 2, "processes side by side"),
         ("repeats", 4000, "looks by which an update is timed"),
     ):

@@ -70,6 +70,17 @@ def unsteady(candidate: float, stable: float, shape: float) -> Traffic:
     return _both(one, candidate, stable)
 
 
+def together(candidate: float, stable: float, shape: float = 2) -> Traffic:
+    """The rate of both is multiplied by the same gamma variable of mean 1 at each look."""
+
+    def draw(rng: np.random.Generator, runs: int, look: int) -> tuple[Floats, Floats]:  # noqa: ARG001
+        rate = rng.gamma(shape, 1 / shape, runs)
+        mine, other = rng.poisson(candidate * rate), rng.poisson(stable * rate)
+        return mine.astype(float), other.astype(float)
+
+    return draw
+
+
 def slow(candidate: float, stable: float, shape: float = 2, looks: int = 15) -> Traffic:
     """As `unsteady`, but each multiplier stays for so many looks: bursts longer than a look."""
     held: dict[float, Floats] = {}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from bench.evidence import __main__ as bench
-from bench.evidence import harmless, power, rivals
+from bench.evidence import harmless, power, reference, rivals
 from bench.evidence.batch import Batch
 from bench.evidence.harmless import Alarms
 from bench.evidence.power import Cell, detected
@@ -21,6 +21,7 @@ SMALL = {
     "events-guard": 40,
     "runs-rivals": 20,
     "looks-rivals": 20,
+    "looks-past": 8,
     "repeats": 5,
     "workers": 1,
 }
@@ -47,6 +48,9 @@ def test_tiny_run_ends_with_one_json_object(capsys: pytest.CaptureFixture[str]) 
     )
     assert found["max_false_alarm"] in found["max_false_alarm_all"].values()
     assert len(found["max_false_alarm_guard_all"]) == 30
+    assert found["max_false_alarm_past"] == max(found["max_false_alarm_past_all"].values())
+    assert len(found["max_false_alarm_past_all"]) == len(list(reference.cases()))
+    assert len(found["false_alarm_past_changed"]) == len(list(reference.changed()))
     assert set(found["aims_met"]) == set(bench.AIMS)
     assert {"rampway", "lindon_malek", "kayenta_mann_whitney_98"} < set(found["rivals"])
     assert found["update_us"] > 1

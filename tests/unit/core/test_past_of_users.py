@@ -25,6 +25,7 @@ MEAN = {"sum": {"metric": "orders"}, "count": {"metric": "visits"}, "upper": "50
 ORDERS = {"name": "orders", "counts": FEWER}
 BASKET = {"name": "basket", "mean": MEAN | {"against": "Past", "harmWhen": "Less"}}
 ERRORS = {"name": "errors", "errorRate": {"detect": "5x"}}
+PAST_ERRORS = {"name": "errors", "errorRate": {"against": "Past", "detect": "5x"}}
 
 
 def told(pod: str, at_s: float, visits: float, orders: float, **more: Any) -> Scrape:
@@ -44,6 +45,11 @@ def shop(
             orders[pod] += 100 * per_visit * bursts if turn else 0.0
             found.append(told(pod, 30.0 * n, 100.0 * n, orders[pod]))
     return found
+
+
+def both(interval: int, bad: int) -> list[Scrape]:
+    """Return what two pods of stable's have counted that fail at the same times."""
+    return [scrape(pod, 30 * interval, 100 * interval - bad, bad) for pod in "ab"]
 
 
 def rolled(
@@ -102,15 +108,23 @@ def test_b19_a_smaller_mean_than_before_is_harm() -> None:
     assert "is no harm" in found.message
 
 
-def test_bursts_of_the_past_weaken_the_evidence() -> None:
-    """What one half of the shop's pods saw against the other tells how orders come together."""
-    calm, bursts, one = (
-        known(shop(**how), ORDERS).references["orders"].processes[0].phi
-        for how in ({}, {"bursts": 4}, {"pods": "x"})
+@pytest.mark.parametrize("pods", ["x", "xy"])
+def test_b19_bursts_of_the_past_weaken_the_evidence(pods: str) -> None:
+    """B19: each interval against the next tells how orders come together, of one pod too."""
+    calm, bursts = (
+        known(shop(pods=pods, bursts=every), ORDERS).references["orders"].processes[0].phi
+        for every in (1, 3)
     )
-    assert calm == 1.0
+    assert 1 <= calm < 1.2
     assert bursts > 5
-    assert one == 2.0
+
+
+def test_b19_bursts_that_all_pods_have_at_once_count() -> None:
+    """B19: half against half shows none of them; what has no pair has to bear them."""
+    begun = known(steady(199, bad=dict.fromkeys(range(1, 199, 4), 40)), PAST_ERRORS)
+    alike = known([s for n in range(200) for s in both(n, 40 * (n // 4))], PAST_ERRORS)
+    for state in (begun, alike):
+        assert state.references["errors"].processes[0].phi > 5
 
 
 def test_b19_a_past_of_users_is_no_history_of_what_is_compared() -> None:

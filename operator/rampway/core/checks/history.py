@@ -8,6 +8,7 @@ no harm. It is read once, before the candidate gets its first request.
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -124,20 +125,40 @@ def _reference(policy: Policy, check: Check, past: Sequence["Scrape"], stable: s
     kind, warm_ups = kinds.of(check), kinds.warm_ups(policy.checks)
     told = str(kind.counters[0]) if kind.counters else ""
     mine = [s for s in past if bool(s.counters) == bool(told)]
-    pairs, ledger = intervals(mine, warm_ups, told)
-    began_s = min((scrape.at_s for scrape in mine), default=0.0)
-    _, deltas = advance(start_ledger(began_s), mine, warm_ups)
+    found, ledger = successive(mine, warm_ups, told)
+    pairs = list(zip(found[::2], found[1::2], strict=False))
     known = paired.with_past(policy, check, kind.begin(ledger.total(stable)), pairs)
-    return kind.frozen(known, deltas.get(stable, Delta()))
+    return kind.frozen(known, reduce(Delta.plus, found, Delta()))
+
+
+def successive(
+    scrapes: Sequence["Scrape"], warm_ups: Collection[int], exposures: str
+) -> tuple[list[Delta], Ledger]:
+    """Return what all pods together counted, interval by interval, and their last scrapes.
+
+    What nobody is compared with has to bear bursts that all pods have at once, too: each interval
+    against the next shows them, and a rate that drifts slowly hardly. An interval ends when there
+    were requests, or `exposures` of users: never by events.
+    """
+    ordered = sorted(scrapes, key=lambda s: s.at_s)
+    ledger = start_ledger(ordered[0].at_s if ordered else 0.0)
+    found, open_ = [], Delta()
+    for _, together in groupby(ordered, key=lambda s: s.at_s):
+        ledger, deltas = advance(ledger, together, warm_ups)
+        open_ = reduce(Delta.plus, deltas.values(), open_)
+        if open_.counters.get(exposures, 0.0) if exposures else open_.requests:
+            found.append(open_)
+            open_ = Delta()
+    return found, ledger
 
 
 def intervals(
-    scrapes: Sequence["Scrape"], warm_ups: Collection[int] = (), exposures: str = ""
+    scrapes: Sequence["Scrape"], warm_ups: Collection[int] = ()
 ) -> tuple[list[tuple[Delta, Delta]], Ledger]:
     """Return what both halves of the pods counted, interval by interval, and their last scrapes.
 
-    An interval ends when both halves had requests, or `exposures` of users: whether one counts
-    depends on these only, never on events. The pods take turns, in order of their first scrape.
+    An interval ends when both halves had requests: whether one counts depends on requests only,
+    never on events. The pods take turns, in order of their first scrape.
     """
     half_of: dict[PodKey, int] = {}
     ordered = sorted(scrapes, key=lambda s: (s.at_s, s.pod))
@@ -152,7 +173,7 @@ def intervals(
             ledgers[half], deltas = advance(ledgers[half], of_half[half], warm_ups)
             for delta in deltas.values():
                 open_[half] = open_[half].plus(delta)
-        if all(d.counters.get(exposures, 0.0) if exposures else d.requests for d in open_):
+        if all(delta.requests for delta in open_):
             found.append((open_[0], open_[1]))
             open_ = [Delta()] * HALVES
     last = {**ledgers[0].last, **ledgers[1].last}
