@@ -32,8 +32,8 @@ LEAST_STEP_S = 5.0
 FEWEST = 120
 """Intervals that make a history: with fewer phi is too uncertain (evidence.md)."""
 MOST_PODS = 4
-USERS_SERIES = 20
-"""About so many series a counter of users has; how many nobody knows before."""
+USERS_SERIES = 100
+"""About so many series all counters of users have; how many nobody knows before."""
 HALVES = 2
 
 
@@ -59,7 +59,8 @@ class Past:
     @property
     def series(self) -> int:
         """About how many series that is."""
-        return len(self.pods) * (60 if self.buckets else 8) + len(self.counters) * USERS_SERIES
+        users = USERS_SERIES if self.counters else 0
+        return len(self.pods) * (60 if self.buckets else 8) + users
 
 
 def wanted(
