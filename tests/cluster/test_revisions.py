@@ -6,6 +6,8 @@ import pytest
 from cluster.recorder import Recorder
 from cluster.subject import Subject, backends, identities, share, step, turns
 
+from demo.cluster import ROOT
+
 pytestmark = pytest.mark.cluster
 
 SLOW_STEPS = {"steps": [step(50, "2m")], "checks": [], "rollback": {"keepCandidate": "1m"}}
@@ -45,6 +47,27 @@ def test_b4_b8_back_to_known_content_takes_its_running_pods(
     assert identities(subject.pods()) == running
     weights = [share(change.object) for change in recorded.changes("HTTPRoute")]
     assert turns(weights) == [0, 50, 0, 50]
+
+
+def test_b9_back_with_plain_kubectl_as_the_guide_says(subject: Subject) -> None:
+    """B4, B9: the commands of docs/guides/people.md go back to what a rollout had released."""
+    first = subject.start("a")
+    subject.apply("b")
+    subject.promoted()
+    second = subject.stable()
+    subject.apply("a")
+    subject.promoted()
+    assert subject.stable() == first
+    page = (ROOT / "docs" / "guides" / "people.md").read_text()
+    (commands,) = (part for part in page.split("```sh\n") if part.startswith("was=modelrollout"))
+    typed = commands.split("```")[0].replace("digits-5b29612952-1", f"{subject.name}-{second}-1")
+    typed = typed.replace("-n ml", f"-n {subject.namespace}").replace(
+        " digits ", f" {subject.name} "
+    )
+    done = subject.bench.kube.run("bash", "-euc", typed)
+    assert done.returncode == 0, done.stderr
+    subject.promoted()
+    assert subject.stable() == second
 
 
 def test_b1_lost_status_is_rebuilt_from_the_revisions(subject: Subject, recorded: Recorder) -> None:
