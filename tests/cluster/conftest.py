@@ -122,7 +122,7 @@ def calling(bench: Bench, subject: Subject, tmp_path: Path) -> Calling:
     """Return a context manager under which requests go to the test's model."""
 
     def begin(rate_per_s: float = caller.RATE_PER_S) -> AbstractContextManager[Caller]:
-        out = tmp_path / "answers.jsonl"
+        out = tmp_path / f"answers-{len(list(tmp_path.glob('answers-*.jsonl')))}.jsonl"
         return caller.calling(bench, subject.name, out, subject.tell, rate_per_s)
 
     return begin

@@ -17,15 +17,16 @@ from urllib.request import urlopen
 VERSION = "custom.metrics.k8s.io/v1beta2"
 METRIC = "requests_per_second"
 PATH = re.compile(rf"/apis/{VERSION}/namespaces/([a-z0-9-]+)/pods/\*/{METRIC}")
-REVISION = re.compile(r"rampway\.dev/revision=([a-z0-9]+)")
+REVISIONS = re.compile(r"rampway\.dev/revision(?:=| in \()([a-z0-9,]+)")
 PROMETHEUS = "http://prometheus.rampway-system.svc:9090/api/v1/query"
 WINDOW = "30s"
 ASK_S = 5.0
 
 
-def found(namespace: str, revision: str) -> list[dict[str, Any]]:
-    """Return the requests per second of each pod of a revision, as the API of metrics says it."""
-    series = f'rampway_requests_total{{namespace="{namespace}",revision=~".*{revision}"}}'
+def found(namespace: str, revisions: str) -> list[dict[str, Any]]:
+    """Return the requests per second of each pod of some revisions, as the API of metrics says."""
+    either = revisions.replace(",", "|")
+    series = f'rampway_requests_total{{namespace="{namespace}",revision=~".*({either})"}}'
     query = urlencode({"query": f"sum by (pod) (rate({series}[{WINDOW}]))"})
     with urlopen(f"{PROMETHEUS}?{query}", timeout=ASK_S) as answer:
         results = json.load(answer)["data"]["result"]
@@ -65,8 +66,8 @@ class Handler(BaseHTTPRequestHandler):
             self._say(404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404})
         else:
             selector = parse_qs(url.query).get("labelSelector", [""])[0]
-            revision = REVISION.search(selector)
-            items = found(asked[1], revision[1] if revision else "")
+            revisions = REVISIONS.search(selector)
+            items = found(asked[1], revisions[1] if revisions else "")
             self._say(200, {"kind": "MetricValueList", "apiVersion": VERSION, "items": items})
 
     def _say(self, code: int, body: dict[str, Any]) -> None:

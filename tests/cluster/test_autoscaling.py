@@ -74,3 +74,54 @@ def test_b12_an_autoscaler_and_a_rollout_under_load(subject: Subject, calling: C
     assert subject.stable() == second
     assert caller.revisions() == {f"{subject.name}-{first}", f"{subject.name}-{second}"}
     assert not caller.failed()
+
+
+def own_autoscaler(subject: Subject) -> Obj:
+    """Return an autoscaler of the user's own, that sizes the ModelDeployment."""
+    target = {"apiVersion": "rampway.dev/v1alpha1", "kind": "ModelDeployment", "name": subject.name}
+    metric = {"metric": {"name": METRIC}, "target": {"type": "AverageValue", "averageValue": "22"}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "own", "namespace": subject.namespace},
+        "spec": {
+            "scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 6,
+            "metrics": [{"type": "Pods", "pods": metric}],
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("_meter")
+def test_b12_the_users_own_autoscaler_sizes_all_that_answers(
+    subject: Subject, calling: Calling
+) -> None:
+    """B12: the user's autoscaler goes through `/scale`, also while two revisions share the load.
+
+    The load doubles in mid-rollout: both revisions grow, and no request fails.
+    """
+
+    def put(model: str) -> None:
+        made = subject.manifest(model, {"steps": [step(50, "75s")], "checks": []})
+        del made["spec"]["replicas"]  # it is the autoscaler's
+        subject.put(made)
+
+    put("a")
+    subject.promoted()
+    first = subject.stable()
+    subject.bench.kube.apply(own_autoscaler(subject))
+    with calling(RATE_PER_S) as caller:
+        subject.until(lambda: sizes(subject)[first] == 2, "two pods for the load", 120)
+        subject.until(lambda: sum(map(ready, subject.pods(first))) == 2, "both ready")
+        put("b")
+        subject.in_force(50)
+        second = subject.status()["candidate"]["revision"]
+        with calling(RATE_PER_S) as more:
+            subject.until(
+                lambda: set(sizes(subject).values()) == {4}, "four pods each for twice of it", 70
+            )
+            subject.promoted(240)
+        assert sizes(subject)[second] == subject.object()["spec"]["replicas"] == 4
+    assert subject.stable() == second
+    assert not caller.failed()
+    assert not more.failed()
