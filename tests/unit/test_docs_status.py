@@ -11,7 +11,7 @@ from rampway.api.conditions import Act, ConditionType, Phase, Reason, RolloutPha
 from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.core.checks.judged import CheckState
 from rampway.core.model.keeping import ROLLOUTS_KEPT
-from rampway.core.rollout.course import MAX_DECISIONS
+from rampway.core.rollout.decisions import MAX_DECISIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/reference/status.md").read_text()
@@ -88,4 +88,4 @@ def test_what_is_kept_is_what_the_code_keeps() -> None:
     """The page gives the numbers of rollouts and decisions that the operator keeps."""
     text = section("## Evidence and history")
     assert f"last\n{NUMBERS[ROLLOUTS_KEPT]} are kept" in text
-    assert f"the last {MAX_DECISIONS} decisions" in text
+    assert f"| up to {MAX_DECISIONS} decisions" in text

@@ -1,8 +1,10 @@
 """Reading who paused, resumed and changed a ModelDeployment: by stamps, else by managedFields."""
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from rampway.api import labels
@@ -38,20 +40,20 @@ class Stamping:
     clock: Callable[[], float]
     _since_s: float | None = None
     _asked_s: float = -math.inf
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def since_s(self) -> float | None:
         """Return since when every change is stamped, seconds since the epoch; None: it is not.
 
         Where the API server cannot be asked now, what it said before holds: no pass ends for this.
         """
-        now_s = self.clock()
-        if now_s - self._asked_s >= FRESH_S:
-            try:
-                self._since_s = await self._ask()
-            except KubeError:
-                return self._since_s
-            self._asked_s = now_s
-        return self._since_s
+        async with self._lock:  # who comes meanwhile waits for the answer, and asks no second time
+            now_s = self.clock()
+            if now_s - self._asked_s >= FRESH_S:
+                self._asked_s = now_s  # before: an API server that errs is not asked at each pass
+                with suppress(KubeError):
+                    self._since_s = await self._ask()
+            return self._since_s
 
     async def _ask(self) -> float | None:
         try:

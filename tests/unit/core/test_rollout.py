@@ -29,7 +29,8 @@ from rampway.core.checks.deltas import start_ledger
 from rampway.core.checks.judged import CheckState, EvidenceState, Judged
 from rampway.core.observation import Look
 from rampway.core.pods import capacity
-from rampway.core.rollout.course import MAX_DECISIONS, Course, Outcome, enter
+from rampway.core.rollout.course import Course, Outcome, enter
+from rampway.core.rollout.decisions import MAX_DECISIONS
 from rampway.core.rollout.phases import (
     _PHASES,
     TRANSITIONS,

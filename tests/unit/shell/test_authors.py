@@ -114,6 +114,7 @@ class Watched(MemoryApi):
     async def get(self, *about: Any) -> Obj:
         """Return the object, or refuse."""
         self.asked += 1
+        await asyncio.sleep(0)  # others have their turn
         if self.refusal is not None:
             raise self.refusal
         return await super().get(*about)
@@ -145,9 +146,26 @@ def test_b11_stamps_count_from_when_policy_and_binding_are_there() -> None:
     assert api.asked == asked
     api.refusal = Transient("later")
     clock.advance(FRESH_S)
+    asked = api.asked
     assert since(stamping) == from_wire(made), "what cannot be asked now is as it was"
+    assert since(stamping) == from_wire(made)
+    assert api.asked == asked + 1, "and asked once an interval, not at each pass"
     api.refusal = Forbidden("no")
+    clock.advance(FRESH_S)
     assert since(stamping) is None
+
+
+def test_b11_passes_at_once_ask_once_and_all_have_the_answer() -> None:
+    """B11: at the start none of them takes names for unstamped while another one asks."""
+    api, _, stamping = asking()
+    admission.install(api.store)
+
+    async def together() -> list[float | None]:
+        return await asyncio.gather(*(stamping.since_s() for _ in range(3)))
+
+    found = asyncio.run(together())
+    assert None not in found
+    assert api.asked == len((MUTATING_POLICY, MUTATING_POLICY_BINDING))
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ from rampway.core.instants import from_wire, to_wire
 from rampway.core.model import authors
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import capacity, sizes
-from rampway.core.rollout import stages
+from rampway.core.rollout import decisions, stages
 from rampway.core.rollout.stages import Stage
 from rampway.core.traffic import podshare
 from rampway.core.traffic.split import STABLE_ONLY, Split
 
-MAX_DECISIONS = 40
 ACTOR = "rampway"
 
 
@@ -246,8 +245,8 @@ def by(outcome: Outcome, actor: str) -> Outcome:
 
 
 def _recorded(outcome: Outcome, decision: Decision) -> Outcome:
-    kept = (*outcome.status.decisions, decision)[-MAX_DECISIONS:]
-    status = outcome.status.model_copy(update={"decisions": kept})
+    made = decisions.kept((*outcome.status.decisions, decision))
+    status = outcome.status.model_copy(update={"decisions": made})
     return replace(outcome, status=status, news=(*outcome.news, decision))
 
 
