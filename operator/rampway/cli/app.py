@@ -2,9 +2,10 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from rampway.cli import exits
 from rampway.cli.approve import approve
@@ -53,6 +54,16 @@ def _options(
     pass
 
 
+class Verb(TyperCommand):
+    """A verb whose usage reads as kubectl's: `NAME [ATTEMPT]`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage; what has to be there comes in braces from typer."""
+        return [
+            piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)
+        ]
+
+
 for verb in (
     status,
     list_,
@@ -73,7 +84,7 @@ for verb in (
     version,
 ):
     called = verb.__name__.rstrip("_")
-    app.command(called, epilog=exits.told(called))(verb)
+    app.command(called, cls=Verb, epilog=exits.told(called))(verb)
 
 
 def run() -> None:

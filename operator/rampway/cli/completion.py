@@ -35,7 +35,9 @@ case ${{1-}} in lint | simulate | plan | replay) echo :0 ;; *) echo :4 ;; esac
 
 
 def completion(
-    shell: Annotated[Shell, typer.Argument(help="kubectl: for `kubectl rampway` itself.")],
+    shell: Annotated[
+        Shell, typer.Argument(help="kubectl: for `kubectl rampway` itself.", metavar="SHELL")
+    ],
 ) -> None:
     """Print a completion script: for `kubectl rampway`, or for the program kubectl-rampway.
 

@@ -56,7 +56,9 @@ def _message(text: str) -> str:
 
 Name = Annotated[
     str,
-    typer.Argument(help="Name of the ModelDeployment.", callback=_name, autocompletion=names),
+    typer.Argument(
+        help="Name of the ModelDeployment.", metavar="NAME", callback=_name, autocompletion=names
+    ),
 ]
 Namespace = Annotated[
     str | None,
@@ -90,7 +92,10 @@ Context = Annotated[
 NoColor = Annotated[
     bool, typer.Option("--no-color", help="No colours; so does NO_COLOR in the environment.")
 ]
-Step = Annotated[str | None, typer.Argument(help="Name of the step; left out, the one that waits.")]
+Step = Annotated[
+    str | None,
+    typer.Argument(help="Name of the step; left out, the one that waits.", metavar="STEP"),
+]
 Message = Annotated[
     str, typer.Option("--message", "-m", help="Why; goes on record.", callback=_message)
 ]
@@ -107,7 +112,8 @@ AllNamespaces = Annotated[
     bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces, whatever -n says.")
 ]
 Number = Annotated[
-    int | None, typer.Argument(min=1, help="The number of an attempt; `history` has them.")
+    int | None,
+    typer.Argument(min=1, help="The number of an attempt; `history` has them.", metavar="ATTEMPT"),
 ]
 Files = Annotated[
     list[str], typer.Argument(help="YAML or JSON files; - for the standard input.", metavar="FILE")

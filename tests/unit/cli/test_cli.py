@@ -277,7 +277,7 @@ def test_the_help_says_what_is_so() -> None:
     """Whose namespace, and names that are typed as they stand there."""
     helps = {verb: CliRunner().invoke(app, [verb, "--help"]).output for verb in ("list", "lint")}
     assert "Those of this one" in helps["list"]
-    assert "FILE}..." in helps["lint"]
+    assert "FILE..." in helps["lint"]
 
 
 @pytest.mark.parametrize("called", list(getattr(get_command(app), "commands", {})))
@@ -339,3 +339,18 @@ def test_the_reference_shows_what_the_program_prints() -> None:
         for code, verbs, said in exits.MEANINGS
     ]
     assert re.findall(r"^\| \d+ \|.*$", table, re.MULTILINE) == wanted
+
+
+def test_the_usage_reads_as_the_reference_writes_it() -> None:
+    """`NAME [ATTEMPT]`: what has to be there without brackets, and no brace of any kind."""
+    usage = {}
+    for called in get_command(app).commands:  # type: ignore[attr-defined]  # it is a group
+        shown = CliRunner().invoke(app, [called, "--help"], env={"COLUMNS": "120"}).stdout
+        (line,) = (part.strip() for part in shown.splitlines() if "Usage:" in part)
+        usage[called] = line.removeprefix("Usage: ").split("[OPTIONS]")[1].strip()
+    named = {"status": "NAME", "explain": "NAME", "undo": "NAME", "pause": "NAME", "abort": "NAME"}
+    assert usage | named == usage
+    assert usage["history"] == usage["replay"] == "NAME [ATTEMPT]"
+    assert (usage["approve"], usage["completion"]) == ("NAME [STEP]", "SHELL")
+    assert (usage["lint"], usage["simulate"]) == ("FILE...", "[FILE]")
+    assert not any(brace in text for text in usage.values() for brace in "{}")
