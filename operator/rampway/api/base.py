@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from rampway.api import advice
 from rampway.api.rules import LIST_KEYS, LIST_TYPE, VALIDATIONS, Form, Rule, matches
 
 GROUP = "rampway.dev"
@@ -141,7 +142,11 @@ def _shortened(text: object) -> object:
 Duration = Annotated[
     str,
     Field(max_length=32),
-    Form(DURATION_PATTERN, "a duration of at most 7 days, for example 90s, 5m or 1h30m"),
+    Form(
+        DURATION_PATTERN,
+        "a duration of at most 7 days, for example 90s, 5m or 1h30m",
+        advice.duration,
+    ),
     Rule(
         cel=f"!{matches('self', DURATION_PATTERN)} || duration(self) <= duration('168h')",
         message="expected a duration of at most 7 days (168h)",
@@ -150,10 +155,14 @@ Duration = Annotated[
 ]
 """A duration as Go writes it: at most 7 days."""
 Percent = Annotated[
-    str, Field(max_length=8), Form(PERCENT_PATTERN, "a percentage, for example 5% or 0.5%")
+    str,
+    Field(max_length=8),
+    Form(PERCENT_PATTERN, "a percentage, for example 5% or 0.5%", advice.percent),
 ]
 """A percentage; a string, since floats do not survive every tool."""
-Factor = Annotated[str, Field(max_length=8), Form(FACTOR_PATTERN, "a factor, for example 3x")]
+Factor = Annotated[
+    str, Field(max_length=8), Form(FACTOR_PATTERN, "a factor, for example 3x", advice.factor)
+]
 """How many times as much."""
 Decimal = Annotated[
     str, Field(max_length=26), Form(DECIMAL_PATTERN, 'a number as a string, for example "0.95"')

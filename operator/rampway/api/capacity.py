@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rampway.api.advice import whole_percent
 from rampway.api.base import ApiModel, Quantity
 from rampway.api.rules import Form, Rule
 
 Utilization = Annotated[
     str,
     Field(max_length=4),
-    Form(r"^[1-9][0-9]{0,2}%$", "a whole percentage from 1% to 999%"),
+    Form(r"^[1-9][0-9]{0,2}%$", "a whole percentage from 1% to 999%", whole_percent(1, 999)),
 ]
 MetricName = Annotated[
     str,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rampway.api.advice import whole_percent
 from rampway.api.base import (
     PERCENT_PATTERN,
     ApiModel,
@@ -22,8 +23,9 @@ from rampway.api.checks import (
     ThresholdCheck,
 )
 from rampway.api.hooks import Hook
-from rampway.api.rules import Form, Rule, UniqueItems, matches
-from rampway.api.steps import Step, Steps, named, percent
+from rampway.api.rules import Form, Path, Rule, UniqueItems, matches
+from rampway.api.sequence import Steps, named
+from rampway.api.steps import Step, percent
 
 __all__ = [
     "AfterUnknown",
@@ -55,7 +57,9 @@ FalseRollbackRate = Annotated[
 ]
 
 Holdback = Annotated[
-    str, Field(max_length=3), Form(r"^([0-9]|[1-4][0-9]|50)%$", "a whole percentage, 0% to 50%")
+    str,
+    Field(max_length=3),
+    Form(r"^([0-9]|[1-4][0-9]|50)%$", "a whole percentage, 0% to 50%", whole_percent(0, 50)),
 ]
 
 
@@ -176,6 +180,11 @@ def _astray(policy: "Policy") -> list[str]:
     ]
 
 
+def _weighted(policy: "Policy") -> Path:
+    index = next(i for i, step in enumerate(policy.steps) if step.weights_pct is not None)
+    return "steps", index, "ramp" if policy.steps[index].ramp else "weight"
+
+
 class Policy(ApiModel):
     """How a rollout proceeds and what it is judged by."""
 
@@ -189,6 +198,7 @@ class Policy(ApiModel):
                 or all(step.weights_pct is None for step in policy.steps)
             ),
             seen=lambda policy: named(policy.steps, lambda step: step.weights_pct is not None),
+            at=_weighted,
         ),
         Rule(
             cel="!has(self.hooks) || self.hooks.all(hook, !has(hook.step) || "

@@ -18,6 +18,15 @@ LIST_TYPE = "x-kubernetes-list-type"
 LIST_KEYS = "x-kubernetes-list-map-keys"
 TEXT_EXPECTED = "text_expected"
 """Type of pydantic's error where a string of a certain form belongs, and something else stands."""
+BROKEN = "rule_broken"
+"""Type of pydantic's error where a rule does not hold."""
+
+Path = tuple[int | str, ...]
+
+
+def broken(text: str, at: Path = ()) -> PydanticCustomError:
+    """Return the error of a rule: a sentence, and the part of the value that breaks it."""
+    return PydanticCustomError(BROKEN, "{text}", {"text": text, "at": at})
 
 
 @dataclass(frozen=True)
@@ -32,16 +41,19 @@ class Rule:
     """The same in Python, on a value whose fields have been parsed."""
     seen: Callable[[Any], str] = lambda _: ""
     """What breaks it, where the path does not say: names and places. CEL has no words for it."""
+    at: Callable[[Any], Path] = lambda _: ()
+    """The part of the value that breaks it, where that is not all of it. CEL names the whole."""
 
     def schema(self) -> dict[str, str]:
         """Return the rule as an item of x-kubernetes-validations."""
         return {"rule": self.cel, "message": self.message}
 
     def check(self, value: Any) -> Any:
-        """Return the value, or raise ValueError with the rule's sentence."""
+        """Return the value, or raise ValueError with the rule's sentence and place."""
         if not self.holds(value):
             seen = self.seen(value)
-            raise ValueError(f"{self.message}; seen: {seen}" if seen else self.message)
+            text = f"{self.message}; seen: {seen}" if seen else self.message
+            raise broken(text, self.at(value))
         return value
 
     def __get_pydantic_core_schema__(
@@ -64,6 +76,8 @@ class Form:
     """A regular expression that Python, RE2 and ECMA read alike, from ^ to $."""
     expected: str
     """What a good value looks like, with an example."""
+    advice: Callable[[object], str] = lambda _: ""
+    """What to write instead of what was seen, empty if nobody knows."""
 
     @property
     def rule(self) -> Rule:
@@ -77,13 +91,17 @@ class Form:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        inner = self.rule.__get_pydantic_core_schema__(source, handler)
-        return core_schema.no_info_before_validator_function(self._text, inner)
+        return core_schema.no_info_before_validator_function(self._text, handler(source))
 
     def _text(self, value: Any) -> Any:
-        """Return a string as it is; anything else is told of the form, not only of its type."""
-        if not isinstance(value, str):
-            raise PydanticCustomError(TEXT_EXPECTED, self.rule.message)
+        """Return a string of this form as it is; anything else is told of the form.
+
+        Before all else: that something is no string, or too long, says less.
+        """
+        if not (isinstance(value, str) and self.rule.holds(value)):
+            kind = BROKEN if isinstance(value, str) else TEXT_EXPECTED
+            about = {"text": self.rule.message, "advice": self.advice(value)}
+            raise PydanticCustomError(kind, "{text}", about)
         return value
 
     def __get_pydantic_json_schema__(
@@ -100,12 +118,13 @@ class UniqueItems:
     key: str = ""
 
     def check(self, items: Sequence[Any]) -> Sequence[Any]:
-        """Return the items, or raise ValueError naming the first one that is there twice."""
+        """Return the items, or raise ValueError with the first one that is there twice."""
         seen = set()
-        for item in items:
+        for index, item in enumerate(items):
             name = getattr(item, self.key) if self.key else item
             if name in seen:
-                raise ValueError(f"Duplicate value: {name!r} is there twice")
+                at = (index, self.key) if self.key else (index,)
+                raise broken(f"Duplicate value: {name!r} is there twice", at)
             seen.add(name)
         return items
 

@@ -1,12 +1,11 @@
 """The steps of a policy: which requests reach the candidate, for how long, and who has to agree."""
 
-from collections.abc import Callable, Sequence
 from enum import StrEnum
-from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field
 
+from rampway.api.advice import whole_percent
 from rampway.api.automation import Automation
 from rampway.api.base import ApiModel, Duration, Label, seconds
 from rampway.api.rules import Form, Rule, matches
@@ -16,7 +15,11 @@ HEADER_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9_.]*$"
 COOKIE_PATTERN = r"^[-A-Za-z0-9_.~]+$"
 
 Share = Annotated[
-    str, Field(max_length=4), Form(SHARE_PATTERN, "a whole percentage from 1% to 100%")
+    str,
+    Field(max_length=4),
+    Form(
+        SHARE_PATTERN, "a whole percentage from 1% to 100%, for example 5%", whole_percent(1, 100)
+    ),
 ]
 HeaderName = Annotated[
     str, Field(max_length=256), Form(HEADER_PATTERN, "the name of an HTTP header")
@@ -194,92 +197,3 @@ class Step(ApiModel):
 def percent(share: str) -> int:
     """Return a share such as 5% as a whole number."""
     return int(share[:-1])
-
-
-def _sorted_weights(steps: Sequence[Step]) -> bool:
-    found = [w for w in (step.weights_pct for step in steps) if w is not None]
-    return all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairwise(found))
-
-
-def _weights_last(steps: Sequence[Step]) -> bool:
-    kinds = [step.weights_pct is not None for step in steps if step.approval is None]
-    return kinds == sorted(kinds)
-
-
-def named(steps: Sequence[Step], which: Callable[[Step], bool]) -> str:
-    """Return the steps that something is so of, as `steps[0] five, steps[2] half`."""
-    found = (f"steps[{i}] {step.name}" for i, step in enumerate(steps) if which(step))
-    return ", ".join(found)
-
-
-def _named_twice(steps: Sequence[Step]) -> str:
-    names = [step.name for step in steps]
-    return named(steps, lambda step: names.count(step.name) > 1)
-
-
-def _falling(steps: Sequence[Step]) -> str:
-    found = [(f"steps[{i}] {s.name}", w) for i, s in enumerate(steps) if (w := s.weights_pct)]
-    (before, high), (after, low) = next(
-        (a, b) for a, b in pairwise(found) if a[1][0] > b[1][0] or a[1][1] > b[1][1]
-    )
-    return f"{after} with {_share(low)} after {before} with {_share(high)}"
-
-
-def _share(weights_pct: tuple[int, int]) -> str:
-    first, last = weights_pct
-    return f"{first}%" if first == last else f"{first}% to {last}%"
-
-
-def _trial_too_late(steps: Sequence[Step]) -> str:
-    weighted = next(i for i, step in enumerate(steps) if step.weights_pct)
-    late = steps[weighted + 1 :]
-    first = next(s for s in late if s.mirror is not None or s.match is not None)
-    return (
-        f"{named(steps, lambda s: s is first)} after {named(steps, lambda s: s is steps[weighted])}"
-    )
-
-
-_WELL_FORMED = (
-    f"self.all(step, (!has(step.weight) || {matches('step.weight', SHARE_PATTERN)}) && "
-    f"(!has(step.ramp) || ({matches('step.ramp.from', SHARE_PATTERN)} && "
-    f"{matches('step.ramp.to', SHARE_PATTERN)})))"
-)
-
-
-def _in_order(end: str) -> str:
-    of_step, of_ramp = (f"int(step.{at}.replace('%', ''))" for at in ("weight", f"ramp.{end}"))
-    # One map that also filters: of what filter() returns, the API server forgets how long it is.
-    has_one = "has(step.weight) || has(step.ramp)"
-    return f"self.map(step, {has_one}, has(step.weight) ? {of_step} : {of_ramp}).isSorted()"
-
-
-Steps = Annotated[
-    tuple[Step, ...],
-    Rule(
-        cel="self.all(step, self.exists_one(other, other.name == step.name))",
-        message="expected a name of its own for each step",
-        holds=lambda steps: len({step.name for step in steps}) == len(steps),
-        seen=_named_twice,
-    ),
-    Rule(
-        cel=f"!{_WELL_FORMED} || ({_in_order('from')} && {_in_order('to')})",
-        message="expected weights that never fall from one step to the next",
-        holds=_sorted_weights,
-        seen=_falling,
-    ),
-    Rule(
-        cel="self.filter(step, has(step.ramp)).size() <= 1",
-        message="expected at most one ramp",
-        holds=lambda steps: sum(step.ramp is not None for step in steps) <= 1,
-        seen=lambda steps: named(steps, lambda step: step.ramp is not None),
-    ),
-    Rule(
-        cel="self.filter(step, !has(step.approval))"
-        ".map(step, has(step.weight) || has(step.ramp) ? 1 : 0).isSorted()",
-        message="expected steps with mirror or match before those with weight or ramp: who has "
-        "had real answers is not sent back to the trial",
-        holds=_weights_last,
-        seen=_trial_too_late,
-    ),
-]
-"""Their order is their meaning, hence no keyed list: a merge by name could mix two orders."""

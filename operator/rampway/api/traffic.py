@@ -80,6 +80,22 @@ def _one_of_them(traffic: "Traffic") -> bool:
     return all(given == (traffic.type is kind) for given, kind in (owned, named))
 
 
+def _belongs(traffic: "Traffic") -> str:
+    """Return what does not fit together, and what to write instead."""
+    fields = (("ownedRoute", traffic.owned_route, TrafficType.OWNED_ROUTE),
+              ("routeRef", traffic.route_ref, TrafficType.ROUTE_REF))  # fmt: skip
+    given = [(name, kind) for name, there, kind in fields if there is not None]
+    told = f"type {traffic.type}" if "type" in traffic.model_fields_set else "no type"
+    meant = "" if "type" in traffic.model_fields_set else f", which means {traffic.type}"
+    if len(given) > 1:
+        return f"both of them with {told}: leave one out"
+    if not given:
+        needed = next((name for name, _, kind in fields if kind is traffic.type), "")
+        return f"{told}{meant}, and no {needed}"
+    name, kind = given[0]
+    return f"{name} with {told}{meant}: write type: {kind}"
+
+
 class Traffic(ApiModel):
     """How requests reach the model."""
 
@@ -90,6 +106,7 @@ class Traffic(ApiModel):
             message="expected exactly the field that belongs to type: ownedRoute for OwnedRoute, "
             "routeRef for RouteRef, neither for Replicas",
             holds=_one_of_them,
+            seen=_belongs,
         ),
         Rule(
             cel="self.type == oldSelf.type && (!has(self.routeRef) || !has(oldSelf.routeRef) "

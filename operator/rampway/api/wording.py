@@ -13,6 +13,21 @@ _MAX_MISTAKES = 5
 _MAX_SEEN = 80
 _OBJECT = "expected an object"
 _UNKNOWN = "extra_forbidden"
+_ALIKE = 0.7
+"""Names that are less alike than this, of 1, mean something else: `duration`, `automation`."""
+_SYNONYMS = {
+    "hold": {"duration", "wait", "time", "interval", "bake", "baketime", "pause", "for"},
+    "weight": {"setweight", "percent", "percentage", "share", "traffic"},
+    "minRequests": {"requests", "minsamples", "samples", "mincount"},
+    "approval": {"approve", "manual", "gate", "judgment"},
+    "match": {"header", "headers", "cookie"},
+    "mirror": {"shadow", "copy", "copies"},
+    "checks": {"analysis", "metrics", "conditions", "thresholds"},
+    "uri": {"url", "path", "location", "source"},
+    "errorRate": {"errors", "error", "successrate"},
+    "maxIncrease": {"increase", "tolerance", "threshold"},
+}
+"""What people write for these fields who think of the same thing; small letters without - and _."""
 _PLAINER = {
     _UNKNOWN: "unknown field",
     "missing": "required, but missing",
@@ -49,14 +64,28 @@ def mistakes(
     """Return the same one by one: where, as parts of the path, and `explain`'s words."""
     found = error.errors(include_url=False)
     return [
-        (item["loc"], _mistake(item, model, root)) for item in found if not _follows(item, found)
+        (_place(item), _mistake(item, model, root)) for item in found if not _follows(item, found)
     ]
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Return which of the known names an unknown one may stand for, else all of them."""
-    close = get_close_matches(name, known := sorted(known), n=1)
+    """Return which of the known names an unknown one may stand for, else all of them.
+
+    One that means the same goes before one that is spelt alike.
+    """
+    known = sorted(known)
+    same = [one for one, others in _SYNONYMS.items() if one in known and _plain(name) in others]
+    close = same or get_close_matches(name, known, n=1, cutoff=_ALIKE)
     return f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}"
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _place(item: ErrorDetails) -> tuple[int | str, ...]:
+    """Return where a mistake is: a rule about a whole may name the part that breaks it."""
+    return (*item["loc"], *item.get("ctx", {}).get("at", ()))
 
 
 def _follows(item: ErrorDetails, found: list[ErrorDetails]) -> bool:
@@ -69,7 +98,7 @@ def _follows(item: ErrorDetails, found: list[ErrorDetails]) -> bool:
 
 def _mistake(item: ErrorDetails, model: type[BaseModel], root: str) -> str:
     path = root
-    for part in item["loc"]:
+    for part in _place(item):
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
     text = f"{path.lstrip('.')}: {_words(item)}{_seen(item)}"
     if item["type"] != _UNKNOWN:
@@ -94,7 +123,16 @@ def _seen(item: ErrorDetails) -> str:
     shown = repr(seen)
     if len(shown) > _MAX_SEEN:
         shown = shown[:_MAX_SEEN] + "…"
-    return f"; seen: {shown}{_misread(item)}"
+    return f"; seen: {shown}{_instead(item)}"
+
+
+def _instead(item: ErrorDetails) -> str:
+    """Return what to write instead of what was seen, empty if nobody knows."""
+    advice = item.get("ctx", {}).get("advice")
+    if not advice:
+        return _misread(item)
+    kind = "" if isinstance(item["input"], str) else "a number, not a string: "
+    return f" ({kind}{advice})"
 
 
 def _misread(item: ErrorDetails) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from mistakes import CHECKS, POLICY, ROUTE, STEPS, changed, full
+from mistakes import CHECKS, LEFT_OUT, POLICY, ROUTE, STEPS, changed, full
 
 from rampway.api.parse import Unparseable, parse_deployment
 
@@ -21,11 +21,19 @@ def said(at: tuple[str | int, ...], value: Any) -> str:
     ("at", "value", "words"),
     [
         (("spec", "info", "version"), 1, "expected a string; seen: 1 (a number: put it in quotes)"),
-        ((*CHECKS, 0, "errorRate", "detect"), 5, f"a factor, for example 3x; seen: 5{A_NUMBER}"),
+        (
+            (*CHECKS, 0, "errorRate", "detect"),
+            5,
+            "a factor, for example 3x; seen: 5 (a number, not a string: write 5x)",
+        ),
         ((*CHECKS, 2, "threshold", "max"), 3, f'for example "0.95"; seen: 3{A_NUMBER}'),
         ((*CHECKS, 1, "latency", "percentile"), 99, f'for example "99"; seen: 99{A_NUMBER}'),
-        ((*STEPS, 0, "hold"), 120, f"for example 90s, 5m or 1h30m; seen: 120{A_NUMBER}"),
-        ((*POLICY, "falseRollbackRate"), 1, f"for example 5% or 0.5%; seen: 1{A_NUMBER}"),
+        (
+            (*STEPS, 0, "hold"),
+            120,
+            "1h30m; seen: 120 (a number, not a string: write its unit: 120s, 120m or 120h)",
+        ),
+        ((*POLICY, "falseRollbackRate"), 1, "seen: 1 (a number, not a string: write 1%)"),
         (
             (*ROUTE, "hostnames"),
             "digits.example",
@@ -56,6 +64,10 @@ def test_what_was_expected_has_an_example(at: tuple[str, ...], value: Any, words
         ((*STEPS, 0, "min_requests"), "unknown field; seen: 3. Did you mean minRequests?"),
         (("spec", "rolout"), "spec.rolout: unknown field; seen: 3. Did you mean rollout?"),
         ((*POLICY, "watch"), "watch: expected an object; seen: 3"),
+        ((*STEPS, 0, "duration"), "unknown field; seen: 3. Did you mean hold?"),
+        ((*STEPS, 0, "setWeight"), "unknown field; seen: 3. Did you mean weight?"),
+        ((*STEPS, 0, "rotation"), "unknown field; seen: 3. There are approval, automation, hold"),
+        (("spec", "model", "url"), "unknown field; seen: 3. Did you mean uri?"),
         (("spec", "info", "x"), "spec.info.x: unknown field; seen: 3. There are lineage, version"),
     ],
 )
@@ -66,6 +78,8 @@ def test_a_field_that_may_be_meant_is_named(at: tuple[str, ...], words: str) -> 
 
 TEN, HALF = {"name": "ten", "weight": "10%"}, {"name": "half", "weight": "50%"}
 SHADOW = {"name": "shadow", "mirror": "10%"}
+PREVIEW = {"name": "preview", "match": {"headers": [{"name": "x-preview", "value": "yes"}]}}
+GATEWAY = {"parentRefs": [{"name": "eg"}]}
 RISE = {"name": "rise", "ramp": {"over": "1h"}}
 
 
@@ -82,6 +96,89 @@ RISE = {"name": "rise", "ramp": {"over": "1h"}}
 def test_the_steps_that_break_a_rule_are_named(steps: list[dict[str, Any]], words: str) -> None:
     """By place and name; the sentence before it is the API server's."""
     assert words in said(STEPS, steps)
+
+
+@pytest.mark.parametrize(
+    ("steps", "path"),
+    [
+        ([HALF, SHADOW | {"name": "half"}], "steps[1].name: expected a name of its own"),
+        ([TEN, HALF, TEN | {"name": "less"}], "steps[2].weight: expected weights that never fall"),
+        ([HALF, RISE], "steps[1].ramp: expected weights that never fall"),
+        ([RISE, RISE | {"name": "again"}], "steps[1].ramp: expected at most one ramp"),
+        ([TEN, SHADOW], "steps[1].mirror: expected steps with mirror or match before"),
+        ([TEN, PREVIEW], "steps[1].match: expected steps with mirror or match before"),
+    ],
+)
+def test_the_path_is_that_of_the_step_that_breaks_a_rule(
+    steps: list[dict[str, Any]], path: str
+) -> None:
+    """Not of all steps, which is what the API server can name."""
+    assert f"spec.rollout.policy.{path}" in said(STEPS, steps)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (5, "seen: 5 (a number, not a string: write 5%)"),
+        (0.05, "seen: 0.05 (a number, not a string: write 5%)"),
+        ("5", "seen: '5' (write 5%)"),
+        ("5 %", "seen: '5 %' (write 5%)"),
+        ("0.05%", "seen: '0.05%' (the least is 1%)"),
+        ("2.5%", "seen: '2.5%' (no parts of a percent: write 2% or 3%)"),
+        ("0%", "seen: '0%' (the least is 1%)"),
+        (250, "seen: 250 (a number, not a string: the most is 100%)"),
+        ("a tenth", "seen: 'a tenth'"),
+    ],
+)
+def test_a_weight_that_is_none_is_told_how_it_is_written(seen: Any, words: str) -> None:
+    """What a weight looks like, what was seen, and what to write."""
+    text = said((*STEPS, 0, "weight"), seen)
+    assert text.endswith(f"expected a whole percentage from 1% to 100%, for example 5%; {words}")
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ("90", "(write its unit: 90s, 90m or 90h)"),
+        ("10 minutes", "(write 10m)"),
+        ("2 d", "(write 48h)"),
+        ("5 ms", "(write 5ms)"),
+        ("8 days", "seen: '8 days'"),
+        ("soon", "seen: 'soon'"),
+    ],
+)
+def test_a_duration_that_is_none_is_told_how_it_is_written(seen: str, words: str) -> None:
+    """Its unit, and only units that there are."""
+    assert said((*STEPS, 0, "hold"), seen).endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "words"),
+    [
+        (
+            {"routeRef": {"name": "r"}},
+            "seen: routeRef with no type, which means OwnedRoute: write type: RouteRef",
+        ),
+        (
+            {"type": "Replicas", "ownedRoute": GATEWAY},
+            "seen: ownedRoute with type Replicas: write type: OwnedRoute",
+        ),
+        (
+            {"ownedRoute": GATEWAY, "routeRef": {"name": "r"}},
+            "seen: both of them with no type: leave one out",
+        ),
+        ({"type": "RouteRef"}, "seen: type RouteRef, and no routeRef"),
+        ({}, "seen: no type, which means OwnedRoute, and no ownedRoute"),
+    ],
+)
+def test_a_type_that_does_not_belong_to_its_field_is_named(
+    traffic: dict[str, Any], words: str
+) -> None:
+    """Most of all one that was left out."""
+    changes = changed(full(), ("spec", "autoscaling"), LEFT_OUT)
+    with pytest.raises(Unparseable) as refusal:
+        parse_deployment(changed(changes, ("spec", "traffic"), traffic))
+    assert words in str(refusal.value)
 
 
 def test_what_else_names_a_step_is_named() -> None:
