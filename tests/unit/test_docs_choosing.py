@@ -15,7 +15,8 @@ import yaml
 
 from rampway.api.policy import Policy
 from rampway.cli import planning
-from rampway.cli.linting import Level, lint
+from rampway.cli.doubts import Level
+from rampway.cli.linting import lint
 from tools import choosing_steps, judging_pictures
 
 FEW = ("--jobs", "1", "--runs", "2")

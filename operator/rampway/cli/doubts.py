@@ -2,32 +2,35 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import promql_parser
 
-from rampway.api.automation import Automation
-from rampway.api.checks import OnFailure
+from rampway.api.automation import Automation, AutomationLevel
 from rampway.api.counted import Slices
 from rampway.api.hooks import HookMoment
-from rampway.api.policy import Policy, Strategy
-from rampway.api.succession import OnNewRevision, Rollout
-from rampway.cli.words import duration
+from rampway.api.policy import Policy, Strategy, Watch
+from rampway.api.steps import Step
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Counter
 from rampway.core.rollout import stages
-from rampway.core.rollout.reactions import reaction
 from rampway.core.rollout.stages import Stage
-from rampway.core.traffic import podshare
 
 PLACES = frozenset({"candidate", "stable", "name", "namespace"})
 """What a query may have filled in."""
 _PLACE = re.compile(r"\{\{(.*?)\}\}")
 _BEFORE = {HookMoment.BEFORE_ROLLOUT, HookMoment.BEFORE_STEP, HookMoment.BEFORE_PROMOTION}
-_FASTEST_START_S = 5.0
-"""No pod of a model server is ready sooner."""
 _SMALL = 0.05
 """A slice with less of the exposures takes very long to be judged."""
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +39,20 @@ class Doubt:
 
     Attributes:
         path: Where in the policy.
-        note: Only something to know, or that was not looked at.
+        level: A note is only something to know, or that was not looked at.
     """
 
     path: tuple[int | str, ...]
     text: str
-    note: bool = False
+    level: Level = Level.WARNING
 
 
 def about(policy: Policy) -> Iterator[Doubt]:
     """Yield what is doubtful about a policy, whatever the traffic."""
     found = stages.of(policy)
+    for index, step in enumerate(policy.steps):
+        for doubt in _in_vain(step):
+            yield replace(doubt, path=("steps", index, *doubt.path))
     yield from _leap(policy, found)
     yield from _unjudged(policy, found)
     for index, check in enumerate(policy.checks):
@@ -71,72 +77,44 @@ def unconfined(policy: Policy) -> Iterator[Doubt]:
             f"{', '.join(asked)}: a query of your own is asked of a MetricSource, of a "
             "ClusterMetricSource with namespaceEnforcement, or of a Prometheus listed with "
             "open: true; without any of these nothing is rolled out (MetricSourceRefused)",
-            note=True,
+            Level.NOTE,
         )
 
 
-def too_soon(rollout: Rollout) -> Iterator[Doubt]:
-    """Yield whether every candidate would be given up before it can be ready."""
-    if rollout.progress_deadline_s < _FASTEST_START_S:
+def unused(automation: Automation) -> Iterator[Doubt]:
+    """Yield whether a degree of automation names a confidence that it does not ask."""
+    unset = Automation.model_fields["confidence"].default
+    if automation.level is not AutomationLevel.PARTIAL and automation.confidence != unset:
         yield Doubt(
-            ("progressDeadline",),
-            f"progressDeadline {rollout.progress_deadline}: no pod starts as fast, so every "
-            "candidate is given up",
+            ("automation", "confidence"),
+            f"confidence {automation.confidence} counts for nothing with level {automation.level}: "
+            "only Partial asks it",
         )
 
 
-def while_queued(rollout: Rollout, policy: Policy) -> Iterator[Doubt]:
-    """Yield what a newer revision, also one that mends the last, may have to wait for."""
-    if rollout.on_new_revision is not OnNewRevision.QUEUE:
-        return
-    asks = [f"the approval of step {step.name}" for step in policy.steps if step.approval]
-    pauses = (c.name for c in policy.checks if reaction(policy, c.name) is OnFailure.PAUSE)
-    asks += [f"a person, should check {name} fail" for name in pauses]
-    if asks:
+def _in_vain(step: Step) -> Iterator[Doubt]:
+    """Yield what a step names that counts for nothing in its kind; what is left out is no doubt."""
+    if step.automation is not None:
+        yield from unused(step.automation)
+    held = step.hold != Step.model_fields["hold"].default
+    if held and step.approval is not None:
         yield Doubt(
-            ("onNewRevision",),
-            f"onNewRevision Queue: a newer revision, also an urgent one, waits for "
-            f"{' and '.join(asks)} of the rollout under way; `kubectl rampway abort` frees it",
+            ("hold",),
+            f"step {step.name}: an approval lasts until it is given, and its hold {step.hold} "
+            "counts for nothing; put the hold on the step before it",
         )
-    watched_s = policy.watch.hold_s if policy.watch else 0.0
-    least_s = watched_s + sum(stage.hold_s for stage in stages.of(policy))
-    watch = ", its watch included" if watched_s else ""
-    yield Doubt(
-        ("onNewRevision",),
-        f"onNewRevision Queue: a rollout takes {duration(least_s)} at least{watch}, and so long a "
-        "newer revision may have to wait",
-        note=True,
-    )
-
-
-def of_degrees(policy: Policy, after: Automation) -> Iterator[Doubt]:
-    """Yield whether a promotion gives answers a degree that the last step did not have."""
-    found = stages.of(policy)
-    last = found[-1] if found else None
-    if last and last.automation and last.automation.told != after.told:
+    if held and step.ramp is not None:
         yield Doubt(
-            ("steps",),
-            f"step {last.name} ends with automation {last.automation.told}, and once promoted the "
-            f"model has {after.told} (spec.automation), which that step did not try",
+            ("hold",),
+            f"step {step.name}: a ramp lasts as long as its over says ({step.ramp.over}), and its "
+            f"hold {step.hold} counts for nothing",
         )
-
-
-def without_gateway(policy: Policy, replicas: int) -> Iterator[Doubt]:
-    """Yield what numbers of pods cannot give of a policy (`traffic.type: Replicas`)."""
-    words = podshare.objection(policy, replicas)
-    if words:
-        yield Doubt(("steps",), f"no rollout begins: {words}")
-        return
-    for stage in podshare.by_pods(policy, replicas, replicas):
-        if stage.approval is None and stage.asked_pct != stage.weight_pct:
-            text = f"step {stage.name} asks for {stage.asked_pct} %, and {stage.pods} candidate pod"
-            many = "s" if (stage.pods or 0) > 1 else ""
-            text += f"{many} beside {replicas} of stable get {stage.weight_pct} %"
-            yield Doubt(("steps",), text)
-    held_pct = policy.watch.holdback_pct if policy.watch else 0
-    if held_pct and not podshare.within(held_pct, replicas, replicas):
-        text = f"holdback {held_pct}%: numbers of pods keep none of it back; only pods and"
-        yield Doubt(("watch",), f"{text} thresholds are watched")
+    if step.min_requests and step.approval is not None:
+        yield Doubt(
+            ("minRequests",),
+            f"step {step.name}: an approval waits for a person, and its minRequests "
+            f"{step.min_requests} count for nothing; put them on the step before it",
+        )
 
 
 def _leap(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:
@@ -165,7 +143,7 @@ def _unjudged(policy: Policy, found: tuple[Stage, ...]) -> Iterator[Doubt]:
             "before it has all of them; add a mirror, match or weight",
         )
     if policy.watch is not None:
-        yield from _held_back(policy.watch.holdback_pct, compared)
+        yield from _held_back(policy.watch, compared)
 
 
 def _unchecked(policy: Policy) -> Doubt:
@@ -176,15 +154,16 @@ def _unchecked(policy: Policy) -> Doubt:
         text = (
             f"no checks: a candidate that does not crash is judged by {' and '.join(judges)} alone"
         )
-        return Doubt(("checks",), text, note=True)
+        return Doubt(("checks",), text, Level.NOTE)
     return Doubt(
         ("checks",), "no checks: every candidate that does not crash is promoted, however bad"
     )
 
 
-def _held_back(share_pct: int, compared: list[str]) -> Iterator[Doubt]:
+def _held_back(watch: Watch, compared: list[str]) -> Iterator[Doubt]:
     """Yield what the old revision's share in the watch is not good for."""
-    if compared and not share_pct:
+    share_pct = watch.holdback_pct
+    if compared and not share_pct and "on_unpaired" not in watch.model_fields_set:
         yield Doubt(
             ("watch",),
             f"holdback 0%: after promotion {', '.join(compared)} are held against what stable "

@@ -71,7 +71,8 @@ async def _verdicts(
     api: "KubeApi", namespace: str, file: str, checked: "Checked"
 ) -> "list[Finding]":
     """Return what the API server says to a dry run of each object."""
-    from rampway.cli.linting import Finding, Level, named, served
+    from rampway.cli.doubts import Level
+    from rampway.cli.linting import Finding, named, served
     from rampway.kube.errors import AlreadyExists, KubeError, Transient
 
     said = []

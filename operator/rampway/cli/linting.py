@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,24 +11,17 @@ from pydantic import BaseModel, ValidationError
 from rampway.api.base import API_VERSION, GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
 from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.api.deployment import ModelDeploymentSpec
-from rampway.api.policy import Policy, PolicyRef
+from rampway.api.policy import Policy, PolicyKind, PolicyRef
 from rampway.api.sources import SourceKind
 from rampway.api.wording import meant, mistakes
-from rampway.cli import doubts, reckoning
-from rampway.cli.doubts import Doubt
+from rampway.cli import deployed, doubts, reckoning
+from rampway.cli.doubts import Doubt, Level
 from rampway.cli.source import Document, Unreadable, documents
-from rampway.core.traffic import podshare
 from rampway.kube.kinds import Kind
 
+Shared = Mapping[tuple[str, ...], Policy]
+"""The shared policies of a file, by kind, namespace and name."""
 _PARTS = {"apiVersion", "kind", "metadata", "spec", "status"}
-
-
-class Level(StrEnum):
-    """How bad a finding is."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +54,21 @@ class Checked:
     strangers: int = 0
 
 
-def lint(file: str, text: str, rps: float | None) -> Checked:
+def lint(file: str, text: str, rps: float | None, *, doubting: bool = True) -> Checked:
     """Return what is wrong with a file, and doubtful.
 
     Args:
         file: Its name, for the findings.
         text: Its content.
         rps: Requests a second that all revisions together get; None if nobody told.
+        doubting: Whether to look for more than what the API server would refuse.
     """
     try:
         found = documents(text)
     except Unreadable as err:
         return Checked((Finding(file, err.line, Level.ERROR, str(err)),))
     findings: list[Finding] = []
+    shared = dict(_shared(found)) if doubting else None
     ours: dict[tuple[str, ...], tuple[Document, Mapping[str, Any]]] = {}
     strangers = 0
     for document in found:
@@ -91,10 +86,21 @@ def lint(file: str, text: str, rps: float | None) -> Checked:
             )
             findings.append(Finding(file, document.line(), Level.ERROR, words))
         ours[key] = document, document.content
-        findings += _object(file, document, document.content, rps)
+        findings += _object(file, document, rps, shared)
     if not found:
         findings.append(Finding(file, 1, Level.WARNING, "the file has no object"))
     return Checked(tuple(findings), tuple(ours.values()), strangers)
+
+
+def _shared(found: list[Document]) -> Iterator[tuple[tuple[str, ...], Policy]]:
+    """Yield the valid shared policies of a file, by kind, namespace and name."""
+    for document in found:
+        content = document.content
+        definition = _definition(content) if isinstance(content, Mapping) else None
+        if definition is None or not issubclass(definition.spec, Policy):
+            continue
+        with suppress(ValidationError):
+            yield _key(content), definition.spec.model_validate(content.get("spec"), by_name=False)
 
 
 def _foreign(content: Any) -> tuple[Level, tuple[str, ...], str] | None:
@@ -146,8 +152,9 @@ def named(content: Mapping[str, Any]) -> str:
 
 
 def _object(
-    file: str, document: Document, content: Mapping[str, Any], rps: float | None
+    file: str, document: Document, rps: float | None, shared: Shared | None
 ) -> Iterator[Finding]:
+    content = document.content
     about = named(content)
 
     def finding(level: Level, path: tuple[int | str, ...], text: str) -> Finding:
@@ -158,10 +165,8 @@ def _object(
         yield Finding(file, line, Level.ERROR, text, about)
     definition = _definition(content)
     if definition is None:
-        there = ", ".join(d.kind for d in DEFINITIONS)
-        seen = f"{content.get('kind')} of {content.get('apiVersion')}"
-        text = f"kind: expected one of {there} of {API_VERSION}; seen: {seen}"
-        yield finding(Level.ERROR, ("kind",), text)
+        for key, text in _misnamed(content):
+            yield finding(Level.ERROR, (key,), text)
         return
     for path, text in _envelope(content):
         yield finding(Level.ERROR, path, text)
@@ -177,27 +182,56 @@ def _object(
         text = f"warnings are looked for{reckoned} once the mistakes in the spec are gone"
         yield finding(Level.NOTE, ("spec", *where), text)
         return
-    for path, doubt in _doubts(parsed, rps):
-        level = Level.NOTE if doubt.note else Level.WARNING
-        yield finding(level, ("spec", *path, *doubt.path), doubt.text)
+    for path, doubt in _doubts(parsed, _key(content)[1], rps, shared):
+        yield finding(doubt.level, ("spec", *path, *doubt.path), doubt.text)
 
 
-def _doubts(parsed: BaseModel, rps: float | None) -> Iterator[tuple[tuple[str, ...], Doubt]]:
-    """Yield what is doubtful about a spec, and in which part of it."""
+def _misnamed(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the version or the kind of an object of our group."""
+    version, kind = content.get("apiVersion"), str(content.get("kind"))
+    if version != API_VERSION:
+        yield "apiVersion", f"apiVersion: expected {API_VERSION}; seen: {version!r}"
+    known = [definition.kind for definition in DEFINITIONS]
+    if kind not in known:
+        yield "kind", f"kind: unknown; seen: {kind!r}. {meant(kind, known)}"
+
+
+def _doubts(
+    parsed: BaseModel, space: str, rps: float | None, shared: Shared | None
+) -> Iterator[tuple[tuple[str, ...], Doubt]]:
+    """Yield what is doubtful about a spec, and in which part of it; None: nobody asks."""
+    if shared is None:
+        return
     found = [*policies(parsed)]
     if isinstance(parsed, ModelDeploymentSpec):
-        for doubt in doubts.too_soon(parsed.rollout):
-            yield ("rollout",), doubt
-        if not found:
-            ref = parsed.rollout.policy_ref
-            yield ("rollout",), Doubt((), _elsewhere(ref), note=True)
-            found = [] if ref else [(("rollout",), Policy())]
-        for _, policy in found:
-            for doubt in doubts.while_queued(parsed.rollout, policy):
-                yield ("rollout",), doubt
+        found = found or _assumed(parsed)
+        yield from _of_deployment(parsed, space, rps, shared)
     for path, policy in found:
         for doubt in _of_policy(parsed, policy, rps):
             yield path, doubt
+
+
+def _assumed(spec: ModelDeploymentSpec) -> list[tuple[tuple[str, ...], Policy]]:
+    """Return the built-in policy for a ModelDeployment that names none."""
+    return [] if spec.rollout.policy_ref else [(("rollout",), Policy())]
+
+
+def _of_deployment(
+    spec: ModelDeploymentSpec, space: str, rps: float | None, shared: Shared
+) -> Iterator[tuple[tuple[str, ...], Doubt]]:
+    for doubt in deployed.about(spec):
+        yield (), doubt
+    own, ref = spec.rollout.policy, spec.rollout.policy_ref
+    space = space if ref and ref.kind is PolicyKind.NAMESPACED else ""
+    if own is None:
+        yield ("rollout",), Doubt((), _elsewhere(ref), Level.NOTE)
+    part = "policyRef" if ref else "policy" if own else ""
+    policy = shared.get((ref.kind, space, ref.name)) if ref else own or Policy()
+    if policy is not None:
+        for doubt in deployed.beside(spec, policy, sure=bool(part)):
+            yield ("rollout", *([part] if part else [])), doubt
+        for doubt in deployed.while_queued(spec.rollout, policy, rps):
+            yield ("rollout",), doubt
 
 
 def _elsewhere(ref: PolicyRef | None) -> str:
@@ -217,10 +251,6 @@ def _of_policy(parsed: BaseModel, policy: Policy, rps: float | None) -> Iterator
     source = ours.metrics.source_ref if ours else None
     if source is None or source.kind is not SourceKind.NAMESPACED:
         yield from doubts.unconfined(policy)
-    if ours:
-        yield from doubts.of_degrees(policy, ours.automation)
-    if ours and podshare.applies(ours.traffic):
-        yield from doubts.without_gateway(policy, ours.replicas)
 
 
 def _envelope(content: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str]]:

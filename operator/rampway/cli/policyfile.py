@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.parse import SharedPolicy, parse_policy
 from rampway.api.policy import Policy, PolicyKind
-from rampway.cli.linting import Level, lint, named
+from rampway.cli.doubts import Level
+from rampway.cli.linting import lint, named
 from rampway.cli.source import documents
 from rampway.core.model.policies import Policies, Trouble, choose
 from rampway.kube import kinds
@@ -48,7 +49,8 @@ def of_file(file: str, wanted: str | None) -> Subject:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
         raise NoPolicy(f"{file} cannot be read: {err}") from err
-    wrong = [f for f in lint(file, text, None).findings if f.level is Level.ERROR]
+    found_wrong = lint(file, text, None, doubting=False).findings
+    wrong = [one for one in found_wrong if one.level is Level.ERROR]
     if wrong:
         lines = (f"{one.file}:{one.line}: {one.text}" for one in wrong)
         raise NoPolicy("\n".join(["the file has mistakes:", *lines]))

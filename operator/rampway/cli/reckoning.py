@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rampway.api.checks import Check
 from rampway.api.policy import Policy
-from rampway.cli.doubts import Doubt
+from rampway.cli.doubts import Doubt, Level
 from rampway.core import evidence
 from rampway.core.checks import kinds, paired
 from rampway.core.checks.bound import bound_of
@@ -42,7 +42,56 @@ def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
         elif rps is not None:
             what = kinds.of(check).exposures
             text = f"check {check.name}: how many {what} there are is not known from --rps: not"
-            yield Doubt(path, f"{text} reckoned", note=True)
+            yield Doubt(path, f"{text} reckoned", Level.NOTE)
+
+
+def lasts_s(policy: Policy, rps: float) -> float:
+    """Return about how long a harmless rollout lasts in seconds at so many requests a second.
+
+    Its watch, persons and what cannot be reckoned are left out. Infinite where it never ends.
+    """
+    found = [stage for stage in stages.of(policy) if stage.approval is None]
+    whole_s = sum(stage.hold_s if stage.headers else _lasts_s(stage, rps) for stage in found)
+    first = next((stage for stage in found if _share_pct(stage)), None)
+    if first is None or math.isinf(whole_s):
+        return whole_s
+    waits_s = [wait_s for _, _, wait_s in _waits(policy, first, rps)]
+    return whole_s + max(0.0, max(waits_s, default=0.0) - _lasts_s(first, rps))
+
+
+def _waits(policy: Policy, stage: Stage, rps: float) -> Iterator[tuple[Check, int | None, float]]:
+    """Yield each comparison with the requests that it needs, and how long they take to come.
+
+    None and infinite where no number of requests lets it pass.
+    """
+    for check in policy.checks:
+        if check.paired is None or kinds.of(check).imagined() is None:
+            continue
+        mirrored = not stage.weight_pct
+        needed = requests_needed(policy, check, _share_pct(stage), mirrored=mirrored)
+        yield check, needed, math.inf if needed is None else _wait_s(needed, stage, rps)
+
+
+def hopeless(policy: Policy, rps: float, within_s: float) -> str:
+    """Return why evidence takes longer than this to come, empty if it need not.
+
+    The first comparison or `minRequests` of the first stage with requests: later ones have more.
+    """
+    first = next((s for s in stages.of(policy) if _share_pct(s)), None)
+    if first is None:
+        return ""
+    lacks = [(f"check {check.name}", needed, wait_s) for check, needed, wait_s in
+             _waits(policy, first, rps) if needed is not None]  # fmt: skip
+    if first.min_requests:
+        wait_s = _wait_s(first.min_requests, first, rps)
+        lacks.append((f"step {first.name}", first.min_requests, wait_s))
+    name, needed, wait_s = max(lacks, key=lambda lack: lack[2], default=("", 0, 0.0))
+    if wait_s <= within_s:
+        return ""
+    return (
+        f"at {rps:g} requests/s and {_share_pct(first)} % {name} has the {needed} requests on the "
+        f"candidate that it needs only after {long(wait_s)}"
+    )
 
 
 def _share_pct(stage: Stage) -> int:
@@ -61,7 +110,8 @@ def _lasts_s(stage: Stage, rps: float) -> float:
     return max(stage.hold_s, _wait_s(stage.min_requests, stage, rps))
 
 
-def _long(duration_s: float) -> str:
+def long(duration_s: float) -> str:
+    """Return how long something lasts, in words."""
     return "for ever" if math.isinf(duration_s) else f"about {brief(duration_s)}"
 
 
@@ -70,13 +120,13 @@ def _step(index: int, step: list[Stage], rps: float) -> Iterator[Doubt]:
     first = step[0]
     if first.headers and first.approval is None:
         text = f"step {first.name}: how many requests match is not known from --rps: not reckoned"
-        yield Doubt(("steps", index, "match"), text, note=True)
+        yield Doubt(("steps", index, "match"), text, Level.NOTE)
         return
     planned_s = sum(stage.hold_s for stage in step)
     lasts_s = sum(_lasts_s(stage, rps) for stage in step)
     if lasts_s > planned_s:
         each, since = (" in each of its stages", "from ") if len(step) > 1 else ("", "")
-        text = f"step {first.name} lasts {_long(lasts_s)}, not {brief(planned_s)}: minRequests "
+        text = f"step {first.name} lasts {long(lasts_s)}, not {brief(planned_s)}: minRequests "
         text += f"{first.min_requests}{each} at {rps:g} requests/s and {since}{_share_pct(first)} %"
         yield Doubt(("steps", index, "minRequests"), text)
 
@@ -113,11 +163,11 @@ def _stretched(step: list[Stage], wait_s: float, rps: float) -> str:
     """Return how long a step lasts whose first stage, mostly its only one, waits so long."""
     stage, *others = step
     planned_s = _lasts_s(stage, rps)
-    text = f"lasts {_long(wait_s)}, not {brief(planned_s)}"
+    text = f"lasts {long(wait_s)}, not {brief(planned_s)}"
     if not others:
         return f"step {stage.name} {text}"
     rest_s = sum(_lasts_s(one, rps) for one in others)
-    whole = f"{_long(wait_s + rest_s)}, not {brief(planned_s + rest_s)}"
+    whole = f"{long(wait_s + rest_s)}, not {brief(planned_s + rest_s)}"
     return f"the first of the {len(step)} stages of ramp {stage.name} {text}, and all of it {whole}"
 
 

@@ -13,7 +13,8 @@ from rampway.api.policy import Policy
 from rampway.cli import planning
 from rampway.cli.app import app
 from rampway.cli.assumed import Traffic
-from rampway.cli.linting import Level, lint
+from rampway.cli.doubts import Level
+from rampway.cli.linting import lint
 from rampway.cli.planning import Budget
 from rampway.sim.answering import lognormal
 from rampway.sim.trial_place import Setting

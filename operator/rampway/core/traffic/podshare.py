@@ -79,7 +79,12 @@ def _by_pods(stage: Stage, stable: int, replicas: int) -> Stage:
 
 
 def objection(policy: Policy, replicas: int) -> str:
-    """Return why a policy cannot be gone by without a gateway, empty if it can.
+    """Return why a policy cannot be gone by without a gateway, empty if it can."""
+    return unfit(policy, replicas)[1]
+
+
+def unfit(policy: Policy, replicas: int) -> tuple[str, str]:
+    """Return the first step that numbers of pods cannot give, and why; both empty without one.
 
     A share that is too small for one pod is not rounded down to none: a step that sends the
     candidate nothing would pass without evidence.
@@ -87,16 +92,16 @@ def objection(policy: Policy, replicas: int) -> str:
     found = stages.of(policy)
     chosen = [s.name for s in found if s.mirror_pct or s.headers]
     if chosen:
-        return (
+        return chosen[0], (
             f"step {chosen[0]} copies or chooses requests, which takes a gateway: with "
             "traffic.type Replicas steps have a weight or an approval"
         )
     small = [s for s in found if replicas and 0 < s.weight_pct < share_pct(1, replicas)]
     if not small:
-        return ""
+        return "", ""
     least = small[0].weight_pct
     enough = next(n for n in range(replicas, FULL_PCT * FULL_PCT) if share_pct(1, n) <= least)
-    return (
+    return small[0].name, (
         f"step {small[0].name} asks for {least} %, and 1 candidate pod beside {replicas} of stable "
         f"gets {share_pct(1, replicas)} %: give the step that weight, or {enough} replicas, or use "
         "a gateway"
