@@ -8,7 +8,7 @@ from typing import Any
 
 from rampway.api.base import API_VERSION, factor
 from rampway.api.policy import Policy
-from rampway.cli import assumed
+from rampway.cli import assumed, reckoning
 from rampway.cli.policyfile import Subject
 from rampway.cli.simulating import Outcome, outcome
 from rampway.cli.words import duration
@@ -25,6 +25,8 @@ FEW = 10
 """Trials by which shares are sorted out; the answer is tried again with as many as asked for."""
 GIVE_UP = 2.0
 """A trial is given up after so many times the time that there is."""
+FAR = 10.0
+"""Nothing is tried where evidence is reckoned to take so many times the time that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Planner:
         Raises:
             Impossible: there is none.
         """
+        self._hope()
         first_pct = self._largest()
         while first_pct is not None:
             option = self._option(first_pct, self.runs)
@@ -119,6 +122,18 @@ class Planner:
                 raise Impossible(self._too_slow(option))
             first_pct = max(smaller, default=None)
         raise Impossible(self._too_dear())
+
+    def _hope(self) -> None:
+        """Say so at once where evidence takes far longer than there is, whatever is tried."""
+        policy = planned(self.subject.policy, SHARES_PCT[-1], self.budget, self.traffic)
+        within_s = FAR * self.budget.finish_s
+        why = reckoning.hopeless(policy, self.traffic.rate_per_s, within_s)
+        if why:
+            mirror = "" if self.budget.mirror else ", or --mirror: copies are judged as well"
+            raise Impossible(
+                f"impossible: {why}, not within {brief(self.budget.finish_s)}. What would do: a "
+                f"longer --finish-within, a larger --detect{mirror}."
+            )
 
     def _largest(self) -> int | None:
         """Return the largest first share whose harm is within the budget, as few trials tell."""

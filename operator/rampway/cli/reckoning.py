@@ -89,8 +89,8 @@ def hopeless(policy: Policy, rps: float, within_s: float) -> str:
     if wait_s <= within_s:
         return ""
     return (
-        f"at {rps:g} requests/s and {_share_pct(first)} % {name} has the {needed} requests on the "
-        f"candidate that it needs only after {long(wait_s)}"
+        f"at {rps:g} requests/s and {_share_pct(first)} % it takes {long(wait_s)} until {name} has "
+        f"the {needed} requests on the candidate that it needs"
     )
 
 

@@ -158,6 +158,7 @@ def tried(asked: Options, told: Harms) -> Found:
         raise typer.BadParameter(str(err)) from err
     harms = harms or assumed.usual(traffic, policy)
     seed = asked.dice()
+    _warn(policy, traffic)
     with progress((1 + len(harms)) * asked.runs, "trials") as heard:
         outcomes = simulating.simulate(
             subject,
@@ -172,6 +173,15 @@ def tried(asked: Options, told: Harms) -> Found:
             **asked.more(),
         )
     return Found(subject, policy, traffic, notes, seed, outcomes)
+
+
+def _warn(policy: "Policy", traffic: "Traffic") -> None:
+    """Say before the trials where none of them can end: with little traffic they take long."""
+    from rampway.cli import reckoning
+
+    why = reckoning.hopeless(policy, traffic.rate_per_s, LONGEST_S)
+    if why:
+        terminal.complain(f"note: {why}, and a trial is given up after {LONGEST_S / 3600:.0f} h")
 
 
 def _draw(found: Found, file: str) -> None:

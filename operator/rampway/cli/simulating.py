@@ -201,11 +201,11 @@ def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -
         f"the policy allows {policy.false_rollback_rate}."
     )
     found = [text]
+    unfinished = [one for one in outcomes if one.unfinished]
     found += [
         f"{one.harm.name}: {one.unfinished} of {one.runs} had neither ended nor been stopped after "
-        f"{brief(longest_s)}{_why(policy, longest_s)}."
-        for one in outcomes
-        if one.unfinished
+        f"{brief(longest_s)}{_why(policy, longest_s) if one is unfinished[0] else ''}."
+        for one in unfinished
     ]
     why = "harm as small as this is tolerated, or needs more requests than the steps give"
     if not any(stage.exposes for stage in stages.of(policy)):

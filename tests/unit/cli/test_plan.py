@@ -107,6 +107,17 @@ def test_b41_what_is_impossible_is_said_with_what_would_do(words: list[str], sai
     assert "--mirror" in result.stderr
 
 
+def test_b41_far_too_little_traffic_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B41: how long evidence takes, before a single trial; what would do is not more harm."""
+    monkeypatch.setattr(planning, "play", None)
+    result = typed("--max-bad-answers", "50", "--rps", "0.01", "--finish-within", "1h")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("impossible: at 0.01 requests/s and 50 % it takes about ")
+    assert " days until check errors has the " in result.stderr
+    assert "not within 60 min. What would do: a longer --finish-within" in result.stderr
+    assert "--mirror" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

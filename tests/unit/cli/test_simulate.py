@@ -12,6 +12,7 @@ from unit.cli.conftest import Connect
 
 from rampway.api.policy import Policy
 from rampway.cli import assumed, measured
+from rampway.cli import simulate as verb
 from rampway.cli.app import app
 from rampway.cli.assumed import Traffic
 from rampway.sim.answering import lognormal
@@ -71,6 +72,21 @@ def test_steps_that_outlast_every_trial_are_named(typed: Callable[..., Result]) 
     said = typed(text, "--rps", "1", "--runs", "2", "--jobs", "1").stdout
     assert "2 of 2 had neither ended nor been stopped after 24.0 h, as its steps" in said
     assert "hold for 24.0 h in all" in " ".join(said.split())
+
+
+def test_b41_traffic_that_ends_no_trial_is_said_before_them(
+    typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B41: in one sentence, how long evidence takes; and one hint, not one for each candidate."""
+    monkeypatch.setattr(verb, "LONGEST_S", 120.0)
+    few = ["--runs", "2", "--jobs", "1", "--errors", "1.1x", "--errors", "1.2x"]
+    result = typed(POLICY, "--rps", "1", *few)
+    assert result.stderr.startswith("note: at 1 requests/s and 50 % it takes about ")
+    assert " min until check errors has the " in result.stderr
+    said = " ".join(result.stdout.split())
+    assert said.count("had neither ended nor been stopped after") == 3
+    assert said.count("says which step waits") == 1
+    assert typed(POLICY, "--rps", "100", *few).stderr == ""
 
 
 def test_steps_without_requests_are_no_matter_of_small_harm(typed: Callable[..., Result]) -> None:
