@@ -8,7 +8,7 @@ from rampway.cli import options, terminal
 from rampway.cli.exits import ExitCode
 from rampway.cli.options import Format
 from rampway.cli.printing import dump
-from rampway.cli.trying import Options, progress, wanted
+from rampway.cli.trying import Options, began, progress, wanted
 
 if TYPE_CHECKING:
     from rampway.api.policy import Policy
@@ -98,7 +98,7 @@ def _planned(asked: Options, budget: "Budget", name: str, output: Format) -> Exi
 
     subject, traffic = wanted(asked, needs_policy=False)
     seed = asked.dice()
-    with progress(None, "trials") as told:
+    with progress(None, "trials") as told, began(subject):
         planner = Planner(
             unwatched(subject), traffic, budget, asked.runs, seed, asked.jobs, told, asked.more()
         )

@@ -10,7 +10,7 @@ from rampway.cli import options, terminal
 from rampway.cli.exits import ExitCode
 from rampway.cli.options import Format
 from rampway.cli.printing import dump
-from rampway.cli.trying import Options, progress, wanted
+from rampway.cli.trying import Options, began, progress, wanted
 
 if TYPE_CHECKING:
     from rampway.api.policy import Policy
@@ -159,7 +159,7 @@ def tried(asked: Options, told: Harms) -> Found:
     harms = harms or assumed.usual(traffic, policy)
     seed = asked.dice()
     _warn(policy, traffic)
-    with progress((1 + len(harms)) * asked.runs, "trials") as heard:
+    with progress((1 + len(harms)) * asked.runs, "trials") as heard, began(subject):
         outcomes = simulating.simulate(
             subject,
             policy,

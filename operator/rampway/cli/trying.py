@@ -179,6 +179,21 @@ AWAY = (
 
 
 @contextmanager
+def began(subject: "Subject") -> Iterator[None]:
+    """End the program with the operator's words where it begins no rollout of the subject."""
+    from rampway.sim.trial import NotBegun
+
+    try:
+        yield
+    except NotBegun as why:
+        terminal.complain(
+            f"error: {subject.name}: no rollout begins: {why}. With another number of pods: "
+            "--replicas N"
+        )
+        raise typer.Exit(ExitCode.UNREADABLE) from why
+
+
+@contextmanager
 def progress(total: int | None, what: str) -> Iterator[Callable[[int], None]]:
     """Show on a terminal how many of the trials are done; None: their number is not known."""
     from rich.console import Console

@@ -26,6 +26,8 @@ from rampway.sim.trial_place import BEGAN_S, STABLE, Place, Setting, Tally
 
 AT_ONCE = 40
 """Passes without time going on; more would be a loop."""
+BEGINS_S = 30.0
+"""Stable serves from the beginning, so a rollout begins with the first passes, or not at all."""
 QUIET_S = 5.0
 """Without a direct look the operator looks at the metrics so often."""
 HURRY_S = 0.25
@@ -35,6 +37,10 @@ COARSE = 0.05
 at most five percent late, and an hour takes some hundred of them, not thousands."""
 RAREST_S = 30.0
 """But no later: what was not scraped for a minute is not known to be well."""
+
+
+class NotBegun(RuntimeError):  # noqa: N818 - an answer, not a defect
+    """The operator begins no rollout; the message says why, as the status does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +101,15 @@ class Trial:
         self._deployment = self.setting.deployment
 
     def begin(self) -> None:
-        """Let time go on until the candidate gets its first requests, if it ever does."""
+        """Let time go on until the candidate gets its first requests, if it ever does.
+
+        Raises:
+            NotBegun: there is no rollout, and nothing that one would wait for.
+        """
         self._decide()
         while not (self._exposed or self._done()):
+            if self.rollout is None and self.place.now_s - BEGAN_S >= BEGINS_S:
+                raise NotBegun(self._why_not())
             self._go_on()
 
     def beside(self, candidate: Answering, rng: Random) -> "Trial":
@@ -230,8 +242,8 @@ class Trial:
         self.rollout = replace(rollout, spec=spec)
 
     def _ended(self) -> Ended:
-        if self.rollout is None:
-            raise RuntimeError(f"no rollout began: {self._deployment.status.message}")
+        if self.rollout is None:  # the time was over before that was certain
+            raise NotBegun(self._why_not())
         status, now_s = self.rollout.status, self.place.now_s
         since_s = from_wire(status.traffic_since)
         phase = RolloutPhase(status.phase)
@@ -245,6 +257,12 @@ class Trial:
             tally=self.place.tally,
             stages=tuple(self._stages),
         )
+
+    def _why_not(self) -> str:
+        """Return why no rollout began, as the status has it."""
+        status = self._deployment.status
+        refused = (c.message for c in status.conditions if c.reason == Reason.STEPS_NOT_POSSIBLE)
+        return next(refused, status.message)
 
 
 def _fine(check: Check, at_s: float) -> Answer:

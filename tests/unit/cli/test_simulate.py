@@ -89,6 +89,30 @@ def test_b41_traffic_that_ends_no_trial_is_said_before_them(
     assert typed(POLICY, "--rps", "100", *few).stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("replicas: 0", "no rollout begins: scaled to zero (spec.replicas): nothing serves"),
+        ("replicas: 3", "no rollout begins: step half asks for 20 %, and 1 candidate pod beside 3"),
+    ],
+)
+def test_b41_a_rollout_that_never_begins_is_said(
+    typed: Callable[..., Result], spec: str, why: str
+) -> None:
+    """B41: in the operator's words, and how to try it with as many pods as it takes."""
+    steps = [line.strip() for line in POLICY.replace("50%", "20%").splitlines()[4:]]
+    text = "\n".join(
+        ["apiVersion: rampway.dev/v1alpha1", "kind: ModelDeployment", "metadata: {name: digits}",
+         "spec:", "  model: {uri: http://m/1}", f"  {spec}", "  traffic: {type: Replicas}",
+         "  rollout:", "    policy:", *(f"      {line}" for line in steps)]
+    )  # fmt: skip
+    result = typed(text, *FAST)
+    assert result.exit_code == 4
+    assert result.stderr.startswith(f"error: ModelDeployment digits: {why}")
+    assert result.stderr.rstrip().endswith("With another number of pods: --replicas N")
+    assert typed(text, *FAST, "--replicas", "4").exit_code == 0
+
+
 def test_steps_without_requests_are_no_matter_of_small_harm(typed: Callable[..., Result]) -> None:
     """An approval alone sends the candidate nothing: whatever it does, nobody sees it."""
     text = HEAD.replace("weight: 50%, hold: 20s", "approval: {message: Look}")
