@@ -18,9 +18,9 @@ def whole_percent(least: int, most: int) -> Callable[[object], str]:
         if percent is None:
             return ""
         if percent < least:
-            return f"the least is {least}%"
+            return f"write {least}%, the least there is"
         if percent > most:
-            return f"the most is {most}%"
+            return f"write {most}%, the most there is"
         low, high = math.floor(percent), math.ceil(percent)
         if low == high:
             return f"write {low}%"
@@ -33,6 +33,12 @@ def percent(seen: object) -> str:
     """Return how a percentage is written that may be meant, empty if nobody knows."""
     found = _percent(seen)
     return "" if found is None or not 0 <= found < 1000 else f"write {found:.5g}%"  # noqa: PLR2004
+
+
+def quoted(seen: object) -> str:
+    """Return how a number is written as a string, empty if it is none."""
+    number = isinstance(seen, int | float) and not isinstance(seen, bool)
+    return f'put it in quotes: "{seen}"' if number else ""
 
 
 def factor(seen: object) -> str:

@@ -165,7 +165,9 @@ Factor = Annotated[
 ]
 """How many times as much."""
 Decimal = Annotated[
-    str, Field(max_length=26), Form(DECIMAL_PATTERN, 'a number as a string, for example "0.95"')
+    str,
+    Field(max_length=26),
+    Form(DECIMAL_PATTERN, 'a number as a string, for example "0.95"', advice.quoted),
 ]
 """A decimal number; a string, since floats do not survive every tool."""
 Quantity = Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
+from rampway.api.advice import quoted
 from rampway.api.base import (
     DECIMAL_PATTERN,
     DURATION_PATTERN,
@@ -33,7 +34,7 @@ from rampway.api.rules import Form, Rule, matches
 Percentile = Annotated[
     str,
     Field(max_length=5),
-    Form(r"^[1-9][0-9]?(\.[0-9]{1,2})?$", 'a percentile from "1" to "99.99", for example "99"'),
+    Form(r"^[1-9][0-9]?(\.[0-9]{1,2})?$", 'a percentile from "1" to "99.99", like "99"', quoted),
 ]
 
 FailureCount = Annotated[int, Field(ge=1, le=1000, strict=True)]

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from rampway.api.advice import quoted
 from rampway.api.base import (
     FACTOR_PATTERN,
     PERCENT_PATTERN,
@@ -27,7 +28,9 @@ from rampway.api.rules import Form, Rule, UniqueItems, matches
 
 AMOUNT_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})?$"
 Amount = Annotated[
-    str, Field(max_length=25), Form(AMOUNT_PATTERN, 'a number from 0 on as a string, like "0.95"')
+    str,
+    Field(max_length=25),
+    Form(AMOUNT_PATTERN, 'a number from 0 on as a string, like "0.95"', quoted),
 ]
 """A number, not negative; a string, since floats do not survive every tool."""
 OURS = ("__name__", "namespace", "pod", "revision")

@@ -7,8 +7,6 @@ from mistakes import CHECKS, LEFT_OUT, POLICY, ROUTE, STEPS, changed, full
 
 from rampway.api.parse import Unparseable, parse_deployment
 
-A_NUMBER = " (a number, not a string)"
-
 
 def said(at: tuple[str | int, ...], value: Any) -> str:
     """Return what is said of a full sample with one field set."""
@@ -26,8 +24,16 @@ def said(at: tuple[str | int, ...], value: Any) -> str:
             5,
             "a factor, for example 3x; seen: 5 (a number, not a string: write 5x)",
         ),
-        ((*CHECKS, 2, "threshold", "max"), 3, f'for example "0.95"; seen: 3{A_NUMBER}'),
-        ((*CHECKS, 1, "latency", "percentile"), 99, f'for example "99"; seen: 99{A_NUMBER}'),
+        (
+            (*CHECKS, 2, "threshold", "max"),
+            3,
+            'for example "0.95"; seen: 3 (a number, not a string: put it in quotes: "3")',
+        ),
+        (
+            (*CHECKS, 1, "latency", "percentile"),
+            99,
+            'for example "99"; seen: 99 (a number, not a string: put it in quotes: "99")',
+        ),
         (
             (*STEPS, 0, "hold"),
             120,
@@ -123,10 +129,10 @@ def test_the_path_is_that_of_the_step_that_breaks_a_rule(
         (0.05, "seen: 0.05 (a number, not a string: write 5%)"),
         ("5", "seen: '5' (write 5%)"),
         ("5 %", "seen: '5 %' (write 5%)"),
-        ("0.05%", "seen: '0.05%' (the least is 1%)"),
+        ("0.05%", "seen: '0.05%' (write 1%, the least there is)"),
         ("2.5%", "seen: '2.5%' (no parts of a percent: write 2% or 3%)"),
-        ("0%", "seen: '0%' (the least is 1%)"),
-        (250, "seen: 250 (a number, not a string: the most is 100%)"),
+        ("0%", "seen: '0%' (write 1%, the least there is)"),
+        (250, "seen: 250 (a number, not a string: write 100%, the most there is)"),
         ("a tenth", "seen: 'a tenth'"),
     ],
 )
