@@ -32,7 +32,7 @@ def said(at: tuple[str | int, ...], value: Any) -> str:
         (
             (*CHECKS, 1, "latency", "percentile"),
             99,
-            'for example "99"; seen: 99 (a number, not a string: put it in quotes: "99")',
+            'like "99"; seen: 99 (a number, not a string: put it in quotes: "99")',
         ),
         (
             (*STEPS, 0, "hold"),
