@@ -16,7 +16,7 @@ def whole_percent(least: int, most: int) -> Callable[[object], str]:
     def advice(seen: object) -> str:
         percent = _percent(seen)
         if percent is None:
-            return ""
+            return f"write for example {max(least, 5)}%"
         if percent < least:
             return f"write {least}%, the least there is"
         if percent > most:

@@ -31,10 +31,11 @@ from rampway.api.paired import (
 )
 from rampway.api.rules import Form, Rule, matches
 
+_PERCENTILE = r"^[1-9][0-9]?(\.[0-9]{1,2})?$"
 Percentile = Annotated[
     str,
     Field(max_length=5),
-    Form(r"^[1-9][0-9]?(\.[0-9]{1,2})?$", 'a percentile from "1" to "99.99", like "99"', quoted),
+    Form(_PERCENTILE, 'a percentile from "1" to "99.99", for example "99"', quoted),
 ]
 
 FailureCount = Annotated[int, Field(ge=1, le=1000, strict=True)]

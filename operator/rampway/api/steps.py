@@ -17,9 +17,7 @@ COOKIE_PATTERN = r"^[-A-Za-z0-9_.~]+$"
 Share = Annotated[
     str,
     Field(max_length=4),
-    Form(
-        SHARE_PATTERN, "a whole percentage from 1% to 100%, for example 5%", whole_percent(1, 100)
-    ),
+    Form(SHARE_PATTERN, "a whole percentage from 1% to 100%", whole_percent(1, 100)),
 ]
 HeaderName = Annotated[
     str, Field(max_length=256), Form(HEADER_PATTERN, "the name of an HTTP header")

@@ -32,7 +32,7 @@ def said(at: tuple[str | int, ...], value: Any) -> str:
         (
             (*CHECKS, 1, "latency", "percentile"),
             99,
-            'like "99"; seen: 99 (a number, not a string: put it in quotes: "99")',
+            'for example "99"; seen: 99 (a number, not a string: put it in quotes: "99")',
         ),
         (
             (*STEPS, 0, "hold"),
@@ -133,13 +133,13 @@ def test_the_path_is_that_of_the_step_that_breaks_a_rule(
         ("2.5%", "seen: '2.5%' (no parts of a percent: write 2% or 3%)"),
         ("0%", "seen: '0%' (write 1%, the least there is)"),
         (250, "seen: 250 (a number, not a string: write 100%, the most there is)"),
-        ("a tenth", "seen: 'a tenth'"),
+        ("a tenth", "seen: 'a tenth' (write for example 5%)"),
     ],
 )
 def test_a_weight_that_is_none_is_told_how_it_is_written(seen: Any, words: str) -> None:
     """What a weight looks like, what was seen, and what to write."""
     text = said((*STEPS, 0, "weight"), seen)
-    assert text.endswith(f"expected a whole percentage from 1% to 100%, for example 5%; {words}")
+    assert text.endswith(f"expected a whole percentage from 1% to 100%; {words}")
 
 
 @pytest.mark.parametrize(
