@@ -119,8 +119,8 @@ class Subject:
         return condition(self.status(), kind)
 
     def stable(self) -> str:
-        """Return stable's hash."""
-        return str(self.status()["stable"]["revision"])
+        """Return stable's hash, empty until the status is about the present spec."""
+        return str((self.status().get("stable") or {}).get("revision", ""))
 
     def rollouts(self) -> list[Obj]:
         """Return its ModelRollouts, the first attempt first."""
