@@ -162,6 +162,7 @@ def test_b36_a_metric_source_that_nobody_allowed_is_not_asked(
         subject.until(
             lambda: accepted(subject) == ("False", "MetricSourceRefused"), "the refusal told"
         )
+        subject.until(lambda: "candidate" in subject.status(), "a candidate")
         subject.until(lambda: subject.pods(subject.status()["candidate"]["revision"]), "a pod")
         assert share(subject.route()) == 0
         subject.apply("v2", POLICY)
