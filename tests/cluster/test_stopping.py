@@ -24,7 +24,7 @@ def test_b26_mode_manual_stops_asks_and_is_aborted(subject: Subject, calling: Ca
         assert share(subject.route()) == 50
         waited = subject.bench.kube.run("kubectl-rampway", "status", *about, "--wait")
         assert waited.returncode == WAITS_FOR_A_PERSON, waited.stderr
-        assert "first to go on all the same, or abort" in waited.stdout
+        assert "Approve step w50 to go on all the same, or abort" in waited.stdout
         explained = subject.bench.kube("rampway", "explain", *about)
         assert f"kubectl rampway abort {subject.name}" in explained
         subject.bench.kube("rampway", "abort", *about, "-m", "as bad as it looks")
