@@ -236,3 +236,19 @@ def test_b1_paused_or_scaled_to_zero_nothing_is_adopted_yet() -> None:
     stage.apply(replicas=2)
     stage.until_phase("Healthy")
     assert stage.shares() == {NAME: 1}
+
+
+def test_b15_b16_b23_a_route_that_moves_onto_a_taken_host_goes_back_to_who_served() -> None:
+    """B15, B16, B23: refused in the middle of an adoption, no candidate is left unjudged."""
+    stage = adopting()
+    owned = {"parentRefs": [{"name": "eg"}], "hostnames": ["annex.example"], "pathPrefix": "/v2"}
+    stage.world.apply("numbers", {"model": model(7), "traffic": {"ownedRoute": owned}})
+    stage.until_step("ten")
+    stage.harmed = True  # the clients go on at the old host
+    stage.write([{"op": "replace", "path": "/spec/hostnames", "value": ["annex.example"]}])
+    stage.run(3)
+    assert accepted(stage)[:2] == ("False", "RouteConflict")
+    assert (stage.refs(), stage.note) == ([OLD], None)
+    stage.write([{"op": "replace", "path": "/spec/hostnames", "value": ["shop.example"]}])
+    stage.until_phase("Healthy")
+    assert stage.stable == stage.desired

@@ -351,7 +351,7 @@ def test_b15_two_on_one_rule() -> None:
     stage.run(30)
     status, reason, message = accepted(stage, "numbers")
     assert (status, reason) == ("False", "RouteConflict")
-    assert f"already split by ModelDeployment {SPACE}/{NAME}" in message
+    assert f"ModelDeployment {SPACE}/{NAME} has this rule already" in message
     assert stage.raw() == before
     assert not stage.world.store.list(kinds.DEPLOYMENT, SPACE, {labels.DEPLOYMENT: "numbers"})
     other = deepcopy(REF) | {"routeRef": {"name": SITE, "rule": "beta"}}

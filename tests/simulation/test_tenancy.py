@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from simulation.site import PLACE, SITE, Site, route, served, site
 from simulation.stage import BROKEN, NAME, Stage, model, policy, quick, serving, step
 
 from rampway.core.checks.answers import Answer, AnswerKind
@@ -192,6 +193,108 @@ def test_b15_a_holder_with_a_bad_query_keeps_its_host() -> None:
     stage.run(60)
     assert stage.world.status(OTHER).phase == "Refused"
     assert belongings(stage, OTHER) == []
+
+
+TAKEN = route_to("shop.example", "/v2")
+"""What the rule of the user's route answers for."""
+
+
+def second(stage: Stage, **changes: Any) -> dict[str, Any]:
+    """Apply another route of the user's, for OTHER; `changes` are of its rule. Return traffic."""
+    found = route(backendRefs=[{"name": OTHER, "port": 80, "weight": 1}], **changes)
+    found["metadata"]["name"] = "annex"
+    stage.world.store.create(kinds.HTTP_ROUTE, found)
+    return {"type": "RouteRef", "routeRef": {"name": "annex", "rule": "predict"}}
+
+
+def accepted(stage: Stage) -> dict[str, str]:
+    """Return of both whether they are accepted; who is not names the other."""
+    found = {name: stage.world.condition(name, "Accepted") for name in (NAME, OTHER)}
+    for name, other in ((NAME, OTHER), (OTHER, NAME)):
+        if found[name] == "False":
+            status = stage.world.status(name)
+            assert status.reason == "RouteConflict"
+            assert f"ModelDeployment {SPACE}/{other}" in status.message
+    return found
+
+
+@pytest.mark.parametrize("theirs", ["owned", "users"])
+def test_b15_the_second_on_the_host_of_a_users_rule_is_refused(theirs: str) -> None:
+    """B15: equal host and match by the user's own route count as those of an owned one do."""
+    stage = served()
+    before = stage.raw()
+    neighbour(stage, TAKEN if theirs == "owned" else second(stage))
+    stage.run(60)
+    assert accepted(stage) == {NAME: "True", OTHER: "False"}
+    assert belongings(stage, OTHER) == []
+    assert stage.raw() == before
+
+
+def test_b15_a_users_rule_on_the_host_of_an_owned_route_is_refused() -> None:
+    """B15: so it is with the user's rule that comes second; elsewhere it is accepted."""
+    stage = serving(traffic=TAKEN)
+    neighbour(stage, second(stage))
+    stage.run(60)
+    assert accepted(stage) == {NAME: "True", OTHER: "False"}
+    assert belongings(stage, OTHER) == []
+    hosts = [{"op": "replace", "path": "/spec/hostnames", "value": ["annex.example"]}]
+    stage.world.store.patch(kinds.HTTP_ROUTE, SPACE, "annex", hosts)
+    stage.run(30)
+    assert accepted(stage) == {NAME: "True", OTHER: "True"}
+    assert stage.world.status(OTHER).phase == "Healthy"
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"path": {"type": "Exact", "value": "/v2"}},
+        {"path": {"type": "PathPrefix", "value": "/v2/models"}},
+        {"path": {"type": "PathPrefix", "value": "/v2"}, "method": "POST"},
+    ],
+    ids=["exact", "longer", "method"],
+)
+def test_b15_a_users_rule_with_another_match_is_accepted(match: dict[str, Any]) -> None:
+    """B15: what the Gateway API tells apart is nobody's business."""
+    stage = served()
+    neighbour(stage, second(stage, matches=[match]))
+    stage.run(30)
+    assert accepted(stage) == {NAME: "True", OTHER: "True"}
+
+
+def test_b15_b23_a_users_route_that_moves_onto_a_taken_host_is_refused_however_old() -> None:
+    """B15, B23: hosts of a route change in mid-rollout: its candidate's traffic is given back."""
+    stage: Site = served(quick(step("half", 50, 300)))
+    neighbour(stage, route_to("other.example", "/v2"))
+    stage.run(30)
+    stage.release(2)
+    stage.until_step("half")
+    stage.harmed = True
+    stage.write([{"op": "replace", "path": "/spec/hostnames", "value": ["other.example"]}])
+    stage.run(3)
+    assert accepted(stage) == {NAME: "False", OTHER: "True"}
+    assert stage.weight_pct == 0
+    stage.write([{"op": "replace", "path": "/spec/hostnames", "value": ["shop.example"]}])
+    stage.until_step("half", 60)
+    assert accepted(stage) == {NAME: "True", OTHER: "True"}
+
+
+def test_b15_two_users_rules_at_the_same_time_are_one_accepted_and_one_refused() -> None:
+    """B15: two rules of one route with an equal match, applied at once: the older name has it."""
+    stage = site()
+    found = route(backendRefs=[{"name": OTHER, "port": 80, "weight": 1}])
+    twin = found["spec"]["rules"][PLACE] | {
+        "name": "twin",
+        "backendRefs": [{"name": "zeros", "port": 80, "weight": 1}],
+    }
+    found["spec"]["rules"].append(twin)
+    stage.world.store.create(kinds.HTTP_ROUTE, found)
+    for name, rule in (("zeros", "twin"), (OTHER, "predict")):
+        ref = {"type": "RouteRef", "routeRef": {"name": SITE, "rule": rule}}
+        stage.world.apply(name, {"model": model(7), "replicas": 1, "traffic": ref})
+    stage.world.run(60)
+    assert stage.world.condition(OTHER, "Accepted") == "True"
+    assert stage.world.condition("zeros", "Accepted") == "False"
+    assert belongings(stage, "zeros") == []
 
 
 # B34

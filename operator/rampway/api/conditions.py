@@ -85,7 +85,7 @@ class Reason(StrEnum):
     # Accepted
     VALID = "Valid"
     INVALID_SPEC = "InvalidSpec"  # it, or a ModelRollout of it, cannot be understood
-    ROUTE_CONFLICT = "RouteConflict"  # another ModelDeployment has this host and path
+    ROUTE_CONFLICT = "RouteConflict"  # another ModelDeployment has this host and match
     ROUTE_NOT_FOUND = "RouteNotFound"  # the rule that routeRef names is not there, or not usable
     ROUTE_IN_USE = "RouteInUse"  # the rule sends requests to others than this model
     BAD_QUERY = "BadQuery"  # a check's query is wrong; it holds that check only

@@ -283,6 +283,7 @@ class ModelDeploymentStatus(StatusModel):
     """Labels of the pods that answer requests, those of a candidate with a share among them: what
     an autoscaler measures."""
     address: Message = ""
-    """Gateways, hosts and path that it was given; nobody else gets them until it gives them up."""
+    """Gateways, hosts and path that it was given, of a rule of yours with its matches; nobody else
+    gets them until it gives them up."""
     conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=listed(16, "type"))] = ()
     """Wait for these: `kubectl wait --for=condition=Promoted modeldeployment/NAME`."""

@@ -208,7 +208,7 @@ class Observation:
         rollouts: All its rollouts, oldest attempt first.
         look: The latest look at the metrics, None if there was none since the operator started.
         evidence: Evidence so far, of the active rollout, from memory or its checkpoint.
-        conflict: Name of the ModelDeployment that already has this host and path (B15).
+        conflict: Name of the ModelDeployment that already has this host and match (B15).
         refusal: The API server's words where it refused the pod template.
         hooks: Runs of hooks that are known of, by `rollout/key`.
         sources: Metric sources.

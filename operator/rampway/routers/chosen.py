@@ -11,7 +11,7 @@ from rampway.core.traffic.split import Split
 PORT = 80
 Rule = dict[str, Any]
 
-_ANY = {"path": {"type": "PathPrefix", "value": "/"}}
+ANY: Rule = {"path": {"type": "PathPrefix", "value": "/"}}
 """What a rule without matches matches."""
 
 
@@ -38,7 +38,7 @@ def made(
     )
     matches = [
         {**match, "headers": [*match.get("headers", []), *more]}
-        for match in rule.get("matches") or [_ANY]
+        for match in rule.get("matches") or [ANY]
     ]
     found: Rule = kept | {"matches": matches}
     found["backendRefs"] = [backend(split.candidate, 1)]
@@ -66,8 +66,8 @@ def is_ours(one: Mapping[str, Any], rule: Mapping[str, Any], stable: str) -> boo
 
 def headers(one: Mapping[str, Any], rule: Mapping[str, Any]) -> tuple[HeaderMatch, ...]:
     """Return the headers that a rule of ours has beyond those of the rule that is split."""
-    own = ((rule.get("matches") or [_ANY])[0]).get("headers") or []
-    found = ((one.get("matches") or [_ANY])[0]).get("headers") or []
+    own = ((rule.get("matches") or [ANY])[0]).get("headers") or []
+    found = ((one.get("matches") or [ANY])[0]).get("headers") or []
     beyond = found[len(own) :] if found[: len(own)] == own else found
     return tuple(
         # Not validated: whoever edited the rule is not bound by what a step may say.

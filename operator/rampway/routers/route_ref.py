@@ -7,7 +7,7 @@ from rampway.core.traffic.split import Split
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE
-from rampway.routers import chosen, managers, rules
+from rampway.routers import chosen, managers, places, rules
 from rampway.routers.parents import objection
 
 
@@ -78,6 +78,7 @@ def read(route: Obj, deployment: ModelDeployment) -> Route:
         guests=rules.beside(route, index, stable),
         headers=rules.headers(route, index),
         full=rules.is_full(route, index, stable),
+        place=places.read(route, index),
     )
 
 

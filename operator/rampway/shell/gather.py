@@ -6,7 +6,6 @@ A cache lags behind what we wrote ourselves; a live read is what makes a pass sa
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from rampway.api import labels
 from rampway.api.conditions import RolloutPhase
@@ -14,7 +13,6 @@ from rampway.api.parse import (
     ModelDeployment,
     ModelRollout,
     Unparseable,
-    parse_deployment,
     parse_rollout,
 )
 from rampway.core.checks.checkpoint import from_text
@@ -22,7 +20,6 @@ from rampway.core.checks.judged import EvidenceState
 from rampway.core.model.revision import revision_hash
 from rampway.core.observation import Defaults, HookRun, Look, Observation, Revision, has_ended
 from rampway.core.rollout.hooks import RUNNING
-from rampway.core.traffic.conflicts import Claim, conflicting
 from rampway.kube.base import Lister, Obj
 from rampway.kube.kinds import (
     CONFIG_MAP,
@@ -30,7 +27,6 @@ from rampway.kube.kinds import (
     ENDPOINT_SLICE,
     HORIZONTAL_POD_AUTOSCALER,
     JOB,
-    MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     POD,
     POD_DISRUPTION_BUDGET,
@@ -40,6 +36,7 @@ from rampway.kube.slices import ready_behind
 from rampway.routers.base import Router
 from rampway.shell import authors, hooks, reading
 from rampway.shell.authors import Stamping
+from rampway.shell.claims import Claims
 from rampway.shell.fence import Fence
 from rampway.shell.hooks import Calls
 from rampway.shell.memory import Memory
@@ -96,7 +93,7 @@ class Gatherer:
     calls: Calls
     stamping: Stamping
     shared: Shared = field(default_factory=Shared)
-    _claims: dict[str, tuple[str, Claim | None]] = field(default_factory=dict)
+    claims: Claims = field(default_factory=Claims)
 
     async def observe(
         self,
@@ -131,7 +128,7 @@ class Gatherer:
             preview=reading.selected(owned.services, labels.preview_name(deployment.name)),
             look=look,
             evidence=_evidence(memory, attempts),
-            conflict=await self._conflict(deployment),
+            conflict=await self.claims.conflict(self.lister, deployment, route.place),
             refusal=memory.refusal_of(revision_hash(deployment.spec)),
             hooks=await self._hooks(deployment, attempts),
             sources=await self.shared.sources(self.lister, deployment, memory),
@@ -201,32 +198,6 @@ class Gatherer:
             found |= self.calls.runs(one.name)
         return found
 
-    async def _conflict(self, deployment: ModelDeployment) -> str:
-        """Return who has this host and path already; asked while the answer can still matter."""
-        settled = any(
-            c.type == "Accepted" and c.status == "True" for c in deployment.status.conditions
-        )
-        if settled and deployment.status.observed_generation == deployment.generation:
-            return ""
-        mine = Claim.of(deployment)
-        # Whoever was granted this place keeps it, whatever others ask for meanwhile: only of two
-        # grants at the same instant one has to go, and that may take a moment.
-        granted = deployment.status.address == mine.address
-        listed = await self.lister.list(MODEL_DEPLOYMENT, cached=granted)
-        others = [self._claim(obj) for obj in listed]
-        for gone in self._claims.keys() - {obj["metadata"]["uid"] for obj in listed}:
-            del self._claims[gone]
-        return conflicting(mine, [o for o in others if o is not None])
-
-    def _claim(self, obj: Obj) -> Claim | None:
-        """Return what one claims, read once per version: each new one asks all the others."""
-        meta = obj["metadata"]
-        version, claim = self._claims.get(meta["uid"], ("", None))
-        if version != meta["resourceVersion"]:
-            claim = claim_of(obj)
-            self._claims[meta["uid"]] = (meta["resourceVersion"], claim)
-        return claim
-
 
 def _understood(obj: Obj, known: ModelRollout | None) -> ModelRollout:
     """Return a rollout whose phase we know: on one of a newer operator nobody acts by guessing."""
@@ -250,15 +221,6 @@ def _evidence(memory: Memory, rollouts: list[ModelRollout]) -> EvidenceState | N
     if active is None:
         return None
     return memory.evidence if memory.rollout == active.name else from_text(active.status.evidence)
-
-
-def claim_of(obj: Any) -> Claim | None:
-    """Return what a ModelDeployment claims at the gateways, None if it cannot be read."""
-    try:
-        parsed = parse_deployment(obj)
-    except ValueError:
-        return None  # it is refused by itself and so has no route
-    return Claim.of(parsed)
 
 
 def _is_ours(obj: Obj, deployment: ModelDeployment) -> bool:

@@ -9,17 +9,26 @@ from hypothesis import strategies as st
 from unit.core.builders import deployment
 
 from rampway.core.traffic.conflicts import Claim, conflicting
+from rampway.core.traffic.route import Place
 
 EG = ("ml", "eg", "")
-OLD = Claim("ml", "a", "2026-01-01T00:00:00Z", frozenset({EG}), frozenset({"x.example"}), "/")
+HOME = Place(frozenset({EG}), frozenset({"x.example"}), frozenset({"/"}))
+OLD = Claim("ml", "a", "2026-01-01T00:00:00Z", (HOME,))
 NEW = replace(OLD, name="b", created_at="2026-01-02T00:00:00Z")
+
+
+def at(claim: Claim, **change: Any) -> Claim:
+    """Return the claim of another place."""
+    return replace(claim, places=(replace(HOME, **change),))
+
 
 OVERLAPS: dict[str, tuple[dict[str, Any], bool]] = {
     "the same host and path": ({}, True),
     "one host of several": ({"hosts": frozenset({"x.example", "y.example"})}, True),
     "another host": ({"hosts": frozenset({"y.example"})}, False),
     "a host against all hosts": ({"hosts": frozenset()}, False),
-    "another path": ({"path_prefix": "/v2"}, False),
+    "another path": ({"matches": frozenset({"/v2"})}, False),
+    "one match of several": ({"matches": frozenset({"/v2", "/"})}, True),
     "another Gateway": ({"parents": frozenset({("ml", "other", "")})}, False),
     "a Gateway of that name elsewhere": ({"parents": frozenset({("infra", "eg", "")})}, False),
     "one listener against all": ({"parents": frozenset({("ml", "eg", "https")})}, True),
@@ -30,19 +39,19 @@ OVERLAPS: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.mark.parametrize(("change", "taken"), OVERLAPS.values(), ids=OVERLAPS.keys())
 def test_b15_what_collides(change: dict[str, Any], taken: bool) -> None:
     """B15: equal host and path on a shared listener collide, nothing else does."""
-    assert conflicting(replace(NEW, **change), [OLD]) == ("ml/a" if taken else "")
+    assert conflicting(at(NEW, **change), [OLD]) == ("ml/a" if taken else "")
 
 
 def test_b15_two_for_all_hosts_collide() -> None:
     """B15: no host means all of them, on both sides."""
     every = frozenset[str]()
-    assert conflicting(replace(NEW, hosts=every), [replace(OLD, hosts=every)]) == "ml/a"
+    assert conflicting(at(NEW, hosts=every), [at(OLD, hosts=every)]) == "ml/a"
 
 
 def test_b15_listeners_of_one_gateway_are_apart() -> None:
     """B15: two listeners of one Gateway carry two routes."""
-    http = replace(OLD, parents=frozenset({("ml", "eg", "http")}))
-    assert not conflicting(replace(NEW, parents=frozenset({("ml", "eg", "https")})), [http])
+    http = at(OLD, parents=frozenset({("ml", "eg", "http")}))
+    assert not conflicting(at(NEW, parents=frozenset({("ml", "eg", "https")})), [http])
 
 
 RIGHTS: dict[str, tuple[bool | None, bool | None, str, str]] = {
@@ -112,15 +121,43 @@ def test_b15_what_a_status_says_of_a_claim(found: dict[str, Any], granted: bool 
     claim = Claim.of(one)
     assert claim.granted is granted
     assert claim.address == HERE
-    assert claim.parents == {("ml", "eg", ""), ("gw", "in", "s")}
-    assert claim.hosts == {"a.b"}
-    assert claim.path_prefix == "/"
+    (place,) = claim.places
+    assert place.parents == {("ml", "eg", ""), ("gw", "in", "s")}
+    assert place.hosts == {"a.b"}
+    assert place.matches == {"/"}
 
 
 def test_b15_a_long_address_is_told_from_another() -> None:
     """B15: hundreds of hosts are cut to a bounded text that still names just these."""
     many = [f"host-{number}.example" for number in range(300)]
-    one, two = (replace(OLD, hosts=frozenset(many[:count])) for count in (300, 299))
+    one, two = (at(OLD, hosts=frozenset(many[:count])) for count in (300, 299))
     assert one.address != two.address
     assert len(one.address) < 1100
-    assert replace(OLD, hosts=frozenset()).address == "ml/eg * /"
+    assert at(OLD, hosts=frozenset()).address == "ml/eg * /"
+
+
+RULE = "ml/HTTPRoute shop#predict *"
+
+
+@pytest.mark.parametrize(
+    ("found", "granted", "has_rule"),
+    [
+        (None, None, False),
+        (status("Valid", "True", 3, f"{RULE}; ml/eg x.example /"), True, True),
+        (status("Valid", "True", 3, f"{RULE}; ml/eg y.example /"), None, True),
+        (status("Valid", "True", 3, f"{RULE}-2; ml/eg x.example /"), None, False),
+        (status("RouteNotFound", "False"), None, False),
+        (status("RouteConflict", "False"), False, False),
+    ],
+)
+def test_b15_a_users_route_that_changed_is_judged_anew(
+    found: dict[str, Any] | None, granted: bool | None, has_rule: bool
+) -> None:
+    """B15: hosts of the user's route change without a generation; the rule stays granted."""
+    ref = {"type": "RouteRef", "routeRef": {"name": "shop", "rule": "predict"}}
+    one = deployment(status=found, traffic=ref)
+    claim = Claim.of(one, HOME)
+    assert claim.address == f"{RULE}; ml/eg x.example /"
+    assert claim.granted is granted
+    assert claim.has_rule(one.status.address) is has_rule
+    assert conflicting(replace(claim, granted=None), [replace(OLD, granted=True)]) == "ml/a"

@@ -12,17 +12,18 @@ from rampway.core.model import revision
 from rampway.core.observation import Look
 from rampway.core.traffic.conflicts import Claim
 from rampway.kube.base import Obj
-from rampway.kube.errors import Transient
+from rampway.kube.errors import NotFound, Transient
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     POD,
     Kind,
 )
-from rampway.shell import gather
-from rampway.shell.gather import claim_of
+from rampway.shell import claims
+from rampway.shell.claims import claim_of
 
 SEEN = EvidenceState(NOW_S, start_ledger(NOW_S), step_requests=7)
 
@@ -185,11 +186,11 @@ async def test_a_claim_is_read_once_per_version(monkeypatch: pytest.MonkeyPatch)
     """Of thousands that come up together each asks all others: none is parsed again for it."""
     place, read = Place(), list[str]()
 
-    def counted(obj: Obj) -> Claim | None:
+    def counted(obj: Obj, route: Obj | None) -> Claim | None:
         read.append(obj["metadata"]["name"])
-        return claim_of(obj)
+        return claim_of(obj, route)
 
-    monkeypatch.setattr(gather, "claim_of", counted)
+    monkeypatch.setattr(claims, "claim_of", counted)
     place.put("other")
     for _ in range(3):
         await place.observe()
@@ -199,7 +200,24 @@ async def test_a_claim_is_read_once_per_version(monkeypatch: pytest.MonkeyPatch)
     assert read.count("other") == 2
     place.store.delete(MODEL_DEPLOYMENT, SPACE, "other")
     await place.observe()
-    assert len(place.gatherer._claims) == 1
+    assert not place.gatherer.claims._known
+
+
+async def test_b15_users_routes_are_read_only_where_another_names_one() -> None:
+    """B15: whoever asks reads the routes that others name; where nobody names one, none."""
+    place = Place()
+    place.put("a-first", "other")
+    await place.observe()
+    assert ("list", "HTTPRoute") not in place.api.counts
+    place.put("a-users", traffic={"type": "RouteRef", "routeRef": {"name": "shop"}})
+    assert (await place.observe()).conflict == ""
+    assert place.api.counts["list", "HTTPRoute"] == 1
+    route: Obj = {"spec": {"parentRefs": [{"name": "eg"}], "rules": [{}]}}
+    place.store.create(HTTP_ROUTE, {"metadata": {"name": "shop", "namespace": SPACE}} | route)
+    assert (await place.observe()).conflict == f"{SPACE}/a-users"
+    absent = NotFound("the server could not find the requested resource")
+    place.api.fail_next(absent, predicate=lambda call: call.kind == HTTP_ROUTE and not call.name)
+    assert (await place.observe()).conflict == ""
 
 
 def accepted() -> dict[str, Any]:

@@ -27,7 +27,7 @@ def refuse(obs: Observation) -> Decision | None:
 
 
 def _taken(obs: Observation) -> Decision:
-    """Touch nothing but our own candidate's traffic: another has this host and path (B15).
+    """Touch nothing but our own candidate's traffic: another has this host and match (B15).
 
     A candidate that nobody judges must not go on serving (B23).
     """
@@ -38,13 +38,16 @@ def _taken(obs: Observation) -> Decision:
         )
     else:
         text = (
-            f"the rule is already split by ModelDeployment {obs.conflict}; give this one a rule "
-            "of its own"
+            f"ModelDeployment {obs.conflict} has this rule already, or an equal host and match on "
+            "this Gateway; give this one a rule, or a host or match, of its own"
         )
     standing = Standing.refused(Reason.ROUTE_CONFLICT, text)
-    ours = obs.route.split.candidate in {known.name for known in obs.revisions}
-    exposed = ours and not obs.route.split.at_rest and obs.stable is not None and obs.stable.ready
-    moves = (SetSplit(STABLE_ONLY),) if exposed else ()
+    adopts = adopting.applies(obs)
+    stable, split = obs.stable, (adopting.seen(obs) if adopts else obs).route.split
+    ours = split.candidate in {known.name for known in obs.revisions}
+    exposed = ours and not split.at_rest and (adopts or (stable is not None and stable.ready))
+    moves: tuple[Action, ...] = (SetSplit(STABLE_ONLY),) if exposed else ()
+    moves = adopting.onto_guests(moves) if adopts else moves
     return Decision((*moves, *passes.write_status(obs, standing)), REFUSED_REQUEUE_S)
 
 
@@ -59,7 +62,7 @@ def _is_held(obs: Observation) -> bool:
     """Whether the rule has been ours: then others' backends in it are a foreign write (B14)."""
     if obs.route.guests is not None and obs.route.guests.noted:
         return True  # it is just being taken over
-    return obs.deployment.status.address == Claim.of(obs.deployment).address
+    return Claim.of(obs.deployment).has_rule(obs.deployment.status.address)
 
 
 def _in_use(obs: Observation) -> Decision:

@@ -233,7 +233,7 @@ def project(obs: Observation, standing: Standing) -> ModelDeploymentStatus:
         size=sizes.full(obs),
         fallback=scarce.told(obs),
         selector=scale.selector(obs, standing.beside),
-        address="" if standing.conflict else Claim.of(obs.deployment).address,
+        address="" if standing.conflict else Claim.of(obs.deployment, obs.route.place).address,
         conditions=_conditions(obs, standing, waits),
     )
 

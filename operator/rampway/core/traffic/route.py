@@ -1,4 +1,4 @@
-"""What is known of the route: its split, its gateways, and what it has room for."""
+"""What is known of the route: its split, where it is at the gateways, what it has room for."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,48 @@ from rampway.core.traffic.split import STABLE_ONLY, Split
 
 MOST_RULES = 16
 """Of the Gateway API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where requests arrive for one backend (B15).
+
+    Attributes:
+        parents: (namespace, name, section) of each Gateway; an empty section means all listeners.
+            Likewise the user's route and the rule in it.
+        hosts: Host names; none means all.
+        matches: Of each match its text: equal texts match the same requests. That of a path prefix
+            without anything else is the path.
+    """
+
+    parents: frozenset[tuple[str, str, str]]
+    hosts: frozenset[str]
+    matches: frozenset[str]
+
+    @property
+    def words(self) -> str:
+        """Return it in words."""
+        gateways = (f"{space}/{name}" + f"#{at}" * bool(at) for space, name, at in self.parents)
+        hosts = ",".join(sorted(self.hosts)) or "*"
+        return f"{','.join(sorted(gateways))} {hosts} {','.join(sorted(self.matches))}".rstrip()
+
+    def meets(self, other: "Place") -> bool:
+        """Whether some requests are for both, and by the Gateway API only one gets them."""
+        # Equal host: a route for one host beats a route for all, so those two do not collide.
+        same_host = self.hosts == other.hosts or bool(self.hosts & other.hosts)
+        return same_host and bool(self.matches & other.matches) and self._shares_listener(other)
+
+    def _shares_listener(self, other: "Place") -> bool:
+        return any(
+            a[:2] == b[:2] and (not a[2] or not b[2] or a[2] == b[2])
+            for a in self.parents
+            for b in other.parents
+        )
+
+
+def prefix(path: str) -> str:
+    """Return the text of a match by nothing but this path prefix: `/v2/` matches as `/v2` does."""
+    return path.rstrip("/") or "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +87,7 @@ class Route:
         headers: Names, in small letters, of the headers that the rule's own matches ask for.
         full: It has as many rules as a route may have.
         strangers: Backends of the rule that are not of this model, where the rule is the user's.
+        place: Where requests for the user's rule arrive; None for any other route.
     """
 
     exists: bool = False
@@ -61,6 +104,7 @@ class Route:
     full: bool = False
     writer: str = ""
     written_at: str = ""
+    place: Place | None = None
 
     def objection(self, stage: Stage) -> str:
         """Return why it has no room for a stage, and what to do, empty if it has."""
