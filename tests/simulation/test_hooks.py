@@ -96,8 +96,8 @@ def test_a_failed_hook_asks_and_an_approval_goes_on() -> None:
     stage.until_phase("Healthy")
 
 
-def test_a_failed_hook_can_roll_back() -> None:
-    """Rollback: traffic returns, and the status names the hook."""
+def test_b29_a_failed_hook_can_roll_back() -> None:
+    """B29: Rollback: traffic returns, and the status names the hook."""
     stage = begun(call("gate", "BeforePromotion", onFailure="Rollback"))
     stage.world.calls.answers["gate"] = BAD
     stage.until_phase("RolledBack")
@@ -107,8 +107,8 @@ def test_a_failed_hook_can_roll_back() -> None:
     assert stage.events("Asked") == []
 
 
-def test_a_hook_that_never_answers_fails_after_its_timeout() -> None:
-    """Its timeout ends it, though nobody ever says so."""
+def test_b29_a_hook_that_never_answers_fails_after_its_timeout() -> None:
+    """B29: its timeout ends it, though nobody ever says so."""
     stage = begun(call("slow", "BeforeRollout", timeout="30s", onFailure="Rollback"))
     stage.until_phase("RolledBack")
     assert "not done within 30s" in stage.world.status(NAME).message
