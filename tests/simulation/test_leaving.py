@@ -2,9 +2,10 @@
 
 import pytest
 from simulation.site import PLACE, SITE, Site, begin, served
-from simulation.stage import NAME, Stage, quick, serving, step
+from simulation.stage import NAME, Stage, model, quick, serving, step
 from simulation.test_tenancy import belongings, everything
 
+from rampway.api import labels
 from rampway.kube import kinds
 from rampway.sim.world import SPACE
 
@@ -28,6 +29,11 @@ def elapse(stage: Stage, seconds: int) -> None:
     stage.world.run(seconds)
     assert stage.ledger.all.failed == failed, dict(stage.ledger.reasons)
     assert stage.ledger.all.total > total
+
+
+def notes(stage: Site) -> dict[str, str]:
+    """Return the annotations of the user's route; he wrote none."""
+    return dict(stage.raw()["metadata"].get("annotations") or {})
 
 
 @pytest.mark.parametrize(
@@ -59,6 +65,7 @@ def test_b34_a_users_route_is_put_at_rest_and_goes_on_serving(
     assert mine | {"backendRefs": []} == was | {"backendRefs": []}
     assert [ref["name"] for ref in mine["backendRefs"]] == [NAME]
     assert stage.owners == []
+    assert notes(stage) == {}
     assert stage.world.store.list(kinds.DEPLOYMENT, SPACE)
 
 
@@ -94,12 +101,32 @@ def test_b34_a_namesake_takes_over_what_serves() -> None:
     stage.until_step("half")
     delete(stage)
     elapse(stage, 10)
+    assert notes(stage) == {}
     begin(stage, HALF)
     stage.run(30)
     assert (stage.phase, stage.stable) == ("Healthy", first)
     assert stage.running(first) == pods
     stage.release(3)
     stage.until_step("half")  # against what served before
+    assert notes(stage) == {labels.TERM: str(stage.world.term)}  # B31: stamped anew
+
+
+def test_b34_the_stamp_stays_while_another_splits_the_route() -> None:
+    """B31, B34: the route is guarded for as long as a ModelDeployment names it, and no longer."""
+    stage = served(HALF)
+    beta = {"op": "replace", "path": f"/spec/rules/{PLACE + 1}/backendRefs",
+            "value": [{"name": "numbers", "port": 80, "weight": 1}]}  # fmt: skip
+    stage.write([beta])
+    ref = {"type": "RouteRef", "routeRef": {"name": SITE, "rule": "beta"}}
+    stage.world.apply("numbers", {"model": model(7), "replicas": 1, "traffic": ref})
+    stage.run(30)
+    assert stage.world.status("numbers").phase == "Healthy"
+    delete(stage)
+    elapse(stage, 30)
+    assert notes(stage) == {labels.TERM: str(stage.world.term)}
+    stage.world.store.delete(kinds.MODEL_DEPLOYMENT, SPACE, "numbers")
+    elapse(stage, 15)
+    assert notes(stage) == {}
 
 
 @pytest.mark.parametrize("traffic", ["owned", "users"])
@@ -152,3 +179,4 @@ def test_b34_a_site_is_not_touched_once_it_serves_others() -> None:
     stage.world.start()
     stage.world.run(60)
     assert stage.raw()["spec"]["rules"][PLACE]["backendRefs"] == refs
+    assert notes(stage) == {}

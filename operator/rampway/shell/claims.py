@@ -53,7 +53,7 @@ class Claims:
         return conflicting(mine, [claim for claim in found if claim is not None])
 
     def _claim(self, obj: Obj, routes: Routes) -> Claim | None:
-        meta, route = obj["metadata"], routes.get(_followed(obj))
+        meta, route = obj["metadata"], routes.get(followed(obj))
         version = (
             f"{meta['resourceVersion']}/{route['metadata']['resourceVersion'] if route else ''}"
         )
@@ -82,7 +82,7 @@ def claim_of(obj: Mapping[str, Any], route: Obj | None = None) -> Claim | None:
 
 async def _routes(lister: Lister, others: list[Obj], *, cached: bool) -> Routes:
     """Return the routes that users gave a rule of; none are read where nobody did."""
-    wanted = {_followed(obj) for obj in others} - {_NONE}
+    wanted = {followed(obj) for obj in others} - {_NONE}
     if not wanted:
         return {}
     try:
@@ -96,8 +96,8 @@ async def _routes(lister: Lister, others: list[Obj], *, cached: bool) -> Routes:
 _NONE = ("", "")
 
 
-def _followed(obj: Obj) -> tuple[str, str]:
-    """Return namespace and name of the user's route that a ModelDeployment names."""
+def followed(obj: Obj) -> tuple[str, str]:
+    """Return namespace and name of the user's route that a ModelDeployment names, empty of none."""
     traffic = (obj.get("spec") or {}).get("traffic") or {}
     name = (traffic.get("routeRef") or {}).get("name", "")
     return (obj["metadata"].get("namespace", ""), str(name)) if name else _NONE

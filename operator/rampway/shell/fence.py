@@ -104,6 +104,23 @@ class Fence:
                 await self._stamp(kind, obj, _unlike(obj, fate, deployment.uid))
         self._claimed[space, name] = (route, deployment.spec.deletion_policy)
 
+    def release(self, route: Obj) -> JsonPatch:
+        """Return the JSON patch that takes our stamp from a user's route, empty without one (B34).
+
+        It leaves the route as well guarded as a stamp does: like it, the write makes a new version,
+        so that what somebody deposed decided on before, bound to an older one, fails. And whoever
+        splits the route from now on stamps it anew.
+        """
+        meta = route["metadata"]
+        for key in [k for k, (name, _) in self._claimed.items() if (k[0], name) == _key(meta)]:
+            del self._claimed[key]
+        if labels.TERM not in (meta.get("annotations") or {}):
+            return []
+        return [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "remove", "path": _PATH},
+        ]
+
     def bind(self, operations: JsonPatch) -> JsonPatch:
         """Return a JSON patch that applies only to an object with our stamp."""
         self.check()
@@ -151,6 +168,10 @@ def _unlike(obj: Obj, fate: Obj, uid: str) -> Obj:
         others = [one for one in owners if one.get("kind") != "ModelDeployment"]
         found["ownerReferences"] = [*others, *fate["ownerReferences"]]
     return found
+
+
+def _key(meta: Mapping[str, Any]) -> Key:
+    return meta["namespace"], meta["name"]
 
 
 def _term_of(obj: Mapping[str, Any]) -> int:

@@ -14,19 +14,21 @@ import structlog
 from rampway.api import labels
 from rampway.core.model.keeping import DRAIN_S
 from rampway.core.traffic.split import STABLE_ONLY
-from rampway.kube.base import KubeApi, Lister, Obj
+from rampway.kube.base import JsonPatch, KubeApi, Lister, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
+    MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     POD_DISRUPTION_BUDGET,
     SERVICE,
     Kind,
 )
 from rampway.routers import guests, managers, naming, replicas, route_ref, rules
+from rampway.shell.claims import followed
 from rampway.shell.fence import Fence
 from rampway.shell.followers import Followers, Key
 
@@ -105,7 +107,10 @@ class Leaver:
         ]
 
     async def _put_at_rest(self, key: Key, service: Obj) -> bool:
-        """Take the route from a candidate, if there was one; return whether there is more to do."""
+        """Take the route from a candidate, if there was one; return whether there is more to do.
+
+        The user's route gives up our stamp last of all.
+        """
         space, name = key
         notes = service["metadata"].get("annotations") or {}
         ref = labels.read_route_ref(notes.get(labels.ROUTE_REF, ""))
@@ -114,27 +119,22 @@ class Leaver:
             route = await self.api.get(HTTP_ROUTE, space, where)
         except NotFound:
             return False
-        index: int | None = 0
-        if ref:
-            index = route_ref.position(route, ref[1], name)
-        if index is None:
-            return False
-        adopted = guests.is_noted(route, name)
-        rest = replace(STABLE_ONLY, guests=adopted)
-        change = rules.changes(route, index, name, rest, self.clock())
-        ajar = rules.ajar(route, index, name)
-        given_back = ajar or not (ref and managers.is_ours(route))
-        theirs = not adopted and not rules.is_of(route, index, name)
-        if (not change and given_back) or theirs:
-            return ajar and not theirs
         self.fence.check(route)
-        version = route["metadata"]["resourceVersion"]
-        patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *change]
-        await self.api.patch(HTTP_ROUTE, space, where, patch if change else managers.let_go(route))
+        patch, more = _restoring(route, ref, name, self.clock())
+        if not patch and ref and not more and not await self._is_followed(space, where):
+            patch = self.fence.release(route)
+        if not patch:
+            return more
+        await self.api.patch(HTTP_ROUTE, space, where, patch)
         log.info(
             "put at rest: its ModelDeployment is gone", namespace=space, name=name, route=where
         )
         return True
+
+    async def _is_followed(self, namespace: str, route: str) -> bool:
+        """Whether a ModelDeployment that is there splits a rule of a user's route."""
+        listed = await self.lister.list(MODEL_DEPLOYMENT, namespace)
+        return any(followed(obj) == (namespace, route) for obj in listed)
 
     async def _close(self, live: Obj, service: Obj) -> bool:
         """Let callers without a gateway reach stable alone; return whether that was a write."""
@@ -161,6 +161,33 @@ class Leaver:
             await self.api.delete(kind, meta["namespace"], meta["name"], uid=uid, version=version)
         except NotFound:
             return
+
+
+def _restoring(
+    route: Obj, ref: tuple[str, str | None] | None, name: str, now_s: float
+) -> tuple[JsonPatch, bool]:
+    """Return the JSON patch that puts a route at rest, empty if it is, and whether that takes more.
+
+    Args:
+        route: The route.
+        ref: The user's route and rule; None for a route of our own.
+        name: Of the ModelDeployment that is gone.
+        now_s: The present.
+    """
+    index = route_ref.position(route, ref[1], name) if ref else 0
+    if index is None:
+        return [], False
+    adopted = guests.is_noted(route, name)
+    rest = replace(STABLE_ONLY, guests=adopted)
+    change = rules.changes(route, index, name, rest, now_s)
+    ajar = rules.ajar(route, index, name)
+    given_back = ajar or not (ref and managers.is_ours(route))
+    theirs = not adopted and not rules.is_of(route, index, name)
+    if (not change and given_back) or theirs:
+        return [], ajar and not theirs
+    version = route["metadata"]["resourceVersion"]
+    bound = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *change]
+    return (bound if change else managers.let_go(route)), True
 
 
 def _name(obj: Obj) -> str:

@@ -11,6 +11,7 @@ from rampway.kube.errors import Conflict, Transient
 from rampway.kube.kinds import (
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
+    HTTP_ROUTE,
     MODEL_ROLLOUT,
     SERVICE,
     Kind,
@@ -140,3 +141,24 @@ async def test_b31_what_went_meanwhile_needs_no_stamp() -> None:
     later = Fence(place.api, 2, lambda: True)
     await later.claim(place.deployment)
     assert later.holds(place.deployment)
+
+
+async def test_b31_b34_a_route_that_is_let_go_refuses_what_was_decided_before() -> None:
+    """B31, B34: without the stamp a deposed one's late write fails as well, by its version."""
+    place = Place()
+    place.store.create(HTTP_ROUTE, {"metadata": {"name": "site", "namespace": SPACE}})
+    mine = place.deployment
+    await place.fence.claim(mine, "site")
+    read = place.get(HTTP_ROUTE, "site")["metadata"]["resourceVersion"]
+    later = Fence(place.api, 2, lambda: True)
+    await later.claim(mine, "site")
+    let_go = later.release(place.get(HTTP_ROUTE, "site"))
+    await place.api.patch(HTTP_ROUTE, SPACE, "site", let_go)
+    assert not term_of(place, HTTP_ROUTE, "site")
+    assert later.release(place.get(HTTP_ROUTE, "site")) == []
+    for version in (read, let_go[0]["value"]):
+        late = [{"op": "test", "path": "/metadata/resourceVersion", "value": version},
+                {"op": "add", "path": "/spec", "value": {"rules": []}}]  # fmt: skip
+        with pytest.raises(Conflict):
+            await place.api.patch(HTTP_ROUTE, SPACE, "site", late)
+    assert not later.holds(mine, "site")  # whoever splits it again stamps it first
