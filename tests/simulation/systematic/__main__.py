@@ -67,6 +67,8 @@ class Sample:
         """Yield each event with a number in [0, 1) that follows from the seed and the story."""
         here = blake2b(f"{self.seed} {run.story()} {point} ".encode(), digest_size=6)
         for event in EVENTS.values():
+            if event.strategy not in {"", run.case.strategy}:
+                continue
             dice = here.copy()
             dice.update(event.name.encode())
             yield event, int.from_bytes(dice.digest()) / 2**48

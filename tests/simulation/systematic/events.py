@@ -9,9 +9,11 @@ from math import inf
 from simulation.stage import NAME
 from simulation.systematic.invariants import LAST_STEP
 from simulation.systematic.run import BAD, Run, answer, model
+from simulation.systematic.strategies import HOOKS
 
 from rampway.api import labels
 from rampway.core.checks.answers import Answer, AnswerKind
+from rampway.core.observation import HookRun
 from rampway.kube import kinds
 from rampway.kube.errors import Conflict, KubeError, Transient
 from rampway.metrics.memory import Mode
@@ -19,6 +21,8 @@ from rampway.sim.api_faults import Call, Fault, Killed
 from rampway.sim.world import SPACE
 
 SHORT_S = 8.0
+HOOK_NAMES = [hook["name"] for hook in HOOKS]
+HOOKS_REFUSE = "hooks-refuse"
 OUTAGE_S = 30.0
 
 
@@ -39,23 +43,24 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens to a rollout."""
+    """Something that happens to a rollout, of any strategy or of the one it is about."""
 
     name: str
     effect: Effect
     apply: Callable[[Run], None]
+    strategy: str = ""
 
 
 EVENTS: dict[str, Event] = {}
 
 
-def event(name: str, effect: Effect = Effect.PASSES) -> Callable[
+def event(name: str, effect: Effect = Effect.PASSES, strategy: str = "") -> Callable[
     [Callable[[Run], None]], Callable[[Run], None]
 ]:  # fmt: skip
     """Register a function as an event."""
 
     def register(apply: Callable[[Run], None]) -> Callable[[Run], None]:
-        EVENTS[name] = Event(name, effect, apply)
+        EVENTS[name] = Event(name, effect, apply, strategy)
         return apply
 
     return register
@@ -429,6 +434,25 @@ def _delete(run: Run) -> None:
 def _apply_again(run: Run) -> None:
     if run.watch.deployment is None:
         run.world.apply(NAME, run.spec | run.wanted)
+
+
+# Hooks
+
+
+def _answered(found: HookRun, run: Run) -> None:
+    run.world.calls.answers |= dict.fromkeys(HOOK_NAMES, found)
+
+
+def _hooks(found: HookRun) -> Callable[[Run], None]:
+    def apply(run: Run) -> None:
+        _answered(found, run)
+        run.later(SHORT_S, partial(_answered, HookRun("Succeeded")))
+
+    return apply
+
+
+event(HOOKS_REFUSE, strategy="hooked")(_hooks(HookRun("Failed", "answered 400")))
+event("hooks-hang", strategy="hooked")(_hooks(HookRun("Running")))
 
 
 # Status

@@ -26,6 +26,7 @@ from simulation.systematic.strategies import (
 )
 
 from rampway.api import labels
+from rampway.cli.facts import asks_about
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.instants import from_wire
@@ -318,11 +319,16 @@ class Run:
             self.world.store.patch(kinds.MODEL_ROLLOUT, SPACE, name, patch)
 
     def _agree(self) -> None:
-        """Consent to what is asked for."""
+        """Consent to what is asked for: an approval, or to go on although a hook failed."""
         rollouts = self.watch.rollouts()
         status = (rollouts[-1].get("status") or {}) if rollouts else {}
         if status.get("reason") == "WaitingForApproval":
             self.ask(approve=[{"step": LAST_STEP, "by": "ann"}])
+        elif status.get("reason") == "HookFailed":
+            given = rollouts[-1]["spec"].get("requests", {}).get("approve", [])
+            step = asks_about(self.world.rollouts(NAME)[-1])
+            if step not in {one["step"] for one in given}:
+                self.ask(approve=[*given, {"step": step, "by": "ann"}])
 
     def _heard(self, call: Call) -> None:
         self.watch.heard(call)
