@@ -65,12 +65,19 @@ def before_api(bench: Bench, folder: Path) -> Iterator[Between]:
 @contextmanager
 def before_prometheus(bench: Bench, folder: Path) -> Iterator[Between]:
     """Let the operator reach Prometheus only through an interposer."""
+    with beside_prometheus(bench, folder) as (between, address), \
+            pointed(bench, {"RAMPWAY_PROMETHEUS_URL": address}, {}):  # fmt: skip
+        yield between
+
+
+@contextmanager
+def beside_prometheus(bench: Bench, folder: Path) -> Iterator[tuple[Between, str]]:
+    """Give an interposer before Prometheus, and its address, which nobody asks by itself."""
     node = node_address(bench)
     service = bench.kube.json("get", "service", "prometheus", "-n", SYSTEM)["spec"]["clusterIP"]
     options = ["--to", f"http://{service}:9090", "--port", str(PROMETHEUS_PORT)]
-    env = {"RAMPWAY_PROMETHEUS_URL": f"http://{node}:{PROMETHEUS_PORT}"}
-    with _started(bench, folder, node, options) as between, pointed(bench, env, {}):
-        yield between
+    with _started(bench, folder, node, options) as between:
+        yield between, f"http://{node}:{PROMETHEUS_PORT}"
 
 
 def node_address(bench: Bench) -> str:

@@ -35,7 +35,8 @@ class Interposer:
 
     Attributes:
         to: Base address of the real server.
-        plan_file: What to do: `fault` with its numbers, or `{}` to pass everything on.
+        plan_file: What to do: `fault` with its numbers, or `{}` to pass everything on. `refuse`
+            refuses some tokens, `demand` all others.
     """
 
     to: str
@@ -56,7 +57,8 @@ class Interposer:
         watch = request.query.get("watch") in {"true", "1"}
         fault = self._chosen(request, body, plan, watch=watch)
         note = {"at_s": time.time(), "method": request.method, "path": request.path,
-                "from": request.remote, "fault": fault}  # fmt: skip
+                "from": request.remote, "fault": fault,
+                "space": request.headers.get("X-Namespace", "")}  # fmt: skip
         try:
             answer = await self._answer(request, body, fault, plan)
         except (ClientError, ConnectionError, TimeoutError) as error:
@@ -77,11 +79,11 @@ class Interposer:
                 self.held += 1
                 return fault
             return ""
-        if fault == "refuse":
+        if fault in {"refuse", "demand"}:
             # The scheme may be written in small letters.
             _, _, token = request.headers.get("Authorization", "").partition(" ")
             known = hashlib.sha256(token.strip().encode()).hexdigest()
-            return fault if known in plan["tokens"] else ""
+            return fault if (known in plan["tokens"]) is (fault == "refuse") else ""
         if fault and self.chance.random() >= float(plan.get("share", 1.0)):
             return ""
         return fault
@@ -91,7 +93,7 @@ class Interposer:
     ) -> web.StreamResponse:
         if fault == "status":
             return _status(int(plan["status"]), plan.get("retry_after_s"))
-        if fault == "refuse":
+        if fault in {"refuse", "demand"}:
             return _status(401, None)
         if fault == "hang":
             self._note({"at_s": time.time(), "path": request.path, "fault": fault})

@@ -48,7 +48,7 @@ def sampled() -> list[dict[str, Any]]:
     """Return the results of a small sample: `make simulate` runs thousands."""
     return simulate(
         argparse.Namespace(
-            all=False, seed=SEED, pairs=0.0005, singles=0.01, others=0.4, workers=2,
+            all=False, seed=SEED, pairs=0.0005, singles=0.01, boundaries=0.4, workers=2,
             only=["watched"],
         )
     )  # fmt: skip
@@ -88,9 +88,7 @@ def test_a_replay_is_the_rollout_that_was_copied(sampled: list[dict[str, Any]]) 
 )
 @given(
     bad=st.booleans(),
-    order=st.lists(
-        st.tuples(st.sampled_from(ANYWHERE), st.integers(0, 9)), min_size=1, max_size=4
-    ),
+    order=st.lists(st.tuples(st.sampled_from(ANYWHERE), st.integers(0, 9)), min_size=1, max_size=4),
 )
 def test_b30_random_orders_of_events_end_as_they_must(
     bad: bool, order: list[tuple[str, int]]

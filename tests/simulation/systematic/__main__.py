@@ -38,29 +38,28 @@ PROGRESS_S = 20.0
 class Sample:
     """Which rollouts one of several workers simulates.
 
-    Of a canary every event at every boundary is taken; of other strategies, of the points at writes
-    and of the pairs at boundaries, shares by the seed's dice.
+    Of the events at boundaries, of those at writes, and of the pairs at boundaries: shares by the
+    seed's dice.
     """
 
     seed: int
     pairs: float
     singles: float
-    others: float
+    boundaries: float
     worker: int
     workers: int
 
     def __call__(self, run: Run, point: Point) -> Iterator[Event]:
         """Yield what is to happen at this point."""
         if len(run.history) == 0:
-            yield from (e for e, dice in self._thrown(run, point) if self._mine(run, point, dice))
+            yield from (e for e, dice in self._thrown(run, point) if self._mine(point, dice))
         elif len(run.history) == 1:
             (first, _), *_ = run.history
             if first.kind == point.kind == "boundary":
                 yield from (e for e, dice in self._thrown(run, point) if dice < self.pairs)
 
-    def _mine(self, run: Run, point: Point, dice: float) -> bool:
-        boundaries = 1.0 if run.case.strategy == "canary" else self.others
-        chosen = dice < (boundaries if point.kind == "boundary" else self.singles)
+    def _mine(self, point: Point, dice: float) -> bool:
+        chosen = dice < (self.boundaries if point.kind == "boundary" else self.singles)
         return chosen and int(dice * 2**48) % self.workers == self.worker
 
     def _thrown(self, run: Run, point: Point) -> Iterator[tuple[Event, float]]:
@@ -88,7 +87,7 @@ def work(sample: Sample, results: Path, only: list[str]) -> None:
 def _sample(options: argparse.Namespace, worker: int) -> Sample:
     if options.all:
         return Sample(options.seed, 1.0, 1.0, 1.0, worker, options.workers)
-    shares = (options.pairs, options.singles, options.others)
+    shares = (options.pairs, options.singles, options.boundaries)
     return Sample(options.seed, *shares, worker, options.workers)
 
 
@@ -155,8 +154,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Simulate rollouts systematically.")
     parser.add_argument("--seed", type=int, default=1, help="of the sample of pairs")
     parser.add_argument("--pairs", type=float, default=0.001, help="share of the pairs of events")
-    parser.add_argument("--singles", type=float, default=0.05, help="share of events at writes")
-    parser.add_argument("--others", type=float, default=0.69, help="share of other strategies'")
+    parser.add_argument("--singles", type=float, default=0.02, help="share of events at writes")
+    parser.add_argument("--boundaries", type=float, default=1.0, help="of those at boundaries")
     strategies = list(dict.fromkeys(case.strategy for case in CASES))
     parser.add_argument("--only", nargs="+", default=[], choices=strategies, help="of these only")
     parser.add_argument("--all", action="store_true", help="every pair of events")
