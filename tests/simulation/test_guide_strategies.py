@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from simulation.stage import NAME, Stage, serving
+from simulation.stage import BROKEN, NAME, Stage, serving
 
 from rampway.api.policy import Policy
 from rampway.core.rollout import stages
@@ -18,9 +18,13 @@ LONG_S = 12_000
 
 
 def policy_of(path: Path) -> dict[str, Any]:
-    """Return the policy of a file, its days and hours cut short for the test."""
-    spec = yaml.safe_load(path.read_text())["spec"]
-    found: dict[str, Any] = spec["rollout"]["policy"]
+    """Return the policy of a file."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text())["spec"]["rollout"]["policy"]
+    return found
+
+
+def cut_short(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy without its days and hours."""
     for step in found["steps"]:
         if "hold" in step:
             step |= {"hold": "10s", "minRequests": 0}
@@ -42,8 +46,7 @@ def approve_all(stage: Stage) -> None:
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_a_good_model_goes_all_the_way(path: Path) -> None:
     """Every file's policy promotes a good model, without one failed request."""
-    policy = policy_of(path)
-    stage = serving(rollout=policy, replicas=4)
+    stage = serving(rollout=cut_short(policy_of(path)), replicas=4)
     candidate = stage.release(2)
     stage.until(lambda: bool(stage.world.rollouts(NAME)))
     approve_all(stage)
@@ -54,11 +57,26 @@ def test_a_good_model_goes_all_the_way(path: Path) -> None:
     assert not stage.ledger.reasons
 
 
+JUDGED = [path for path in FILES if policy_of(path).get("checks") != []]
+
+
+@pytest.mark.parametrize("path", JUDGED, ids=[path.stem for path in JUDGED])
+def test_b23_a_bad_model_goes_back(path: Path) -> None:
+    """B23: the checks of every file that has some find a model that fails often."""
+    stage = serving(rollout=policy_of(path), replicas=4)
+    first = stage.stable
+    stage.release(2, BROKEN)
+    stage.harmed = True
+    stage.world.cluster.bear(SPACE, NAME, 0.5, {"cookie": "seen=1; group=b"})
+    stage.until_phase("RolledBack", LONG_S)
+    assert stage.stable == first
+
+
 def test_the_guide_has_the_files_policies() -> None:
     """What the page shows is what the files say."""
     page = (GUIDE / "strategies.md").read_text()
     for path in FILES:
-        policy = yaml.safe_load(path.read_text())["spec"]["rollout"]["policy"]
+        policy = policy_of(path)
         Policy.model_validate(policy)
         assert policy in _blocks(page), path.name
 
