@@ -114,12 +114,19 @@ def _started(bench: Bench, folder: Path, address: str, options: list[str]) -> It
 
 @contextmanager
 def pointed(bench: Bench, env: Mapping[str, str], pod: Mapping[str, Any]) -> Iterator[None]:
-    """Change the operator's pods while the block runs."""
+    """Give the operator's pods other variables and more while the block runs."""
     variables = [{"name": name, "value": value} for name, value in env.items()]
     container = {"name": "operator", "env": variables}
-    before = bench.kube.json("get", *OPERATOR)["spec"]["template"]["spec"]
     patch = {"spec": {"template": {"spec": {**pod, "containers": [container]}}}}
-    bench.kube("patch", *OPERATOR, "--type=strategic", "-p", json.dumps(patch))
+    with patched(bench, "strategic", patch):
+        yield
+
+
+@contextmanager
+def patched(bench: Bench, kind: str, patch: object) -> Iterator[None]:
+    """Change the operator's Deployment while the block runs, by a kind of patch."""
+    before = bench.kube.json("get", *OPERATOR)["spec"]["template"]["spec"]
+    bench.kube("patch", *OPERATOR, f"--type={kind}", "-p", json.dumps(patch))
     try:
         await_rolled(bench)
         yield

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cluster.bench import OPERATOR, SYSTEM, Bench
-from cluster.between import await_rolled, beside_prometheus, fingerprint
+from cluster.bench import SYSTEM, Bench, Obj
+from cluster.between import beside_prometheus, fingerprint, patched
 from cluster.conftest import Calling
 from cluster.subject import Subject, evidence, share, step
 
@@ -31,25 +31,15 @@ def give_token(bench: Bench, token: str) -> None:
     )
 
 
-@contextmanager
-def mounted(bench: Bench) -> Iterator[None]:
-    """Mount the Secret into the operator's pods while the block runs, by the guide's patch."""
+def mounting() -> list[Obj]:
+    """Return the guide's patch that mounts the Secret into the operator's pods."""
     volume = {"name": NAME, "secret": {"secretName": NAME}}
     mount = {"name": NAME, "mountPath": f"/etc/rampway/credentials/{NAME}", "readOnly": True}
     spec = "/spec/template/spec"
-    before = bench.kube.json("get", *OPERATOR)["spec"]["template"]["spec"]
-    patch = [
+    return [
         {"op": "add", "path": f"{spec}/volumes/-", "value": volume},
         {"op": "add", "path": f"{spec}/containers/0/volumeMounts/-", "value": mount},
     ]
-    bench.kube("patch", *OPERATOR, "--type=json", "-p", json.dumps(patch))
-    try:
-        await_rolled(bench)
-        yield
-    finally:
-        restored = [{"op": "replace", "path": spec, "value": before}]
-        bench.kube("patch", *OPERATOR, "--type=json", "-p", json.dumps(restored))
-        await_rolled(bench)
 
 
 @contextmanager
@@ -81,7 +71,7 @@ def test_b36_a_listed_source_is_asked_with_its_login_for_one_namespace(
     metrics = {"sourceRef": {"kind": "ClusterMetricSource", "name": NAME}}
     with (
         beside_prometheus(bench, tmp_path) as (between, address),
-        mounted(bench),
+        patched(bench, "json", mounting()),
         listed(bench, address),
     ):
         between.plan(fault="demand", tokens=[fingerprint(FIRST)])
