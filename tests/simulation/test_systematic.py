@@ -28,7 +28,16 @@ from rampway.core.checks.judged import Judged
 from rampway.core.model import keeping
 from rampway.core.observation import Observation
 from rampway.core.pods import capacity, sizes
-from rampway.core.rollout import passes, phases, queueing, reactions, rolling, steps, watching
+from rampway.core.rollout import (
+    hooks,
+    passes,
+    phases,
+    queueing,
+    reactions,
+    rolling,
+    steps,
+    watching,
+)
 from rampway.core.traffic.split import Split
 from rampway.routers import chosen, rules
 
@@ -235,6 +244,12 @@ def queue_waved_through(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_begin", careless)
 
 
+def failed_hooks_waved_through(patch: pytest.MonkeyPatch) -> None:
+    """Go on although a hook failed, and ask nobody (B29)."""
+    gate = hooks.gate
+    patch.setattr(hooks, "gate", lambda *about: replace(gate(*about), waits=None))
+
+
 OF_STRATEGIES: list[tuple[Break, str, tuple[str, ...], str]] = [
     (copies_beyond_the_pods, "shadow", (), "of copies to"),
     (watch_blind, "watched", ("candidate-errors@boundary:Watching-committed",), "allowed is"),
@@ -244,6 +259,7 @@ OF_STRATEGIES: list[tuple[Break, str, tuple[str, ...], str]] = [
     (no_autoscalers, "autoscaled", (), "autoscalers: "),
     (queue_forgotten, "queued", ("new-revision@boundary:Stepping-half",), "did not wait"),
     (queue_waved_through, "queued", ("new-revision@boundary:Stepping-half",), "without a rollout"),
+    (failed_hooks_waved_through, "hooked", ("hooks-refuse@boundary:Starting",), "past its hooks"),
     (never_late, "replicas", ("candidate-never-ready@boundary:Stepping-third",), "no rest"),
 ]
 

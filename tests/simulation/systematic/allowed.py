@@ -78,7 +78,9 @@ def _as_promised(run: Run) -> None:
     skipped = any(event.effect is Effect.SKIPS for _, event in run.history)
     if run.case.strategy == "hooked" and rollout is not None and not skipped:
         runs = {one["key"]: one["state"] for one in rollout["status"].get("hooks", ())}
-        consented = HOOKS_REFUSE in {event.name for _, event in run.history}
+        consented = HOOKS_REFUSE in {event.name for _, event in run.history} and any(
+            one["by"] == "ann" for one in rollout["spec"].get("requests", {}).get("approve", ())
+        )
         well = {"Succeeded", "Failed"} if consented else {"Succeeded"}
         done = {key.partition(".")[0] for key, state in runs.items() if state in well}
         require(done >= {gate.lower() for gate in GATES}, f"promoted past its hooks: {runs}")
