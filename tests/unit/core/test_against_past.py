@@ -1,5 +1,6 @@
 """Checks held against what stable did before the rollout: frozen, marked, never compared."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,17 @@ AT_S = 9000.0
 """NOW_S, as `scrape` counts time."""
 
 
+def judged(state: EvidenceState, check: dict[str, Any], looks: Iterable[Look]) -> CheckResult:
+    """Return what a check answers after looks, in a rollout under way."""
+    found = None
+    for look in looks:
+        result = judge(policy(check), state, look, ROLLING, look.at_s)
+        assert result.state is not None
+        state, (found,) = result.state, result.results
+    assert found is not None
+    return found
+
+
 def rolled(
     state: EvidenceState, check: dict[str, Any], bad: float, *, looks: int = 20, slow: float = 0.0
 ) -> CheckResult:
@@ -31,7 +43,7 @@ def rolled(
 
     So many of its answers fail; so many take longer than 100 ms, half of the others than 10 ms.
     """
-    found = None
+    seen = []
     for n in range(looks):
         good, failed = round(100 * n * (1 - bad)), round(100 * n * bad)
         within = ((0.01, round(50 * n * (1 - slow))), (0.1, round(100 * n * (1 - slow))))
@@ -39,12 +51,8 @@ def rolled(
             "new", AT_S + 15 + 5 * n, good, failed, revision="digits-2",
             started_at_s=NOW_S + 1, buckets=(*within, (INF, good + failed)),
         )  # fmt: skip
-        look = Look(NOW_S + 16 + 5 * n, (told,))
-        judged = judge(policy(check), state, look, ROLLING, look.at_s)
-        assert judged.state is not None
-        state, (found,) = judged.state, judged.results
-    assert found is not None
-    return found
+        seen.append(Look(NOW_S + 16 + 5 * n, (told,)))
+    return judged(state, check, seen)
 
 
 def test_b19_more_failures_than_stable_had_before_are_harm() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from unit.core.builders import NOW_S
-from unit.core.test_against_past import AT_S, ROLLING
+from unit.core.test_against_past import AT_S, ROLLING, judged
 from unit.core.test_history import known, policy, scrape, stable_of, steady
 
 from rampway.api.checks import Check
@@ -64,18 +64,14 @@ def rolled(
 
     The orders come so many looks after their visits.
     """
-    found = None
+    seen = []
     for n in range(looks):
         at_s = AT_S + 15 + 5 * n
         visits, orders = 20.0 * n, 20 * per_visit * max(0, n - late)
         shops = told("x", at_s, visits, orders, revision="digits-2", started_at_s=NOW_S + 1)
         own = scrape("new", at_s, 30 * n, revision="digits-2", started_at_s=NOW_S + 1)
-        look = Look(NOW_S + 16 + 5 * n, (shops, own))
-        judged = judge(policy(check), state, look, ROLLING, look.at_s)
-        assert judged.state is not None
-        state, (found,) = judged.state, judged.results
-    assert found is not None
-    return found
+        seen.append(Look(NOW_S + 16 + 5 * n, (shops, own)))
+    return judged(state, check, seen)
 
 
 def test_b19_fewer_orders_than_before_are_harm() -> None:
