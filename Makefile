@@ -2,8 +2,8 @@
 # the cluster's parts into the user's cache folder.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# The system's own where there is one: Debian's is built with profile and link time optimization,
-# which makes whole test runs a quarter shorter than an interpreter built plainly.
+# The system's own where there is one: Debian's is built with profile guided optimization, and is
+# faster than an interpreter that was built plainly.
 PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +33,7 @@ unit: venv cluster-up stores ## Unit and contract tests with branch coverage (co
 simulation: venv ## Whole rollouts of the real operator in a simulated cluster
 	@$(call step,simulation,$(BIN)/pytest -q -n 2 tests/simulation,see the failures above; run one by '$(BIN)/pytest PATH::NAME')
 
-simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end (7 min)
+simulate: venv ## Simulate 10 000 whole rollouts under every fault; count how they end
 	@$(call step,simulated rollouts,PYTHONPATH=tests $(BIN)/python -m simulation.systematic,replay one: PYTHONPATH=tests $(BIN)/python -m simulation.systematic --replay good api-409@write:3)
 
 simulate-all: venv ## The same with every pair of events: some 600 000 rollouts, hours
