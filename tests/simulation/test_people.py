@@ -281,6 +281,46 @@ def test_b26_mode_manual_goes_on_with_consent_and_asks_at_the_next_step() -> Non
     stage.ask(promote="we know")
     stage.until_phase("Healthy", 60)
     assert stage.stable == stage.desired
+    over = "step ten approved over check errors by ann"
+    assert [(d.reason, d.message) for d in stage.decided("Approved")] == [("StoppedByCheck", over)]
+    skipped = f"remaining steps skipped over check errors by ann: we know; {over}"
+    assert stage.rollout.status.message.endswith(f"is stable: {skipped}")
+
+
+def test_b18_what_a_stopped_step_sees_counts_on() -> None:
+    """Whoever is asked again at the next step sees its figures, not those of the step before."""
+    stage = failing(rollback={"mode": "Manual"})
+    stage.ask(approve="first")
+    stage.until(lambda: stage.rollout.status.step.name == "half", 700)
+    stage.run(30)
+    step, before = stage.rollout.status.step, stage.rollout.status.checks[0].message
+    assert step.in_force_since
+    assert stage.split.weight_pct == 60
+    stage.run(60)
+    assert stage.world.status(NAME).reason == "StoppedByCheck"
+    assert stage.rollout.status.checks[0].message != before
+
+
+def test_b11_consent_is_on_record_at_once_whatever_follows() -> None:
+    """The step holds on, the consent is a decision already, and an abort does not take it away."""
+    stage = failing(rollback={"mode": "Manual"})
+    stage.ask(approve="first")
+    stage.run(2)
+    assert stage.rollout.status.step.name == "first"
+    assert [d.actor for d in stage.decided("Approved")] == ["ann"]
+    assert stage.events("Approved") == [("Normal", "StoppedByCheck")]
+    stage.ask(abort="no, wait")
+    stage.until_phase("RolledBack", 20)
+    assert [d.actor for d in stage.decided("Approved")] == ["ann"]
+
+
+def test_b11_consent_and_an_abort_in_one_breath_are_both_on_record() -> None:
+    """The abort wins, and who had agreed is known."""
+    stage = failing(rollback={"mode": "Manual"})
+    stage.ask(approve="first", abort="no, wait")
+    stage.until_phase("RolledBack", 20)
+    made = [(d.actor, d.action) for d in stage.rollout.status.decisions[-2:]]
+    assert made == [("ann", "Approved"), ("ann", "RollingBack")]
 
 
 def test_b25_mode_manual_and_off_do_not_keep_a_crashing_candidate() -> None:
@@ -302,6 +342,8 @@ def test_b26_mode_off_only_tells() -> None:
     assert stage.stable == stage.desired
     told = [decision.message.split(": ")[0] for decision in stage.decided("Notified")]
     assert told == ["check errors"]
+    ended = "all steps are over; check errors failed, which only tells"
+    assert stage.rollout.status.message.endswith(f"is stable: {ended}")
 
 
 @pytest.mark.parametrize(

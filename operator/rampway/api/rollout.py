@@ -249,6 +249,8 @@ class ModelRolloutStatus(StatusModel):
     """Whether the spec has changed since the end, so that the same content may be tried again."""
     checks: Annotated[tuple[CheckStatus, ...], Field(json_schema_extra=listed(64, "name"))] = ()
     """The latest answer of each check."""
+    overruled: Annotated[tuple[Token, ...], Field(json_schema_extra=listed(64))] = ()
+    """Names of the failed checks that a person's consent went over."""
     hooks: Annotated[tuple[HookStatus, ...], Field(json_schema_extra=listed(400, "key"))] = ()
     """The hooks that have run, and those that run."""
     checked_at: Timestamp = ""

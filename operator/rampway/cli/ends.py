@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rampway.api.base import seconds
 from rampway.api.checks import OnFailure
 from rampway.api.parse import ModelRollout
+from rampway.cli.consented import agreed
 from rampway.core.instants import brief, from_wire
 from rampway.core.rollout.reactions import reaction, view_of
 
@@ -16,12 +17,16 @@ _DOES = {
 }
 
 
-def reactions(rollout: ModelRollout) -> Iterator[str]:
-    """Yield what the failure of each check would do, and what pods would."""
-    policy = rollout.spec.policy
+def reactions(rollout: ModelRollout, step: str = "") -> Iterator[str]:
+    """Yield what the failure of each check would do in this step, and what pods would."""
+    policy, name = rollout.spec.policy, agreed(rollout, step)
     for check in policy.checks:
         view = f" ({_SERVERS})" if view_of(policy, check.name) else ""
-        yield f"check {check.name}{view}: its failure {_DOES[reaction(policy, check.name)]}"
+        does = reaction(policy, check.name)
+        if name and does is OnFailure.PAUSE:
+            yield f"check {check.name}{view}: its failure asks again after this step, not in it"
+        else:
+            yield f"check {check.name}{view}: its failure {_DOES[does]}"
     yield "candidate pods that crash twice, run out of memory or are all unready: rolled back"
 
 

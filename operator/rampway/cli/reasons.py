@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rampway.api.conditions import Condition, ConditionType, Phase, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
-from rampway.cli import authors, course, ends, queued, words
+from rampway.cli import authors, consented, course, ends, queued, words
 from rampway.cli.asked import logs, typed
 from rampway.cli.explanation import Explanation, Need
 from rampway.cli.facts import Facts, Role, full_size
@@ -139,7 +139,7 @@ def _stepping(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
         ),
         then or "the promotion: all pods, then all requests",
         (*(course.consent(facts) or _ends(facts)), *_skips(facts)),
-        (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
+        (*ends.reactions(rollout, stage.name), *ends.deadline(rollout, now_s)),
     )
 
 
@@ -164,14 +164,8 @@ def _step(facts: Facts, rollout: ModelRollout, stage: Stage, now_s: float) -> It
         text = f"{stage.min_requests} requests answered by the candidate in this step"
         met = None if seen is None else seen >= stage.min_requests
         yield Need(met, text if seen is None else f"{text}: {seen} by the last checkpoint")
-    for check in status.checks if stage.exposes else ():
-        yield _check(check.name, check.state, check.message)
-
-
-def _check(name: str, state: str, message: str) -> Need:
-    met = True if state == CheckState.PASS else None if state == CheckState.UNKNOWN else False
-    now = "" if met else f"; now {state}"
-    return Need(met, clean(f"check {name} passes{now}: {message}"))
+    if stage.exposes:
+        yield from consented.needs(rollout, stage.name)
 
 
 def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
@@ -181,7 +175,7 @@ def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation
         then += f", and watched for {words.duration(watch.hold_s)}"
     unknown = [c for c in rollout.status.checks if c.state == CheckState.UNKNOWN]
     blindly = (f"{_typed(facts, 'promote')}: go on without evidence",)
-    blind = (_check(check.name, check.state, check.message) for check in unknown)
+    blind = (consented.passes(check) for check in unknown)
     return Explanation(
         "all steps are over; the candidate takes everything",
         _why(facts, rollout),

@@ -225,7 +225,8 @@ def _decisions(
         what = Text(clean(made.action))
         when, who = Text(words.at(made.at, now_s), _DIM), Text(clean(made.actor), _DIM)
         repeated = clean(made.message) in clean(facts.deployment.status.message)
-        table.add_row(when, who, what, Text(clean(made.reason if repeated else made.message)))
+        text = f"{made.reason}, as said above" if repeated else made.message
+        table.add_row(when, who, what, Text(clean(text)))
     yield table
 
 

@@ -64,6 +64,16 @@ def test_b14_a_foreign_raise_is_not_kept_while_it_is_stopped() -> None:
     assert (came.status.reason, came.weight_pct) == (Reason.STOPPED_BY_CHECK, 10)
 
 
+def test_b18_stopped_the_clock_runs_only_with_the_share_in_force() -> None:
+    """A foreign write takes the share of a stopped step away: its clock stops, and goes on."""
+    away = advance(course(stepping(held_s=50), weight_pct=0, results=FAILED, **MANUAL))
+    assert away.status.reason == Reason.STOPPED_BY_CHECK
+    assert (away.status.step.in_force_since, away.status.step.held_s) == ("", 50)
+    again = stepping(step={"index": 0, "total": 2, "heldS": 50}, weightPct=10)
+    back = advance(course(again, weight_pct=10, results=FAILED, **MANUAL))
+    assert back.status.step.in_force_since == ago(0)
+
+
 def test_b06_stopped_it_keeps_no_more_than_its_pods_carry() -> None:
     """A stopped mirror or header step falls with its pods, and chosen requests with the last."""
     mirrored: dict[str, Any] = {"steps": [{"name": "all", "mirror": "100%"}]}
@@ -81,7 +91,27 @@ def test_b26_consent_lets_a_stopped_step_go_on() -> None:
     assert advance(asked(given, approve=(consent,))).status.reason == Reason.STOPPED_BY_CHECK
     came = advance(asked(given, approve=(consent | {"step": "ten"},)))
     assert came.status.step.name == "most"
-    assert [(d.actor, d.action) for d in came.news][:1] == [("ann", "Approved")]
+    assert [(d.actor, d.action) for d in came.news] == [
+        ("ann", "Approved"),
+        ("rampway", "StepStarted"),
+    ]
+
+
+def test_b11_consent_given_before_a_check_fails_is_told_again_once_it_does() -> None:
+    """What was agreed to in advance goes over the failure as well, and the record says so, once."""
+    consent = ({"step": "ten", "by": "ann"},)
+    calm = advance(asked(course(stepping(held_s=5), weight_pct=10, **MANUAL), approve=consent))
+    assert [d.message for d in calm.news] == ["step ten approved by ann"]
+    made = [d.model_dump(mode="json", by_alias=True) for d in calm.status.decisions]
+    bad = course(stepping(held_s=6, decisions=made), weight_pct=10, results=FAILED, **MANUAL)
+    came = advance(asked(bad, approve=consent))
+    assert [d.message for d in came.news] == [
+        f"step ten approved over check {FAILED[0].name} by ann"
+    ]
+    made = [d.model_dump(mode="json", by_alias=True) for d in came.status.decisions]
+    for results in (FAILED, ()):
+        still = course(stepping(held_s=7, decisions=made), weight_pct=10, results=results, **MANUAL)
+        assert advance(asked(still, approve=consent)).news == ()
 
 
 def watched(number: int, **more: Any) -> ModelRollout:

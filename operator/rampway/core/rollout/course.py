@@ -251,9 +251,9 @@ def _recorded(outcome: Outcome, decision: Decision) -> Outcome:
 
 
 def how_promoted(status: ModelRolloutStatus) -> str:
-    """Return why the promotion began: all steps passed, or a person skipped the rest (B11)."""
+    """Return why the promotion began: how the steps ended, or who skipped the rest (B11)."""
     begun = [made.message for made in status.decisions if made.action == Act.PROMOTING]
-    return begun[-1] if begun else "all steps passed"
+    return begun[-1] if begun else "all steps are over"
 
 
 def enter(outcome: Outcome, phase: RolloutPhase, now_s: float) -> Outcome:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
-from rampway.api.rollout import Request
+from rampway.api.rollout import Decision, Request
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.model import authors, verdict
 from rampway.core.model.authors import in_words, who
 from rampway.core.pods import scarce, sizes, zero
-from rampway.core.rollout import health, hooks, steps
+from rampway.core.rollout import consent, health, hooks, steps
 from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.retreat import ALL_PCT, cause, keep, retreat, share, unchanged
 from rampway.core.rollout.stages import Stage
@@ -52,10 +52,10 @@ def advance(course: Course) -> Outcome:
     """
     phase = course.phase
     waits = not course.replicas and phase in _MOVING
-    outcome = (zero.held if waits else _PHASES[phase])(_observed(course))
-    after = RolloutPhase(outcome.status.phase)
-    allowed(course.rollout.name, phase, after)
-    return outcome
+    seen, news = _observed(course)
+    outcome = (zero.held if waits else _PHASES[phase])(seen)
+    allowed(course.rollout.name, phase, RolloutPhase(outcome.status.phase))
+    return replace(outcome, news=(*news, *outcome.news))
 
 
 def withdraw(course: Course, end: RolloutPhase, reason: Reason, message: str) -> Outcome:
@@ -72,9 +72,10 @@ def abort(course: Course, asked: Request) -> Outcome:
 
 
 def _left(course: Course, found: health.Danger, end: RolloutPhase) -> Outcome:
-    outcome = retreat(keep(_observed(course)), course, found, end)
+    seen, news = _observed(course)
+    outcome = retreat(keep(seen), course, found, end)
     allowed(course.rollout.name, course.phase, RolloutPhase(outcome.status.phase))
-    return outcome
+    return replace(outcome, news=(*news, *outcome.news))
 
 
 def aborted(active: ModelRollout, asked: Request, now_s: float) -> Outcome:
@@ -90,9 +91,12 @@ def allowed(name: str, before: RolloutPhase, after: RolloutPhase) -> None:
         raise IllegalTransition(f"{name}: {before} cannot become {after}")
 
 
-def _observed(course: Course) -> Course:
-    """Return the course with what this pass saw written into the status: crashes, clocks."""
-    status = course.status
+def _observed(course: Course) -> tuple[Course, tuple[Decision, ...]]:
+    """Return the course with what this pass saw in its status (consent, crashes, clocks), and news.
+
+    Only who consented is news already; the rest is once something is decided by it.
+    """
+    status, news = consent.noted(course)
     update: dict[str, object] = {
         "phase": course.phase.value,
         "started_at": status.started_at or to_wire(course.now_s),
@@ -103,7 +107,7 @@ def _observed(course: Course) -> Course:
         update["crashes"] = health.remember(status.crashes, crashes)
     update["foreign_writes"] = contested.noted(course)
     update |= steps.deadline_clock(course)
-    return steps.with_status(course, status.model_copy(update=update))
+    return steps.with_status(course, status.model_copy(update=update)), news
 
 
 def _starting(course: Course) -> Outcome:
@@ -182,34 +186,19 @@ def _stepping(course: Course) -> Outcome:
         return _after_steps(outcome, course, None)
     moment = (HookMoment.BEFORE_STEP, course.stages[following])
     closed, outcome = _gates(outcome, course, [moment])
-    return outcome if closed else _enter_step(_approved(outcome, course), course, following)
+    return outcome if closed else _enter_step(outcome, course, following)
 
 
 def _after_steps(outcome: Outcome, course: Course, skip: Request | None) -> Outcome:
     """Promote, once the hooks before it have succeeded."""
     closed, outcome = _gates(outcome, course, [(HookMoment.BEFORE_PROMOTION, None)])
-    return outcome if closed else _promote(_approved(outcome, course), course, skip)
-
-
-def _approved(outcome: Outcome, course: Course) -> Outcome:
-    """Return the outcome with a person's consent to this step on record, if it had one (B11)."""
-    given = course.approval(course.stage.name)
-    if given is None or _same_step_follows(course):
-        return outcome
-    text = in_words(f"step {given.step} approved", given)
-    return by(record(outcome, course.now_s, Act.APPROVED, Reason.APPROVED, text), who(given))
-
-
-def _same_step_follows(course: Course) -> bool:
-    """Whether this stage is not its step's last one: consent counts once for a step (B11)."""
-    following = course.stages[course.status.step.index + 1 :][:1]
-    return any(stage.name == course.stage.name for stage in following)
+    return outcome if closed else _promote(outcome, course, skip)
 
 
 def _promote(outcome: Outcome, course: Course, skip: Request | None) -> Outcome:
-    """Begin the promotion: all steps passed, or a person skips what is left."""
+    """Begin the promotion: all steps are over, or a person skips what is left."""
     entered = enter(outcome, P.PROMOTING, course.now_s)
-    text = in_words("remaining steps skipped", skip) if skip else "all steps passed"
+    text = consent.in_full(course, skip)
     noted = record(entered, course.now_s, Act.PROMOTING, Reason.PROMOTING, text)
     return say(by(noted, who(skip)) if skip else noted, Reason.PROMOTING, text)
 

@@ -49,14 +49,16 @@ def _does(policy: Policy, result: CheckResult) -> OnFailure:
 
 def failed(policy: Policy, judged: Judged, does: OnFailure) -> CheckResult | None:
     """Return the first failed check whose failure does this."""
-    return next(
-        (
-            result
-            for result in judged.results
-            if result.state is CheckState.FAIL and _does(policy, result) is does
-        ),
-        None,
-    )
+    return next(iter(failing(policy, judged, does)), None)
+
+
+def failing(policy: Policy, judged: Judged, does: OnFailure) -> list[CheckResult]:
+    """Return the failed checks whose failure does this."""
+    return [
+        result
+        for result in judged.results
+        if result.state is CheckState.FAIL and _does(policy, result) is does
+    ]
 
 
 def told(course: Course, outcome: Outcome) -> Outcome:

@@ -34,14 +34,19 @@ def hold_split(course: Course) -> Outcome:
     """Return the outcome that keeps the stage's split, as far as ready pods carry it (B6)."""
     stage = course.stage
     target = course.raised(_carried(course, stage))
-    outcome = Outcome(course.status, target, replicas=course.pods_for(stage))
+    held = replace(clocked(course, target), replicas=course.pods_for(stage))
+    return _give(held, course, target)
+
+
+def clocked(course: Course, target: Split) -> Outcome:
+    """Return the outcome that gives this split; the clock runs while it is the whole stage's."""
+    stage = course.stage
     whole = stage.split(course.candidate.name)
     in_force = target == course.split == whole and course.obs.route.accepted
     in_force = in_force and not course.impossible
     known = _share(course).value if in_force and _has_share(stage) else ""
     step = hold_clock(course, in_force=in_force).model_copy(update={"share": known})
-    status = outcome.status.model_copy(update={"step": step})
-    return _give(replace(outcome, status=status), course, target)
+    return Outcome(course.status.model_copy(update={"step": step}), target)
 
 
 def _carried(course: Course, stage: Stage) -> Split:

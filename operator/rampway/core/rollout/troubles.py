@@ -1,9 +1,12 @@
 """What forbids a rollout to go on, in this order: pods, checks, a contest, not knowing for long."""
 
+from dataclasses import replace
+
 from rampway.api.base import seconds
 from rampway.api.checks import OnFailure
 from rampway.api.conditions import Reason, RolloutPhase
 from rampway.api.policy import AfterUnknown
+from rampway.core.checks.judged import CheckResult
 from rampway.core.instants import brief, from_wire
 from rampway.core.rollout import health, reactions, steps
 from rampway.core.rollout.course import Course, Outcome, say
@@ -45,7 +48,7 @@ def _stopped(course: Course) -> Outcome | None:
     """
     if course.requests.promote or course.approval(course.stage.name):
         return None
-    failed = reactions.failed(course.policy, course.judged, OnFailure.PAUSE)
+    failed = next(iter(_asking(course)), None)
     step = course.status.step
     cause = f"check {failed.name}: {failed.message}" if failed else step.stopped_by
     if not cause:
@@ -54,9 +57,22 @@ def _stopped(course: Course) -> Outcome | None:
         f"stopped: {cause}{'' if failed else ' (as it stopped)'}. "
         f"Approve step {course.stage.name} to go on all the same, or abort"
     )
-    step = step.model_copy(update={"stopped_by": step.stopped_by or cause})
-    status = course.status.model_copy(update={"step": step})
-    return say(Outcome(status, unchanged(course)), Reason.STOPPED_BY_CHECK, text)
+    # What the share brings counts on, so that the person who is asked sees it as it is now.
+    outcome = steps.clocked(course, unchanged(course))
+    noted = outcome.status.step.model_copy(update={"stopped_by": step.stopped_by or cause})
+    status = outcome.status.model_copy(update={"step": noted})
+    return say(replace(outcome, status=status), Reason.STOPPED_BY_CHECK, text)
+
+
+def _asking(course: Course) -> list[CheckResult]:
+    """Return the failed checks that ask.
+
+    Consent to go on over one gives the next step its whole share; then it asks again.
+    """
+    failing = reactions.failing(course.policy, course.judged, OnFailure.PAUSE)
+    if course.status.step.in_force_since:
+        return failing
+    return [one for one in failing if one.name not in course.status.overruled]
 
 
 def _out_of_patience(course: Course, patience_s: float) -> Outcome | None:
