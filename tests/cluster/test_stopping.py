@@ -1,6 +1,7 @@
 """A check that fails stops and asks a person, where the policy says so."""
 
 import time
+from typing import Any
 
 import pytest
 from cluster.caller import settle
@@ -9,18 +10,28 @@ from cluster.subject import Subject, backends, condition, evidence, share, step
 
 pytestmark = pytest.mark.cluster
 
-ASKS = evidence(step(50, "1m"), rollback={"mode": "Manual", "keepCandidate": "30s"})
+ASKS = evidence(step(20, "5s"), step(50, "1m"), rollback={"mode": "Manual", "keepCandidate": "30s"})
 WAITS_FOR_A_PERSON = 5
 
 
+def asked_again(status: dict[str, Any]) -> bool:
+    """Whether the second step has its share, and a person is asked again."""
+    step = status.get("step", {})
+    where = (step.get("name"), bool(step.get("inForceSince")), status.get("reason"))
+    return where == ("w50", True, "StoppedByCheck")
+
+
 def test_b26_mode_manual_stops_asks_and_is_aborted(subject: Subject, calling: Calling) -> None:
-    """B26: a bad model stays at its share until somebody says something; abort takes it off."""
+    """B11, B26: a bad model goes as far as people say, step by step; abort takes it off."""
     about = (subject.name, "-n", subject.namespace)
     first = subject.start("v1", ASKS)
     with calling() as caller:
         subject.apply("v3", ASKS)
         subject.until(lambda: subject.last().get("reason") == "StoppedByCheck", "asked", 90)
         time.sleep(3)
+        assert share(subject.route()) == 20
+        subject.bench.kube("rampway", "approve", *about, "w20", "-m", "look once more")
+        subject.until(lambda: asked_again(subject.last()), "asked again, at 50 %", 60)
         assert share(subject.route()) == 50
         waited = subject.bench.kube.run("kubectl-rampway", "status", *about, "--wait")
         assert waited.returncode == WAITS_FOR_A_PERSON, waited.stderr
@@ -29,6 +40,9 @@ def test_b26_mode_manual_stops_asks_and_is_aborted(subject: Subject, calling: Ca
         assert f"kubectl rampway abort {subject.name}" in explained
         subject.bench.kube("rampway", "abort", *about, "-m", "as bad as it looks")
         status = subject.rolled_back(30)
+        agreed = [d for d in subject.last()["decisions"] if d["action"] == "Approved"]
+        assert [d["reason"] for d in agreed] == ["StoppedByCheck"]
+        assert "step w20 approved over check errors by " in agreed[0]["message"]
         assert condition(status, "Promoted")["reason"] == "AbortedByPerson"
         subject.until(lambda: backends(subject.route()) == {subject.name: 1}, "all to stable", 15)
         since_s = settle()
