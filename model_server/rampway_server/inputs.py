@@ -63,34 +63,39 @@ class Inputs:
 
 
 class Numbers:
-    """Counts of all features that are numbers, at once: shape [features, bins]."""
+    """Counts of all features that are numbers, at once: shape [features, bins].
+
+    All is held by feature, so that numpy goes along the rows, which are many: a third of the time.
+    """
 
     def __init__(self, columns: Sequence[Column], page: Page, name: Sequence[str]) -> None:
         self._columns = columns
         most = max((len(column.edges) for column in columns), default=0)
-        self._edges = np.full((len(columns), most), np.inf)
+        self._edges = np.full((most, len(columns), 1), np.inf)
         for at, column in enumerate(columns):
-            self._edges[at, : len(column.edges)] = column.edges
+            self._edges[: len(column.edges), at, 0] = column.edges
         self._bins = most + 2  # one above the last edge, one for what is missing
+        self._small = np.min_scalar_type(self._bins)
+        self._first = (np.arange(len(columns)) * self._bins)[:, None]
         self._counts = page.cells("numbers", *name, size=len(columns) * self._bins)
-        self._low = np.array([column.low for column in columns])
-        self._high = np.array([column.high for column in columns])
+        self._low = np.array([column.low for column in columns])[:, None]
+        self._high = np.array([column.high for column in columns])[:, None]
         self._whole = np.array([column.whole for column in columns], dtype=np.bool_)
         self._outside = page.cells("outside", *name, size=len(columns))
         self._fractions = page.cells("fractions", *name, size=1)
 
     def count(self, rows: NDArray[Any]) -> None:
         """Count rows of shape [rows, features]."""
-        there = np.isfinite(rows)
-        at = (rows[:, :, None] > self._edges).sum(axis=2)
+        values = np.ascontiguousarray(rows.T)
+        there = np.isfinite(values)
+        at = np.add.reduce(values > self._edges, axis=0, dtype=self._small)
         at[~there] = self._bins - 1
-        flat = (at + np.arange(len(self._columns)) * self._bins).ravel()
         counts, outside = self._counts.own, self._outside.own
-        counts += np.bincount(flat, minlength=len(counts))
-        outside += (there & ((rows < self._low) | (rows > self._high))).sum(axis=0)
+        counts += np.bincount((at + self._first).ravel(), minlength=len(counts))
+        outside += (there & ((values < self._low) | (values > self._high))).sum(axis=1)
         if self._whole.any():
-            fractions = there & (rows != np.floor(rows))
-            self._fractions.own[0] += fractions[:, self._whole].sum()
+            fractions = there & (values != np.floor(values))
+            self._fractions.own[0] += fractions[self._whole].sum()
 
     def _by_feature(self) -> NDArray[np.float64]:
         return self._counts.total().reshape(len(self._columns), self._bins)
