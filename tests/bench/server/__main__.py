@@ -29,6 +29,8 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+import rampway_server
+
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "build/bench/server.jsonl"
 CONNECTIONS = (1, 16, 64)
@@ -49,12 +51,19 @@ def works() -> dict[str, tuple[Any, np.ndarray]]:
 
 
 def saved(folder: Path) -> dict[str, Path]:
-    """Write each work's model as skops and joblib; return their paths without the ending."""
+    """Write each work's model as skops, plain and profiled, and joblib; return their paths.
+
+    A profile is of rows like those that are sent: ten bins a feature.
+    """
     paths = {}
-    for name, (model, _) in works().items():
+    for name, (model, rows) in works().items():
         paths[name] = folder / f"{name}.model"
         skops.io.dump(model, paths[name].with_suffix(".skops"))
         joblib.dump(model, paths[name].with_suffix(".joblib"))
+        profiled = paths[name].with_suffix(".profiled.skops")
+        skops.io.dump(model, profiled)
+        training = np.random.default_rng(1).normal(rows.mean(axis=0), 1.0, (500, rows.shape[1]))
+        rampway_server.profile(training, model.predict(training)).add_to(profiled)
     return paths
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 OURS = "rampway"
+PROFILED = "rampway-profiled"
 CLOSE_MS = 0.3
 """Where prediction takes most of the time nobody can be twice as fast: p50 is so much over it."""
 Row = Mapping[str, Any]
@@ -72,6 +73,7 @@ def summary(
         "min_ratio_of_cpu": min((one["ratio_of_cpu"] for one in compared), default=None),
         "max_p50_over_predict_ms_alone": max(alone, default=None),
         "share_of_raw_predict": shares(rows, raw_rps),
+        "counting_inputs_us": counting_us(rows),
         "raw_predict_ms": dict(raw_ms),
         "ratios": compared,
         "cases": [dict(row) for row in rows],
@@ -86,6 +88,20 @@ def shares(rows: Iterable[Row], raw_rps: Mapping[str, float]) -> dict[str, float
         if row["system"] == OURS and row["connections"] == 64 and row["form"] == "binary"
     }
     return {work: round(rps / raw_rps[work], 3) for work, rps in most.items()}
+
+
+def counting_us(rows: Sequence[Row]) -> dict[str, float]:
+    """Return by work what counting a request's inputs costs: processor time, one connection."""
+    cost_ms = {
+        (row["system"], row["work"]): float(row["cpu_ms"])
+        for row in rows
+        if row["connections"] == 1 and row["form"] == "json"
+    }
+    return {
+        work: round(1000 * (found_ms - cost_ms[OURS, work]), 1)
+        for (system, work), found_ms in cost_ms.items()
+        if system == PROFILED and (OURS, work) in cost_ms
+    }
 
 
 def table(rows: Sequence[Row]) -> str:

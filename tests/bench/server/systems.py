@@ -72,6 +72,8 @@ class System:
         command: After the Python's path; `{folder}` is where the files are.
         environment: Beyond what all get.
         forms: What it understands: `json`, `binary`, or `rows` (BentoML's own).
+        profiled: Whether the model's file has the profile of its training data, so that inputs are
+            counted.
     """
 
     name: str
@@ -83,12 +85,13 @@ class System:
     forms: Sequence[str] = ("json", "binary")
     path: str = INFER
     ready: str = f"/v2/models/{NAME}/ready"
+    profiled: bool = False
 
 
-def _ours() -> System:
+def _ours(name: str, *, profiled: bool = False) -> System:
     options = ["--uri", "file://{model}", "--name", NAME, "--port", str(PORT)]
     options += ["--host", "127.0.0.1", "--workers", "1", *TREES]
-    return System("rampway", "", (), ["-m", "rampway_server", *options])
+    return System(name, "", (), ["-m", "rampway_server", *options], profiled=profiled)
 
 
 def _mlserver(name: str, **batching: float) -> System:
@@ -123,7 +126,8 @@ def _bentoml(name: str, batching: str) -> System:
 
 
 SYSTEMS = (
-    _ours(),
+    _ours("rampway"),
+    _ours("rampway-profiled", profiled=True),
     _mlserver("mlserver"),
     _mlserver("mlserver-batching", max_batch_size=64, max_batch_time=0.002),
     System(
@@ -156,6 +160,8 @@ def prepared(system: System, folder: Path, model: Path) -> list[str]:
 
 def _file(system: System, model: Path) -> Path:
     """Return the model in the form the system loads: skops here, joblib there."""
+    if system.profiled:
+        return model.with_suffix(".profiled.skops")
     return model.with_suffix(".joblib" if system.peer else ".skops")
 
 

@@ -51,6 +51,17 @@ def test_share_of_what_bare_prediction_can_do() -> None:
     assert figures.shares(rows, {"small": 20000.0}) == {"small": 0.25}
 
 
+def test_what_counting_costs_is_the_difference_of_processor_time() -> None:
+    """Of the same work with one connection; what was not measured is not told."""
+    rows = [
+        row(figures.OURS, "small", 2000.0, cpu_ms=0.40),
+        row(figures.PROFILED, "small", 1800.0, peer="", cpu_ms=0.46),
+        row(figures.PROFILED, "small", 1800.0, peer="", cpu_ms=9.0, connections=64),
+        row(figures.PROFILED, "large", 10.0, peer=""),
+    ]
+    assert figures.counting_us(rows) == {"small": 60.0}
+
+
 def test_a_measurement_is_a_line_of_the_table() -> None:
     """For people."""
     lines = figures.table([row("kserve", "small", 10.0, p99_ms=3.0, bad=0)]).splitlines()
@@ -79,4 +90,5 @@ def test_every_system_is_set_up_with_its_own_paths(tmp_path: Path) -> None:
         told = " ".join([*command, *texts])
         assert "{model}" not in told
         assert "{folder}" not in told
-        assert ("/models/m.skops" in told) == (not system.peer), system.name
+        ending = "joblib" if system.peer else "profiled.skops" if system.profiled else "skops"
+        assert f"/models/m.{ending}" in told, system.name
