@@ -4,10 +4,11 @@ import time
 from dataclasses import dataclass
 
 from demo import figures
-from demo.cluster import Kubectl
+from demo.cluster import WORK, Kubectl
 from demo.figures import Result
 from demo.install import NAMESPACE, shown
 from demo.load import Answer
+from demo.record import recording
 from demo.traffic import Traffic
 from demo.view import Seen, power
 from demo.watch import NAME, await_no_pods, until_settled
@@ -85,10 +86,11 @@ def back_to_v2(kube: Kubectl) -> Stage:
 
 def _roll(kube: Kubectl, version: str) -> Stage:
     begun_s = time.time()
-    shown(kube, "apply", "-f", f"build/demo/v{version}.yaml")
-    history = until_settled(kube)
-    settled_s = time.time()
-    steps = power(history)
+    with recording(kube, WORK / f"v{version}.rollouts.json") as record:
+        shown(kube, "apply", "-f", f"build/demo/v{version}.yaml")
+        history = until_settled(kube)
+        settled_s = time.time()
+        steps = power(record.whole())
     if steps:
         print("\n  What each step's checks had seen at its end:")
         print("\n".join(f"    {line}" for line in steps))

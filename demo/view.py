@@ -1,6 +1,6 @@
 """What is seen of a rollout, and a line for every change of it: pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,6 @@ class Seen:
         candidate: Hash of the revision being rolled out, or that was rolled back.
         step: `2/3`, or empty.
         step_name: Name of the step in the policy.
-        step_weight: Its weight in the policy, such as `20%`.
         checks: Latest answers, while a rollout runs and at its end.
     """
 
@@ -36,7 +35,6 @@ class Seen:
     candidate: str = ""
     step: str = ""
     step_name: str = ""
-    step_weight: str = ""
     weight_pct: int = 0
     checks: tuple[Check, ...] = ()
 
@@ -77,7 +75,6 @@ def _of_rollout(rollout: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "step": step["shown"],
         "step_name": step["name"],
-        "step_weight": rollout["spec"]["policy"]["steps"][step["index"]]["weight"],
         "checks": tuple(_check(check) for check in status.get("checks", [])),
     }
 
@@ -107,29 +104,40 @@ def changes(before: Seen | None, now: Seen) -> list[str]:
     return lines
 
 
-def power(history: Sequence[Seen]) -> list[str]:
-    """Return, for each step of one rollout, what each check had seen at its end.
+def power(versions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return, for each step that ran, what each check had seen when it ended.
 
-    A check answers Pass only once it had power: an 80 % chance to see what `detect` names.
+    The version of a ModelRollout that tells of the next step, or of no step any more, has the
+    answers that ended the one before. A check answers Pass only once it had power: an 80 % chance
+    to see what `detect` names.
+
+    Args:
+        versions: Each version of the rollouts, oldest first.
     """
-    last = {now.step: number for number, now in enumerate(history) if now.weight_pct and now.step}
-    lines = []
-    for number in last.values():
-        now = history[number]
-        lines.append(f"step {now.step} {now.step_name}, {now.step_weight}:")
-        for check in _answers_at_end(history, number):
-            lines.append(f"  {check.name}: {_POWER.get(check.state, check.state)}")
-            lines.append(f"    {check.message}")
+    lines: list[str] = []
+    before: dict[str, Mapping[str, Any]] = {}
+    for now in versions:
+        name = now["metadata"]["name"]
+        last, before[name] = before.get(name), now
+        if last is not None and _runs(last) is not None and _runs(last) != _runs(now):
+            lines += _ended(last, now["status"].get("checks", []))
     return lines
 
 
-def _answers_at_end(history: Sequence[Seen], last: int) -> tuple[Check, ...]:
-    """Return the answers that ended a step which was seen last at `history[last]`.
+def _runs(rollout: Mapping[str, Any]) -> int | None:
+    """Return the step that runs, counted from 0; None if none does."""
+    status = rollout.get("status") or {}
+    return status["step"]["index"] if status.get("phase") == "Stepping" else None
 
-    They are in the status first seen after it, unless that tells of no rollout any more.
-    """
-    following = history[last + 1].checks if last + 1 < len(history) else ()
-    return following or history[last].checks
+
+def _ended(rollout: Mapping[str, Any], checks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how a rollout's step ended: by which answers of its checks."""
+    step = rollout["status"]["step"]
+    weight = rollout["spec"]["policy"]["steps"][step["index"]]["weight"]
+    yield f"step {step['shown']} {step['name']}, {weight}:"
+    for check in map(_check, checks):
+        yield f"  {check.name}: {_POWER.get(check.state, check.state)}"
+        yield f"    {check.message}"
 
 
 _POWER = {

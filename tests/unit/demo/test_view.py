@@ -13,7 +13,6 @@ RUNNING = Seen(
     candidate="bbb",
     step="1/3",
     step_name="fifth",
-    step_weight="20%",
     weight_pct=20,
     checks=(Check("errors", "Waiting", "about 100 more requests"),),
 )
@@ -30,7 +29,6 @@ def test_objects_are_read() -> None:
         {"metadata": {"name": "digits-old-1"}, "status": {"checks": []}},
         {
             "metadata": {"name": "digits-bbb-2"},
-            "spec": {"policy": {"steps": [{"weight": "20%"}, {"weight": "50%"}]}},
             "status": {
                 "step": {"index": 0, "shown": "1/3", "name": "fifth"},
                 "checks": [
@@ -97,19 +95,35 @@ def test_each_change_is_a_line_and_nothing_else_is() -> None:
     ]
 
 
-def test_power_is_told_for_the_end_of_each_step() -> None:
-    """What ended a step is what the next status says, and the last one may tell of no rollout."""
-    second = replace(
-        RUNNING,
-        step="2/3",
-        step_name="half",
-        step_weight="50%",
-        weight_pct=50,
-        checks=(Check("errors", "Pass", "0 of 500"),),
+def version(phase: str, index: int, *checks: tuple[str, str], name: str = "one") -> dict[str, Any]:
+    """A ModelRollout of three steps as one write of its status left it."""
+    step = {"index": index, "shown": f"{index + 1}/3", "name": ("fifth", "half", "most")[index]}
+    return {
+        "metadata": {"name": name},
+        "spec": {"policy": {"steps": [{"weight": w} for w in ("20%", "50%", "80%")]}},
+        "status": {
+            "phase": phase,
+            "step": step,
+            "checks": [{"name": "errors", "state": state, "message": m} for state, m in checks],
+        },
+    }
+
+
+def test_power_is_told_with_the_answers_that_ended_each_step() -> None:
+    """They are in the version that begins the next one; what follows knows nothing yet."""
+    told = power(
+        [
+            {"metadata": {"name": "one"}},
+            version("Stepping", 0, ("Waiting", "0 of 100")),
+            version("Stepping", 1, ("Pass", "0 of 500")),
+            version("Stepping", 1, ("Waiting", "waits for a first scrape")),
+            version("Stepping", 1, ("Pass", "0 of 600")),
+            version("Promoting", 1, ("Pass", "0 of 900")),
+            version("Promoting", 1, ("Waiting", "waits for a first scrape")),
+            version("Promoted", 1),
+        ]
     )
-    later = replace(second, checks=(Check("errors", "Pass", "0 of 900"),), weight_pct=100)
-    promoted = Seen("True", "Healthy", "2 of 2 pods ready")
-    assert power([RUNNING, second, later, promoted]) == [
+    assert told == [
         "step 1/3 fifth, 20%:",
         "  errors: had power (80 % for `detect`) and saw no harm",
         "    0 of 500",
@@ -120,13 +134,20 @@ def test_power_is_told_for_the_end_of_each_step() -> None:
 
 
 def test_harm_that_ends_a_step_is_told_with_it() -> None:
-    """After a rollback the weight is 0, but the rollout still tells why."""
-    refused = replace(
-        RUNNING, phase="RolledBack", weight_pct=0, checks=(Check("errors", "Fail", "9 of 60"),)
+    """A rollback is an end, too; a rollout that had ended before is not told again."""
+    past = version("RolledBack", 2, ("Fail", "7 of 70"), name="past")
+    told = power(
+        [
+            past,
+            version("Stepping", 0, ("Waiting", "2 of 40")),
+            past,
+            version("RollingBack", 0, ("Fail", "9 of 60")),
+            version("RolledBack", 0, ("Fail", "9 of 60")),
+        ]
     )
-    assert power([RUNNING, refused]) == [
+    assert told == [
         "step 1/3 fifth, 20%:",
         "  errors: needed no more power: harm proven",
         "    9 of 60",
     ]
-    assert power([replace(RUNNING, weight_pct=0)]) == []
+    assert power([past, past]) == []
