@@ -24,7 +24,7 @@ KUSTOMIZATION = Template("""\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
-  - ${OVERLAY}
+${RESOURCES}
 images:
 ${IMAGES}
 patches:
@@ -66,11 +66,23 @@ def finish_cleaning(kube: Kubectl) -> None:
     kube("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=180s")
 
 
-def install_operator(kube: Kubectl, images: Mapping[str, str], hook_urls: str = "") -> None:
-    """Install CRDs, operator and Prometheus; hooks may call what `hook_urls` allows."""
+def stamps_names(kube: Kubectl) -> bool:
+    """Whether this API server can put down who changed a model: Kubernetes from 1.36 on."""
+    served = json.loads(kube("get", "--raw", "/apis/admissionregistration.k8s.io/v1"))
+    return any(one["name"] == "mutatingadmissionpolicies" for one in served["resources"])
+
+
+def install_operator(
+    kube: Kubectl, images: Mapping[str, str], hook_urls: str = "", *, stamps: bool = False
+) -> None:
+    """Install CRDs, operator and Prometheus; hooks may call what `hook_urls` allows.
+
+    With `stamps` the API server puts down who changed a model, too.
+    """
     folder = WORK / "install"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kustomization.yaml").write_text(kustomization(images, folder, hook_urls))
+    text = kustomization(images, folder, hook_urls, stamps=stamps)
+    (folder / "kustomization.yaml").write_text(text)
     shown(kube, "apply", "-k", "crds/")
     crds = [f"crd/{kind}.rampway.dev" for kind in ("modeldeployments", "modelrollouts")]
     kube("wait", "--for=condition=Established", "--timeout=60s", *crds)
@@ -89,14 +101,19 @@ def await_operator(kube: Kubectl) -> None:
             raise DemoError(f"{err}\nWhat its pods say:\n{said}") from err
 
 
-def kustomization(images: Mapping[str, str], folder: Path, hook_urls: str = "") -> str:
+def kustomization(
+    images: Mapping[str, str], folder: Path, hook_urls: str = "", *, stamps: bool = False
+) -> str:
     """Return the text of a kustomization that lies in `folder`."""
+    parts = ["overlays/prometheus", *(["people/stamp"] if stamps else [])]
     chosen = {"rampway.local/operator": images["operator"]}
     prometheus = os.environ.get("PROMETHEUS_IMAGE", PUBLIC_PROMETHEUS if is_current() else "")
     if prometheus:
         chosen["rampway.local/prometheus"] = prometheus
     return KUSTOMIZATION.substitute(
-        OVERLAY=os.path.relpath(ROOT / "manifests" / "overlays" / "prometheus", folder),
+        RESOURCES="\n".join(
+            f"  - {os.path.relpath(ROOT / 'manifests' / part, folder)}" for part in parts
+        ),
         IMAGES="\n".join(_renamed(name, image) for name, image in chosen.items()),
         MODEL_SERVER_IMAGE=images["model-server"],
         HOOKS=HOOKS.substitute(URLS=hook_urls) if hook_urls else "",

@@ -19,8 +19,9 @@ The cluster stays up, without traffic from now on. Try for example, after
   eval "$(python3 -m tools.localcluster env)"; export PATH="$PWD/.venv/bin:$PATH"
 the commands
   kubectl rampway status digits -n demo            # the whole picture
+  kubectl rampway history digits -n demo           # how each rollout went
+  kubectl rampway history digits 2 -n demo         # every decision on v3, and why
   kubectl get modeldeployments,modelrollouts -n demo
-  kubectl describe modelrollouts -n demo           # every decision, and why
   kubectl apply -f build/demo/v2.yaml              # back to v2: at once, its pods run
   kubectl get httproute digits -n demo -o yaml     # how the traffic is split
   make cluster-down                                # remove the cluster
@@ -57,7 +58,10 @@ def _run() -> Result:
     manifest = _train()
     heading("Rampway and Prometheus")
     names = images(kube.env)
-    install.install_operator(kube, names)
+    stamps = install.stamps_names(kube)
+    install.install_operator(kube, names, stamps=stamps)
+    if not stamps:
+        print("  this Kubernetes stamps no names: below 1.36, people in a rollout are `somebody`")
     heading("A namespace with a Gateway and a model store")
     install.finish_cleaning(kube)
     install.make_store(kube, names)

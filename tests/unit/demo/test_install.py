@@ -81,6 +81,34 @@ def test_kustomization_names_the_images_of_this_build(monkeypatch: pytest.Monkey
     assert named == {"name": "rampway.local/prometheus", "newName": "my/prom", "newTag": "9"}
 
 
+@pytest.mark.parametrize("stamps", [True, False])
+def test_names_are_stamped_where_it_is_asked(stamps: bool) -> None:
+    """The policy that stamps is part of the demo's kustomization, and so goes with it again."""
+    folder = cluster.WORK / "install"
+    found = yaml.safe_load(install.kustomization(IMAGES, folder, stamps=stamps))["resources"]
+    parts = {(folder / part).resolve().relative_to(cluster.ROOT).as_posix() for part in found}
+    assert ("manifests/people/stamp" in parts) == stamps
+
+
+@pytest.mark.parametrize(
+    ("served", "stamps"),
+    [
+        (["validatingadmissionpolicies", "mutatingadmissionpolicies"], True),
+        (["validatingadmissionpolicies"], False),
+    ],
+)
+def test_whether_names_can_be_stamped_is_asked_of_the_api_server(
+    tmp_path: Path,
+    served: list[str],
+    stamps: bool,
+) -> None:
+    """By the very version that the policy is written in: others do not count."""
+    policy = yaml.safe_load_all((cluster.ROOT / "manifests/people/stamp/policy.yaml").read_text())
+    kube, asked = fake_kubectl(tmp_path, json.dumps({"resources": [{"name": n} for n in served]}))
+    assert install.stamps_names(kube) is stamps
+    assert asked.read_text().strip() == f"get --raw /apis/{next(policy)['apiVersion']}"
+
+
 def test_patched_settings_exist_in_the_operator() -> None:
     """A renamed setting or container would make the patch add something that nobody reads."""
     overlay = cluster.ROOT / "manifests" / "operator" / "deployment.yaml"
