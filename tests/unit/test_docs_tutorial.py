@@ -9,9 +9,11 @@ import yaml
 from rampway.api.parse import parse_deployment
 from rampway.core.model.revision import revision_hash
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs/tutorial"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs/tutorial"
 PAGE = (FOLDER / "first-rollout.md").read_text()
 SHOWN = (FOLDER / "digits.yaml").read_text()
+SCREEN = ("REVISION", "ROLLOUT", "CHECKS", "DECISIONS", "CONDITIONS")
 
 
 def revision(text: str) -> tuple[str, str]:
@@ -54,4 +56,23 @@ def test_the_hash_that_the_page_shows_is_the_manifests() -> None:
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"docs/tutorial/[\w.-]+", PAGE))))
 def test_every_file_that_a_command_names_is_there(path: str) -> None:
     """What the page's commands read from docs/tutorial exists and is YAML."""
-    assert yaml.safe_load((FOLDER.parents[1] / path).read_text())
+    assert yaml.safe_load((ROOT / path).read_text())
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/tutorial/first-rollout.md"])
+def test_a_screen_that_is_shortened_says_so(path: str) -> None:
+    """What `kubectl rampway status` shows of a running rollout is there, or `…` stands for it."""
+    text = (ROOT / path).read_text()
+    screens = [
+        one for one in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "\nROLLOUT" in one
+    ]
+    assert screens
+    for screen in screens:
+        titles = [title for title in SCREEN if f"\n{title}" in screen]
+        assert titles == list(SCREEN) or "\n…\n" in screen, screen
+
+
+def test_the_titles_of_a_screen_are_those_that_are_printed() -> None:
+    """A part that the screen has no more is asked for no longer."""
+    printed = (ROOT / "tests/unit/cli/snapshots/mid_rollout.txt").read_text()
+    assert sorted(SCREEN, key=lambda title: printed.index(f"\n{title}")) == list(SCREEN)
