@@ -104,42 +104,31 @@ def changes(before: Seen | None, now: Seen) -> list[str]:
     return lines
 
 
-def power(versions: Iterable[Mapping[str, Any]]) -> list[str]:
+def power(rollouts: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return, for each step that ran, what each check had seen when it ended.
 
-    The version of a ModelRollout that tells of the next step, or of no step any more, has the
-    answers that ended the one before. A check answers Pass only once it had power: an 80 % chance
-    to see what `detect` names.
-
-    Args:
-        versions: Each version of the rollouts, oldest first.
+    A decision that ends a step has the answers that it was taken by; a rollback's are in the
+    status. A check answers Pass only once it had power: an 80 % chance to see what `detect` names.
     """
-    lines: list[str] = []
-    before: dict[str, Mapping[str, Any]] = {}
-    for now in versions:
-        name = now["metadata"]["name"]
-        last, before[name] = before.get(name), now
-        if last is not None and _runs(last) is not None and _runs(last) != _runs(now):
-            lines += _ended(last, now["status"].get("checks", []))
-    return lines
+    return [line for one in rollouts for line in _steps(one.get("status") or {})]
 
 
-def _runs(rollout: Mapping[str, Any]) -> int | None:
-    """Return the step that runs, counted from 0; None if none does."""
-    status = rollout.get("status") or {}
-    return status["step"]["index"] if status.get("phase") == "Stepping" else None
+def _steps(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how a rollout's steps ended: by which answers of its checks."""
+    running = ""
+    for made in status.get("decisions", []):
+        if running and made["action"] in _ENDS_A_STEP:
+            yield f"{running}:"
+            returns = made["action"] == "RollingBack"
+            for check in map(_check, (status if returns else made).get("checks", [])):
+                yield f"  {check.name}: {_POWER.get(check.state, check.state)}"
+                yield f"    {check.message}"
+            running = ""
+        if made["action"] == "StepStarted":
+            running = made["message"]
 
 
-def _ended(rollout: Mapping[str, Any], checks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield how a rollout's step ended: by which answers of its checks."""
-    step = rollout["status"]["step"]
-    weight = rollout["spec"]["policy"]["steps"][step["index"]]["weight"]
-    yield f"step {step['shown']} {step['name']}, {weight}:"
-    for check in map(_check, checks):
-        yield f"  {check.name}: {_POWER.get(check.state, check.state)}"
-        yield f"    {check.message}"
-
-
+_ENDS_A_STEP = {"StepStarted", "Promoting", "RollingBack"}
 _POWER = {
     "Pass": "had power (80 % for `detect`) and saw no harm",
     "Waiting": "had not enough power yet",

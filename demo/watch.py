@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from demo.cluster import DemoError, Kubectl
 from demo.install import NAMESPACE
@@ -47,6 +48,12 @@ def look(kube: Kubectl) -> Seen:
         for one in found
         if one["kind"] == "ModelDeployment" and one["metadata"]["name"] == NAME
     )
+
+
+def rollouts(kube: Kubectl) -> list[dict[str, Any]]:
+    """Return all rollouts that there are, as kubectl prints them."""
+    found: list[dict[str, Any]] = kube.json("get", "modelrollouts", "-n", NAMESPACE)["items"]
+    return found
 
 
 def await_no_pods(kube: Kubectl, revision: str, longest_s: float) -> bool:

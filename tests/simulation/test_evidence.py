@@ -149,6 +149,18 @@ def test_b18_a_step_ends_by_hold_requests_and_power() -> None:
     assert stage.ledger.by_revision[stage.stable].total >= 900
 
 
+def test_b18_what_the_checks_said_as_a_step_ended_is_on_record() -> None:
+    """With the decision that ends it, its own figures; before the first step nothing was judged."""
+    stage = serving()
+    stage.release(2)
+    stage.until_phase("Healthy", 600)
+    begun = stage.decided("StepStarted")
+    (promoting,) = stage.decided("Promoting")
+    said = [{check.name: check.state for check in made.checks} for made in (*begun, promoting)]
+    assert said == [{}, *[{"errors": "Pass", "slow": "Pass"}] * 2]
+    assert begun[1].checks[0].message != promoting.checks[0].message
+
+
 def test_b18_time_without_evidence_is_no_hold() -> None:
     """A hold of 60 s that was blind for 40 s lasts 100 s."""
     stage = serving(rollout=policy(step("half", 50, 60), checks=(ERRORS,)))

@@ -150,6 +150,8 @@ class Decision(StatusModel):
     """Why, in one word."""
     message: Message = ""
     """Why, in a sentence."""
+    checks: Annotated[tuple[CheckStatus, ...], Field(json_schema_extra=listed(64, "name"))] = ()
+    """What the checks said as the step before it ended; empty where none did."""
 
 
 class HookStatus(StatusModel):

@@ -1,6 +1,6 @@
 """The rollouts of a ModelDeployment: how each went, and one of them in full. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rampway.api.parse import ModelRollout
-from rampway.api.rollout import Contender
+from rampway.api.rollout import Contender, Decision
 from rampway.cli import authors, course, words
 from rampway.cli.facts import ended
 from rampway.cli.printing import grid, rows
@@ -112,11 +112,18 @@ def _decisions(one: ModelRollout) -> Table:
             Text(made.at[:19] + "Z"),
             Text(clean(made.actor)),
             Text(clean(made.action)),
-            Text(clean(made.message)),
+            Text("\n").join([Text(clean(made.message)), *_answers(made)]),
         ]
         for made in one.status.decisions
     ]
     return _plain(made)
+
+
+def _answers(made: Decision) -> Iterator[Text]:
+    """Yield what the checks said as the step before a decision ended."""
+    for check in made.checks:
+        symbol, colour = words.CHECKS.get(check.state, words.OTHER)
+        yield Text(clean(f"{symbol} {check.name} {check.state}: {check.message}"), colour)
 
 
 def _plain(found: Sequence[Sequence[Text]]) -> Table:

@@ -62,6 +62,8 @@ def rollouts() -> list[ModelRollout]:
             endedAt=ago(90_000 - 7200 * attempt - 1500),
             decisions=[
                 scenes.decided(90_000 - 7200 * attempt, "StepStarted", "StepRunning", "step 1/3"),
+                scenes.decided(89_000 - 7200 * attempt, "StepStarted", "StepRunning", "step 2/3")
+                | {"checks": [{"name": "errors", "state": "Pass", "message": "1 of 399 failed"}]},
                 scenes.decided(88_500 - 7200 * attempt, "RollingBack", reason, message)
                 | {"actor": actor},
             ],
@@ -100,7 +102,7 @@ def test_the_history_tells_how_each_ended_and_by_whom(width: int) -> None:
 
 @WIDTHS
 def test_one_rollout_in_full(width: int) -> None:
-    """All decisions with who took them, the requests, the checks as they were last."""
+    """All decisions with who took them and on what answers, the requests, the last checks."""
     seen = printed(past.in_full(rollouts()[1], NOW_S), width)
     assert max(map(len, seen.splitlines())) <= width
     if width == WIDTH:

@@ -8,11 +8,11 @@ from unit.core.builders import ago, course, stepping
 
 from rampway.api.authors import Author
 from rampway.api.conditions import Act
-from rampway.api.rollout import Decision
+from rampway.api.rollout import CheckStatus, Decision
 from rampway.core.model.authors import Authors
 from rampway.core.rollout import reactions
 from rampway.core.rollout.course import Course, Outcome
-from rampway.core.rollout.decisions import MAX_DECISIONS, kept
+from rampway.core.rollout.decisions import MAX_ANSWERS, MAX_DECISIONS, kept
 
 ALICE = Author(by="alice", at="2026-03-04T02:00:00Z", told="Stamp")
 BOB = Author(by="bob", at="2026-03-04T03:00:00Z", told="Stamp")
@@ -55,6 +55,14 @@ def test_b11_pauses_push_nothing_else_off_the_record() -> None:
         ("alice", "Paused"),
         ("bob", "Resumed"),
     ]
+
+
+def test_b11_answers_of_the_oldest_decisions_go_where_there_is_no_room() -> None:
+    """Many checks in many steps: the decisions stay, the newest with what the checks said."""
+    many = tuple(CheckStatus(name=f"c{n}", state="Pass") for n in range(MAX_ANSWERS // 3))
+    steps = [one.model_copy(update={"checks": many}) for one in made(*[Act.STEP_STARTED] * 5)]
+    found = kept((*steps, *made(Act.PROMOTED)))
+    assert [len(one.checks) for one in found] == [0, 0, *[len(many)] * 3, 0]
 
 
 def test_b11_a_full_record_has_room_for_one_end_of_a_pause() -> None:

@@ -95,59 +95,45 @@ def test_each_change_is_a_line_and_nothing_else_is() -> None:
     ]
 
 
-def version(phase: str, index: int, *checks: tuple[str, str], name: str = "one") -> dict[str, Any]:
-    """A ModelRollout of three steps as one write of its status left it."""
-    step = {"index": index, "shown": f"{index + 1}/3", "name": ("fifth", "half", "most")[index]}
-    return {
-        "metadata": {"name": name},
-        "spec": {"policy": {"steps": [{"weight": w} for w in ("20%", "50%", "80%")]}},
-        "status": {
-            "phase": phase,
-            "step": step,
-            "checks": [{"name": "errors", "state": state, "message": m} for state, m in checks],
-        },
-    }
+def decided(action: str, message: str = "", *checks: tuple[str, str]) -> dict[str, Any]:
+    """A decision, with what the checks said."""
+    return {"action": action, "message": message, "checks": answers(*checks)}
+
+
+def answers(*checks: tuple[str, str]) -> list[dict[str, str]]:
+    """Answers of the check errors, of state and message each."""
+    return [{"name": "errors", "state": state, "message": said} for state, said in checks]
+
+
+FIFTH, HALF = "step 1/2 fifth: 20%", "step 2/2 half: 50%"
 
 
 def test_power_is_told_with_the_answers_that_ended_each_step() -> None:
-    """They are in the version that begins the next one; what follows knows nothing yet."""
-    told = power(
-        [
-            {"metadata": {"name": "one"}},
-            version("Stepping", 0, ("Waiting", "0 of 100")),
-            version("Stepping", 1, ("Pass", "0 of 500")),
-            version("Stepping", 1, ("Waiting", "waits for a first scrape")),
-            version("Stepping", 1, ("Pass", "0 of 600")),
-            version("Promoting", 1, ("Pass", "0 of 900")),
-            version("Promoting", 1, ("Waiting", "waits for a first scrape")),
-            version("Promoted", 1),
-        ]
-    )
-    assert told == [
-        "step 1/3 fifth, 20%:",
+    """They are on record with the decision that followed; what the status says is later."""
+    made = [
+        decided("StepStarted", FIFTH),
+        decided("Paused"),
+        decided("StepStarted", HALF, ("Pass", "0 of 500")),
+        decided("Promoting", "all steps passed", ("Pass", "0 of 900")),
+        decided("Promoted"),
+    ]
+    later = {"decisions": made, "checks": answers(("Waiting", "waits for a first scrape"))}
+    assert power([{"status": later}, {"status": {}}, {}]) == [
+        f"{FIFTH}:",
         "  errors: had power (80 % for `detect`) and saw no harm",
         "    0 of 500",
-        "step 2/3 half, 50%:",
+        f"{HALF}:",
         "  errors: had power (80 % for `detect`) and saw no harm",
         "    0 of 900",
     ]
 
 
 def test_harm_that_ends_a_step_is_told_with_it() -> None:
-    """A rollback is an end, too; a rollout that had ended before is not told again."""
-    past = version("RolledBack", 2, ("Fail", "7 of 70"), name="past")
-    told = power(
-        [
-            past,
-            version("Stepping", 0, ("Waiting", "2 of 40")),
-            past,
-            version("RollingBack", 0, ("Fail", "9 of 60")),
-            version("RolledBack", 0, ("Fail", "9 of 60")),
-        ]
-    )
-    assert told == [
-        "step 1/3 fifth, 20%:",
+    """A rollback is an end, too, once; what led to it stays in the status."""
+    made = [decided("StepStarted", FIFTH), decided("RollingBack", "bad")]
+    harmed = {"decisions": made, "checks": answers(("Fail", "9 of 60"))}
+    assert power([{"status": harmed}]) == [
+        f"{FIFTH}:",
         "  errors: needed no more power: harm proven",
         "    9 of 60",
     ]
-    assert power([past, past]) == []

@@ -6,7 +6,13 @@ from functools import cached_property
 from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
-from rampway.api.rollout import Decision, ModelRolloutStatus, Requests, StepApproval
+from rampway.api.rollout import (
+    CheckStatus,
+    Decision,
+    ModelRolloutStatus,
+    Requests,
+    StepApproval,
+)
 from rampway.core.actions import Action
 from rampway.core.checks.judged import Judged
 from rampway.core.instants import from_wire, to_wire
@@ -227,10 +233,23 @@ def say(outcome: Outcome, reason: Reason, message: str) -> Outcome:
     return replace(outcome, status=outcome.status.model_copy(update=update))
 
 
-def record(outcome: Outcome, now_s: float, action: Act, reason: Reason, message: str) -> Outcome:
-    """Return the outcome with one more decision on record."""
+def record(
+    outcome: Outcome,
+    now_s: float,
+    action: Act,
+    reason: Reason,
+    message: str,
+    *,
+    checks: tuple[CheckStatus, ...] = (),
+) -> Outcome:
+    """Return the outcome with one more decision on record, and the answers it was taken by."""
     decision = Decision(
-        at=to_wire(now_s), actor=ACTOR, action=action, reason=reason.value, message=message
+        at=to_wire(now_s),
+        actor=ACTOR,
+        action=action,
+        reason=reason.value,
+        message=message,
+        checks=checks,
     )
     return _recorded(outcome, decision)
 

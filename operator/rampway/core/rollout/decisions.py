@@ -4,6 +4,8 @@ from rampway.api.conditions import Act
 from rampway.api.rollout import Decision
 
 MAX_DECISIONS = 40
+MAX_ANSWERS = 100
+"""So many answers of checks are kept with them, the newest: an object must not grow too large."""
 _MANY = (Act.QUEUED, Act.ASKED, Act.STEP_STARTED)
 """What there is much of, the least important first; the latest of each says what is known."""
 
@@ -17,7 +19,16 @@ def kept(made: tuple[Decision, ...], most: int = MAX_DECISIONS) -> tuple[Decisio
     while len(made) > most:
         gone = _pause(made) or _one_of_many(made) or {0}
         made = tuple(one for n, one in enumerate(made) if n not in gone)
-    return made
+    return _with_answers(made)
+
+
+def _with_answers(made: tuple[Decision, ...]) -> tuple[Decision, ...]:
+    """Return the decisions without the answers of the oldest, as far as there is no room."""
+    room, found = MAX_ANSWERS, []
+    for one in reversed(made):
+        room -= len(one.checks)
+        found.append(one if room >= 0 else one.model_copy(update={"checks": ()}))
+    return tuple(reversed(found))
 
 
 def _pause(made: tuple[Decision, ...]) -> set[int]:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.hooks import HookMoment
 from rampway.api.parse import ModelRollout
-from rampway.api.rollout import Decision, Request
+from rampway.api.rollout import CheckStatus, Decision, Request
 from rampway.core.instants import from_wire, to_wire
 from rampway.core.model import authors, verdict
 from rampway.core.model.authors import in_words, who
 from rampway.core.pods import scarce, sizes, zero
-from rampway.core.rollout import consent, health, hooks, steps
+from rampway.core.rollout import consent, health, hooks, reactions, steps
 from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.retreat import ALL_PCT, cause, keep, retreat, share, unchanged
 from rampway.core.rollout.stages import Stage
@@ -158,7 +158,7 @@ def _enter_step(outcome: Outcome, course: Course, index: int) -> Outcome:
     stage = course.stages[index]
     text = f"step {index + 1}/{len(course.stages)} {stage.name}: {stage.shown}"
     begun = steps.begin(outcome, course, index)
-    noted = record(begun, course.now_s, Act.STEP_STARTED, Reason.STEP, text)
+    noted = record(begun, course.now_s, Act.STEP_STARTED, Reason.STEP, text, checks=_seen(course))
     return say(noted, Reason.STEP, text)
 
 
@@ -199,8 +199,16 @@ def _promote(outcome: Outcome, course: Course, skip: Request | None) -> Outcome:
     """Begin the promotion: all steps are over, or a person skips what is left."""
     entered = enter(outcome, P.PROMOTING, course.now_s)
     text = consent.in_full(course, skip)
-    noted = record(entered, course.now_s, Act.PROMOTING, Reason.PROMOTING, text)
+    noted = record(
+        entered, course.now_s, Act.PROMOTING, Reason.PROMOTING, text, checks=_seen(course)
+    )
     return say(by(noted, who(skip)) if skip else noted, Reason.PROMOTING, text)
+
+
+def _seen(course: Course) -> tuple[CheckStatus, ...]:
+    """Return what the checks say as the running step ends; nothing where none runs, or exposes."""
+    exposes = course.phase is P.STEPPING and course.stage.exposes
+    return reactions.answers(course) if exposes else ()
 
 
 def _promoting(course: Course) -> Outcome:

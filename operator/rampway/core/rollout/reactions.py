@@ -6,7 +6,7 @@ from rampway.api.checks import OnFailure
 from rampway.api.conditions import Act, Reason
 from rampway.api.conditions import RolloutPhase as P
 from rampway.api.policy import Policy, RollbackMode
-from rampway.api.rollout import ModelRolloutStatus
+from rampway.api.rollout import CheckStatus, ModelRolloutStatus
 from rampway.core.checks.judged import CheckResult, CheckState, Judged
 from rampway.core.model import authors
 from rampway.core.rollout import queueing
@@ -36,6 +36,20 @@ def view_of(policy: Policy, name: str) -> str:
     """Return whose failures a check counts: gateways tell theirs for a route, not for a backend."""
     counts = any(check.name == name and check.error_rate is not None for check in policy.checks)
     return SERVER_SIDE_ONLY if counts else ""
+
+
+def answers(course: Course) -> tuple[CheckStatus, ...]:
+    """Return what the checks say now, as a status has it."""
+    return tuple(
+        CheckStatus(
+            name=one.name,
+            state=one.state.value,
+            message=one.message,
+            unpaired=one.unpaired,
+            view=view_of(course.policy, one.name),
+        )
+        for one in course.judged.results
+    )
 
 
 def _does(policy: Policy, result: CheckResult) -> OnFailure:

@@ -6,8 +6,8 @@ from rampway.api import labels
 from rampway.api.base import seconds
 from rampway.api.conditions import Act, Reason, RolloutPhase
 from rampway.api.parse import ModelRollout
-from rampway.api.rollout import CheckStatus, StepStatus
 from rampway.api.rollout import Decision as Decided
+from rampway.api.rollout import StepStatus
 from rampway.core.actions import Action, Annotate, Emit, SetSplit, WriteRollout
 from rampway.core.checks.answering import STALE_S
 from rampway.core.checks.checkpoint import to_text
@@ -23,7 +23,6 @@ from rampway.core.rollout import automation, health, passes, phases, queueing, r
 from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.passes import Decision
 from rampway.core.rollout.queueing import UNWANTED
-from rampway.core.rollout.reactions import view_of
 from rampway.core.traffic.split import STABLE_ONLY, Split
 from rampway.core.writing import rollout_is_news
 
@@ -225,7 +224,7 @@ def write_rollout(course: Course, outcome: Outcome) -> list[Action]:
     judged = course.judged
     told = _given(outcome.split)
     if course.phase is not RolloutPhase.ROLLING_BACK:  # what led to it stays
-        told |= _checks(course)
+        told |= {"checks": reactions.answers(course), "checked_at": to_wire(course.now_s)}
     status = outcome.status.model_copy(update=told)
     interval_s = course.obs.defaults.checkpoint_interval_s
     if not rollout_is_news(course.rollout.status, status, course.now_s, interval_s):
@@ -246,21 +245,6 @@ def _given(split: Split) -> dict[str, object]:
         "mirror_pct": split.mirror_pct,
         "matched": bool(split.headers),
     }
-
-
-def _checks(course: Course) -> dict[str, object]:
-    """Return the fields of the rollout's status that tell of the checks."""
-    found = tuple(
-        CheckStatus(
-            name=one.name,
-            state=one.state.value,
-            message=one.message,
-            unpaired=one.unpaired,
-            view=view_of(course.policy, one.name),
-        )
-        for one in course.judged.results
-    )
-    return {"checks": found, "checked_at": to_wire(course.now_s)}
 
 
 def told(active: ModelRollout, outcome: Outcome) -> list[Action]:
