@@ -91,7 +91,7 @@ async def test_slow_answers_do_not_delay_the_next_request() -> None:
         answers, _ = await ask(Plan(url, rate_per_s=50, seconds=0.5))
     assert len(answers) == 25
     sent = sorted(answer.sent_s for answer in answers)
-    assert sent[-1] - sent[0] == pytest.approx(0.48, abs=0.25)
+    assert sent[-1] - sent[0] < 3  # one after the other it would be 7.2 s, on any machine
     assert all(answer.latency_ms >= 300 for answer in answers)
 
 
