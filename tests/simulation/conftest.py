@@ -1,13 +1,26 @@
 """Every simulation holds the documents to what happens in it."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pytest
 from simulation import documented
 
 from rampway.api.parse import ModelDeployment
 from rampway.core.actions import Emit
+from rampway.core.evidence import missing
 from rampway.shell.events import Recorder
+
+FORECASTS = 1 << 12
+"""Forecasts that are kept."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forecasts_once() -> Iterator[None]:
+    """Keep forecasts: a test that kills the operator at each write tells one story many times."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(missing, "_searched", lru_cache(FORECASTS)(missing._searched))
+        yield
 
 
 @pytest.fixture(autouse=True)

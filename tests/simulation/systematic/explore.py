@@ -22,6 +22,7 @@ from simulation.systematic.strategies import STEPS
 
 from rampway.api import parse
 from rampway.core import evidence
+from rampway.core.evidence import missing
 from rampway.core.model import revision
 from rampway.routers import rules
 from rampway.shell import reading
@@ -93,6 +94,7 @@ def quicken() -> None:
     """
     parse._validated = _specs_once(parse._validated)
     evidence.requests_missing = lru_cache(FORECASTS)(evidence.requests_missing)
+    missing._searched = lru_cache(FORECASTS)(missing._searched)
     revision.content = _once(revision.content)
     reading.pod = _once(reading.pod)
     rules.read = _once(rules.read)
