@@ -42,8 +42,7 @@ def consent(facts: Facts) -> list[str]:
 
 def _step(at: Progress) -> Text:
     step = at.step
-    kind = "weight " if step.weight_pct and step.approval is None else ""
-    parts = [f"step {at.number}/{at.total} {step.name}: {kind}{step.shown}"]
+    parts = [at.sentence]
     hold = words.duration(step.hold_s)
     if step.approval is not None:
         asked = f"asks for a person's consent: {clean(step.approval) or '-'}"

@@ -11,6 +11,7 @@ from rampway.core.checks.judged import CheckState
 from rampway.core.instants import from_wire
 from rampway.core.rollout import hooks, stages
 from rampway.core.rollout.stages import Stage
+from rampway.core.traffic import podshare
 from rampway.core.traffic.route import Route
 
 ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED})
@@ -27,6 +28,12 @@ class Role(StrEnum):
     CANDIDATE = "candidate"
     ROLLED_BACK = "rolled back"
     OLD = "old"
+
+
+def stages_of(deployment: ModelDeployment, rollout: ModelRollout) -> tuple[Stage, ...]:
+    """Return what a rollout's steps come to; where pods give the shares, as they can be given."""
+    spec = deployment.spec
+    return podshare.of(rollout.spec.policy, spec.traffic, spec.replicas, spec.replicas)
 
 
 def full_size(deployment: ModelDeployment) -> int:
@@ -71,14 +78,13 @@ class Progress:
     """Where the running step is.
 
     Attributes:
-        number: Counted from 1.
+        sentence: Which step it is, of how many, and what it does.
         held_s: Seconds for which its weight has been in force, time without evidence left out;
             None while it is not in force.
         requests: First attempts that the candidate answered in it; None if not known.
     """
 
-    number: int
-    total: int
+    sentence: str
     step: Stage
     held_s: float | None
     requests: int | None
@@ -167,11 +173,11 @@ class Facts:
         rollout = self.running
         if rollout is None or not rollout.status.step.total:
             return None
-        at, steps = rollout.status.step, stages.of(rollout.spec.policy)
+        at, steps = rollout.status.step, stages_of(self.deployment, rollout)
         if at.index >= len(steps) or rollout.status.phase not in _IN_A_STEP:
             return None
-        held_s = held(rollout, now_s)
-        return Progress(at.index + 1, at.total, steps[at.index], held_s, self.step_requests)
+        text, held_s = stages.sentence(steps, at.index), held(rollout, now_s)
+        return Progress(text, steps[at.index], held_s, self.step_requests)
 
     def watch_left_s(self, now_s: float) -> float | None:
         """Return the seconds that the watch after promotion still lasts; None without one."""

@@ -7,10 +7,9 @@ from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Request
 from rampway.cli import queued
 from rampway.cli.asked import Asked, Refusal, Seen, candidate, stable
-from rampway.cli.facts import asks_about, ended
+from rampway.cli.facts import asks_about, ended, stages_of
 from rampway.core.model.revision import revision_hash
-from rampway.core.rollout import stages
-from rampway.core.rollout.stages import Stage
+from rampway.core.rollout.stages import Stage, sentence
 
 P = RolloutPhase
 _BEFORE_PROMOTION = frozenset({"", P.STARTING, P.STEPPING})
@@ -20,7 +19,7 @@ def approve(seen: Seen, step: str | None) -> Asked:
     """Agree to a step; without its name, to the one that waits for it."""
     rollout = seen.running("approve")
     _not_leaving(rollout, "approve")
-    found = stages.of(rollout.spec.policy)
+    found = stages_of(seen.deployment, rollout)
     wanted = step or _waiting(seen, rollout, found)
     if wanted not in {stage.name for stage in found}:
         named = ", ".join(dict.fromkeys(stage.name for stage in found))
@@ -84,8 +83,7 @@ def _after_approval(rollout: ModelRollout, found: Sequence[Stage], wanted: str) 
         return f"step {wanted} goes on although a check failed; the failure stops it no more"
     following = status.step.index + 1
     if following < len(found):
-        stage = found[following]
-        return f"step {following + 1}/{len(found)} {stage.name}: {stage.shown}"
+        return sentence(found, following)
     return "the candidate is promoted: it gets all its pods, then all the traffic"
 
 
@@ -104,7 +102,7 @@ def promote(seen: Seen) -> Asked:
         return Asked(rollout, {}, text, status.message + _paused(seen))
     if status.phase == P.PROMOTING and status.reason not in NO_EVIDENCE:
         raise Refusal(f"{rollout.name} is being promoted already: {status.message}")
-    total = len(stages.of(rollout.spec.policy))
+    total = len(stages_of(seen.deployment, rollout))
     left = total - status.step.index if status.phase in _BEFORE_PROMOTION else 0
     then = (
         "the candidate gets all its pods, then all the traffic; a candidate that crashes or fails "

@@ -12,16 +12,16 @@ from rampway.api.parse import ModelRollout
 from rampway.cli import authors, consented, course, ends, queued, words
 from rampway.cli.asked import logs, typed
 from rampway.cli.explanation import Explanation, Need
-from rampway.cli.facts import Facts, Role, full_size
+from rampway.cli.facts import Facts, Role, full_size, stages_of
 from rampway.cli.words import clean
 from rampway.core.checks.judged import CheckState
 from rampway.core.instants import brief
 from rampway.core.pods import capacity
 from rampway.core.rollout import hooks
-from rampway.core.rollout.stages import Stage
-from rampway.core.traffic import podshare
+from rampway.core.rollout.stages import Stage, sentence
 
 P = RolloutPhase
+PROMOTION = "the promotion: all pods, then all requests"
 
 
 def explain(facts: Facts, now_s: float) -> Explanation:
@@ -108,28 +108,26 @@ def _why(facts: Facts, rollout: ModelRollout) -> str:
 
 
 def _starting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
-    first = _stages(facts, rollout)[0]
-    needs = [*_pods(facts, first), *_hooks(rollout), *_unpaused(facts)]
+    found = stages_of(facts.deployment, rollout)
+    needs = [*_pods(facts, found[0]), *_hooks(rollout), *_unpaused(facts)]
     if rollout.spec.policy.checks:
         needs.append(Need(None, "an answer of Prometheus: no traffic without evidence"))
     return Explanation(
         "a candidate is being brought up; it has had no request",
         _why(facts, rollout),
         tuple(needs),
-        f"step 1 {first.name}: {first.shown}",
+        sentence(found, 0),
         (*(course.consent(facts) or _ends(facts)), *_skips(facts)),
         tuple(ends.deadline(rollout, now_s)),
     )
 
 
 def _stepping(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
-    found = _stages(facts, rollout)
+    found = stages_of(facts.deployment, rollout)
     index = min(rollout.status.step.index, len(found) - 1)
-    stage = found[index]
-    following = found[index + 1] if index + 1 < len(found) else None
-    then = f"step {index + 2}/{len(found)} {following.name}: {following.shown}" if following else ""
+    stage, last = found[index], index + 1 == len(found)
     return Explanation(
-        f"in step {index + 1} of {len(found)}, {stage.name}: {stage.shown}",
+        f"in {sentence(found, index)}",
         _why(facts, rollout),
         (
             *_pods(facts, stage),
@@ -137,7 +135,7 @@ def _stepping(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
             *_hooks(rollout),
             *_unpaused(facts),
         ),
-        then or "the promotion: all pods, then all requests",
+        PROMOTION if last else sentence(found, index + 1),
         (*(course.consent(facts) or _ends(facts)), *_skips(facts)),
         (*ends.reactions(rollout, stage.name), *ends.deadline(rollout, now_s)),
     )
@@ -147,7 +145,7 @@ def _step(facts: Facts, rollout: ModelRollout, stage: Stage, now_s: float) -> It
     status, at = rollout.status, facts.progress(now_s)
     in_force = bool(status.step.in_force_since)
     route = clean(facts.route.message) if facts.route else ""
-    what = f"its split is in force at every Gateway ({stage.shown})"
+    what = f"its split is in force at every Gateway ({stage.share or 'all to stable'})"
     yield Need(in_force, what if in_force or not route else f"{what}: {route}")
     if stage.approval is not None:
         given = any(one.step == stage.name for one in rollout.spec.requests.approve)
@@ -179,7 +177,7 @@ def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation
     return Explanation(
         "all steps are over; the candidate takes everything",
         _why(facts, rollout),
-        (*_pods(facts, Stage("", "")), *blind, *_hooks(rollout), *_unpaused(facts)),
+        (*_pods(facts, Stage("")), *blind, *_hooks(rollout), *_unpaused(facts)),
         then,
         (*(course.consent(facts) or _ends(facts)), *(blindly if unknown else ())),
         (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
@@ -232,11 +230,6 @@ _RUNNING: Mapping[str, Callable[[Facts, ModelRollout, float], Explanation]] = {
     P.WATCHING: _watching,
     P.ROLLING_BACK: _rolling_back,
 }
-
-
-def _stages(facts: Facts, rollout: ModelRollout) -> tuple[Stage, ...]:
-    spec = facts.deployment.spec
-    return podshare.of(rollout.spec.policy, spec.traffic, spec.replicas, spec.replicas)
 
 
 def _pods(facts: Facts, stage: Stage) -> Iterator[Need]:

@@ -177,7 +177,7 @@ def test_for_programs(connect: Connect, form: str, parse: Callable[[str], Any]) 
     same = parse(CliRunner().invoke(app, ["history", NAME, "2", "-o", form]).output)
     assert same["name"] == one["name"]
     told = parse(CliRunner().invoke(app, ["explain", NAME, "-o", form]).output)
-    assert told["where"] == "in step 4 of 4, half: 50%"
+    assert told["where"] == "in step 4/4 half: 50%"
 
 
 def test_wide_says_more(connect: Connect) -> None:

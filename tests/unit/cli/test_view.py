@@ -92,7 +92,7 @@ async def test_a_step_whose_weight_is_not_in_force_has_no_clock() -> None:
         phase="Stepping", step={"index": 0, "name": "tenth", "total": 3}, weightPct=10
     )
     seen = printed(await scenes.mid_rollout.but(rollouts=(begun,)).facts())
-    assert "step 1/3 tenth: weight 10%, not in force yet, then held 1m" in seen
+    assert "step 1/3 tenth: 10%, not in force yet, then held 1m" in seen
 
 
 async def test_a_message_cannot_steer_the_terminal() -> None:

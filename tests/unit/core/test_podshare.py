@@ -53,6 +53,9 @@ def test_b6_stages_tell_what_was_asked_for() -> None:
     assert (first.weight_pct, first.asked_pct, first.pods) == (25, 30, 1)
     assert first.shown == "25% (30% asked)"
     assert (last.weight_pct, last.pods, last.shown) == (100, 3, "100%")
+    steps = [{"name": "w", "weight": "30%"}, {"name": "look", "approval": {}}]
+    look = podshare.by_pods(Policy.model_validate({"steps": steps}), 3, 3)[1]
+    assert look.shown == "25% (30% asked, approval)"
     (small,) = podshare.by_pods(policy("5%"), 3, 3)
     assert small.impossible
     assert not small.exposes

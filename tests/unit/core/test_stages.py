@@ -44,6 +44,26 @@ def test_b11_nothing_moves_while_a_person_thinks() -> None:
     assert (look.hold_s, look.min_requests, look.approval) == (0.0, 0, "")
 
 
+def test_b11_a_step_is_told_with_the_share_that_it_keeps() -> None:
+    """B11: one sentence wherever a step is named; who is asked wants to know what is at stake."""
+    found = of(
+        {"name": "go", "approval": {}},
+        {"name": "copies", "mirror": "30%"},
+        MATCH,
+        {"name": "tenth", "weight": "10%"},
+        {"name": "look", "approval": {}},
+        {"name": "sure", "approval": {}},
+    )
+    assert [stages.sentence(found, index) for index in range(len(found))] == [
+        "step 1/6 go: approval",
+        "step 2/6 copies: mirror 30%",
+        "step 3/6 beta: match",
+        "step 4/6 tenth: 10%",
+        "step 5/6 look: 10% (approval)",
+        "step 6/6 sure: 10% (approval)",
+    ]
+
+
 @given(
     first=st.integers(1, 99),
     more=st.integers(1, 99),

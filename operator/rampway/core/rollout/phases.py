@@ -16,7 +16,7 @@ from rampway.core.instants import from_wire, to_wire
 from rampway.core.model import authors, verdict
 from rampway.core.model.authors import in_words, who
 from rampway.core.pods import scarce, sizes, zero
-from rampway.core.rollout import consent, health, hooks, reactions, steps
+from rampway.core.rollout import consent, health, hooks, reactions, stages, steps
 from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.retreat import ALL_PCT, cause, keep, retreat, share, unchanged
 from rampway.core.rollout.stages import Stage
@@ -155,8 +155,7 @@ def _gates(
 
 
 def _enter_step(outcome: Outcome, course: Course, index: int) -> Outcome:
-    stage = course.stages[index]
-    text = f"step {index + 1}/{len(course.stages)} {stage.name}: {stage.shown}"
+    text = stages.sentence(course.stages, index)
     begun = steps.begin(outcome, course, index)
     noted = record(begun, course.now_s, Act.STEP_STARTED, Reason.STEP, text, checks=_seen(course))
     return say(noted, Reason.STEP, text)

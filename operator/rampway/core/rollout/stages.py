@@ -1,5 +1,6 @@
 """What a policy's steps come to: stages, each a split of the requests. A strategy is this data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,7 +20,6 @@ class Stage:
 
     Attributes:
         name: Name of the step that it comes from.
-        shown: What it does, in a word or two.
         weight_pct: The candidate's share of all requests.
         mirror_pct: Share of the requests that it gets a copy of.
         headers: Requests with all of these go to it.
@@ -33,7 +33,6 @@ class Stage:
     """
 
     name: str
-    shown: str
     weight_pct: int = 0
     mirror_pct: int = 0
     headers: tuple[HeaderMatch, ...] = ()
@@ -44,6 +43,23 @@ class Stage:
     automation: Automation | None = None
     asked_pct: int = 0
     pods: int | None = None
+
+    @property
+    def share(self) -> str:
+        """What of the requests it gives, such as `10%`, `mirror 50%` or `match`; empty if none."""
+        if self.weight_pct or self.asked_pct:
+            return f"{self.weight_pct}%"
+        if self.mirror_pct:
+            return f"mirror {self.mirror_pct}%"
+        return "match" if self.headers else ""
+
+    @property
+    def shown(self) -> str:
+        """What it does, in a word or two: its share, and whether a person is asked."""
+        notes = [f"{self.asked_pct}% asked"] if self.asked_pct not in {0, self.weight_pct} else []
+        notes += ["approval"] if self.approval is not None else []
+        about = ", ".join(notes)
+        return f"{self.share} ({about})" if self.share and about else self.share or about
 
     @property
     def impossible(self) -> bool:
@@ -67,11 +83,17 @@ def of(policy: Policy) -> tuple[Stage, ...]:
     return _stages(policy.strategy, policy.steps)
 
 
+def sentence(found: Sequence[Stage], index: int) -> str:
+    """Return a stage (0-based index) as people read it: `step 2/3 look: 10% (approval)`."""
+    stage = found[index]
+    return f"step {index + 1}/{len(found)} {stage.name}: {stage.shown}"
+
+
 @lru_cache(maxsize=4096)
 def _stages(strategy: Strategy, steps: tuple[Step, ...]) -> tuple[Stage, ...]:
     found: list[Stage] = []
     for step in steps:
-        before = found[-1] if found else Stage("", "", size_pct=1)
+        before = found[-1] if found else Stage("", size_pct=1)
         degree = step.automation or before.automation
         found += [replace(stage, automation=degree) for stage in _of_step(step, before)]
     if strategy is Strategy.BLUE_GREEN:
@@ -81,7 +103,7 @@ def _stages(strategy: Strategy, steps: tuple[Step, ...]) -> tuple[Stage, ...]:
 
 def _of_step(step: Step, before: Stage) -> list[Stage]:
     if step.approval is not None:  # nothing moves while a person thinks
-        same = replace(before, name=step.name, shown="approval", hold_s=0.0, min_requests=0)
+        same = replace(before, name=step.name, hold_s=0.0, min_requests=0)
         return [replace(same, approval=step.approval.message)]
     if step.ramp is not None:
         weights = _rising(step.ramp)
@@ -94,7 +116,6 @@ def _of_step(step: Step, before: Stage) -> list[Stage]:
         return [
             Stage(
                 step.name,
-                f"mirror {share}%",
                 mirror_pct=share,
                 size_pct=share,
                 hold_s=step.hold_s,
@@ -102,14 +123,13 @@ def _of_step(step: Step, before: Stage) -> list[Stage]:
             )
         ]
     headers = step.match.as_headers if step.match else ()
-    chosen = Stage(step.name, "match", headers=headers, hold_s=step.hold_s)
+    chosen = Stage(step.name, headers=headers, hold_s=step.hold_s)
     return [replace(chosen, min_requests=step.min_requests)]
 
 
 def _weighted(step: Step, weight_pct: int, hold_s: float) -> Stage:
     return Stage(
         step.name,
-        f"{weight_pct}%",
         weight_pct=weight_pct,
         size_pct=weight_pct,
         hold_s=hold_s,

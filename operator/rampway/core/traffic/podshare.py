@@ -68,14 +68,7 @@ def _by_pods(stage: Stage, stable: int, replicas: int) -> Stage:
         return replace(stage, pods=max(1, -(-stage.size_pct * replicas // FULL_PCT)))
     pods = pods_for(stage.weight_pct, stable, replicas)
     given = FULL_PCT if stage.weight_pct == FULL_PCT else share_pct(pods, stable)
-    same = given == stage.weight_pct or stage.approval is not None
-    return replace(
-        stage,
-        weight_pct=given,
-        asked_pct=stage.weight_pct,
-        pods=max(1, pods),
-        shown=stage.shown if same else f"{given}% ({stage.shown} asked)",
-    )
+    return replace(stage, weight_pct=given, asked_pct=stage.weight_pct, pods=max(1, pods))
 
 
 def objection(policy: Policy, replicas: int) -> str:
