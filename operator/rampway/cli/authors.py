@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from rampway.api.authors import Author, Told
+from rampway.api.conditions import Reason
 from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.cli import words
 from rampway.cli.facts import Facts, ended
@@ -20,7 +21,8 @@ def lines(deployment: ModelDeployment, rollout: ModelRollout | None, now_s: floa
     """Yield who paused or resumed it, and who changed it if that is not what is rolled out."""
     status = deployment.status
     if status.paused_by is not None:
-        yield said("paused", status.paused_by, now_s)
+        if status.reason != Reason.PAUSED:  # else the message has it
+            yield said("paused", status.paused_by, now_s)
     elif status.resumed_by is not None and rollout is not None and not ended(rollout):
         yield said("resumed", status.resumed_by, now_s)
     released_by = rollout.spec.released_by if rollout else None

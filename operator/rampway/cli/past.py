@@ -1,6 +1,6 @@
 """The rollouts of a ModelDeployment: how each went, and one of them in full. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -92,7 +92,8 @@ def in_full(one: ModelRollout, now_s: float) -> RenderableType:
     if one.spec.released_by.by:
         parts.append(Text(authors.said("released", one.spec.released_by, now_s), "dim"))
     if status.decisions:
-        parts += [Text(), Text("DECISIONS", "bold"), _decisions(one)]
+        made = decided(status.decisions, lambda instant: f"{instant[:19]}Z", answers=True)
+        parts += [Text(), Text("DECISIONS", "bold"), made]
     for title, found in (("HOOKS", course.hooks(one)), ("REQUESTS", course.requests(one))):
         lines = [[Text(part) for part in row] for row in found]
         if lines:
@@ -106,17 +107,34 @@ def in_full(one: ModelRollout, now_s: float) -> RenderableType:
     return Group(*parts)
 
 
-def _decisions(one: ModelRollout) -> Table:
-    made = [
-        [
-            Text(made.at[:19] + "Z"),
-            Text(clean(made.actor)),
-            Text(clean(made.action)),
-            Text("\n").join([Text(clean(made.message)), *_answers(made)]),
-        ]
-        for made in one.status.decisions
-    ]
-    return _plain(made)
+def decided(
+    decisions: Sequence[Decision],
+    at: Callable[[str], str],
+    known: str = "",
+    *,
+    answers: bool = False,
+) -> Table:
+    """Return decisions under the names that the API has for their fields.
+
+    Args:
+        decisions: Of a ModelRollout's status.
+        at: How an instant is shown.
+        known: What is said above them: a message that is part of it is not repeated.
+        answers: Whether to show what the checks said as a step ended.
+    """
+    table_ = Table(
+        box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), show_header=True
+    )
+    for title in ("AT", "ACTOR", "ACTION", "REASON", "MESSAGE"):
+        longest = 32 if title == "ACTOR" else None  # a service account's name is long
+        table_.add_column(title, max_width=longest, no_wrap=title == "AT", overflow="fold")
+    for made in decisions:
+        message = clean(made.message)
+        said = "as said above" if message and message in known else message
+        about = (clean(made.actor), clean(made.action), clean(made.reason))
+        told = Text("\n").join([Text(said), *(_answers(made) if answers else ())])
+        table_.add_row(Text(at(made.at), "dim"), *(Text(part) for part in about), told)
+    return table_
 
 
 def _answers(made: Decision) -> Iterator[Text]:

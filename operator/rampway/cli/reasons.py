@@ -66,11 +66,7 @@ def _at_rest(facts: Facts) -> Explanation:
             *(undo if old else ()),
         ),
         Phase.ROLLED_BACK: (
-            *(
-                (f"{logs(facts.deployment, facts.failed.revision)}: what its servers said",)
-                if facts.failed
-                else ()
-            ),
+            *_says(facts),
             f"{_typed(facts, 'retry')}: the same revision again, from the first step",
             f"{_typed(facts, 'undo')}: let the spec name what serves",
             "another model or server in the spec: a new revision, a new rollout",
@@ -117,7 +113,7 @@ def _starting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
         _why(facts, rollout),
         tuple(needs),
         sentence(found, 0),
-        (*(course.consent(facts) or _ends(facts)), *_skips(facts)),
+        (*(course.consent(facts) or _ends(facts)), *_skips(facts), *_says(facts)),
         tuple(ends.deadline(rollout, now_s)),
     )
 
@@ -136,7 +132,7 @@ def _stepping(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation:
             *_unpaused(facts),
         ),
         PROMOTION if last else sentence(found, index + 1),
-        (*(course.consent(facts) or _ends(facts)), *_skips(facts)),
+        (*(course.consent(facts) or _ends(facts)), *_skips(facts), *_says(facts)),
         (*ends.reactions(rollout, stage.name), *ends.deadline(rollout, now_s)),
     )
 
@@ -179,7 +175,7 @@ def _promoting(facts: Facts, rollout: ModelRollout, now_s: float) -> Explanation
         _why(facts, rollout),
         (*_pods(facts, Stage("")), *blind, *_hooks(rollout), *_unpaused(facts)),
         then,
-        (*(course.consent(facts) or _ends(facts)), *(blindly if unknown else ())),
+        (*(course.consent(facts) or _ends(facts)), *(blindly if unknown else ()), *_says(facts)),
         (*ends.reactions(rollout), *ends.deadline(rollout, now_s)),
     )
 
@@ -256,6 +252,13 @@ def _unpaused(facts: Facts) -> Iterator[Need]:
 
 def _skips(facts: Facts) -> tuple[str, ...]:
     return (f"{_typed(facts, 'promote')}: skip the steps that are left",)
+
+
+def _says(facts: Facts) -> tuple[str, ...]:
+    """Return the command that shows what the revision says that fails, and which one that is."""
+    if (found := facts.failed) is None:
+        return ()
+    return (f"{logs(facts.deployment, found.revision)}: what {found.revision} says",)
 
 
 def _ends(facts: Facts) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The text view of one ModelDeployment: facts in, something for rich to print out. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -10,7 +10,7 @@ from rich.text import Text
 from rampway.api.conditions import ConditionType, RolloutPhase
 from rampway.api.parse import ModelRollout
 from rampway.api.rollout import CheckStatus
-from rampway.cli import authors, course, queued, words
+from rampway.cli import authors, course, past, queued, words
 from rampway.cli.asked import logs
 from rampway.cli.facts import Facts, RevisionFacts, Role
 from rampway.cli.words import clean
@@ -101,20 +101,22 @@ def _revisions(facts: Facts, *, wide: bool) -> RenderableType:
         )
     for shown in facts.revisions:
         table.add_row(*_revision(shown)[: len(table.columns)])
-    said = clean(facts.deployment.status.message)
-    rest: list[RenderableType] = [
-        _indented(Text(f"{shown.revision}: {clean(shown.trouble)}", _BAD))
-        for shown in facts.revisions
-        if shown.trouble and clean(shown.trouble) not in said
-    ]
-    if (failed := facts.failed) is not None:
-        said_there = logs(facts.deployment, failed.revision)
-        rest.append(_indented(Text(f"what it says: {said_there}", _DIM)))
+    rest: list[RenderableType] = [_indented(text) for text in _beneath(facts)]
     if not facts.revisions:
         rest.append(_indented(Text("no revision has been made yet", _DIM)))
     if facts.idle:
         rest.append(_indented(Text(f"and {facts.idle} older without pods", _DIM)))
     return Group(table, *rest)
+
+
+def _beneath(facts: Facts) -> Iterator[Text]:
+    """Yield what is said of single revisions; each line names its own, as others may follow it."""
+    known = clean(facts.deployment.status.message)
+    for shown in facts.revisions:
+        if shown.trouble and clean(shown.trouble) not in known:
+            yield Text(f"{shown.revision}: {clean(shown.trouble)}", _BAD)
+        if shown == facts.failed:
+            yield Text(f"{shown.revision} says: {logs(facts.deployment, shown.revision)}", _DIM)
 
 
 def _revision(shown: RevisionFacts) -> list[Text]:
@@ -211,23 +213,14 @@ def _rows(title: str, found: Iterable[tuple[str, str, str]]) -> Iterable[Rendera
 def _decisions(
     facts: Facts, rollout: ModelRollout, now_s: float, *, wide: bool
 ) -> Iterable[RenderableType]:
-    """Show the latest decisions; a message that is in the header already by its reason only."""
+    """Show the latest decisions; a message that is in the header already is not repeated."""
     latest = rollout.status.decisions[0 if wide else -DECISIONS :]
     if not latest:
         return
     yield Text()
     yield Text("DECISIONS", "bold")
-    table = _grid(header=False)
-    for longest in (None, 32, None):  # a service account's name is long
-        table.add_column(no_wrap=longest is None, max_width=longest, overflow="fold")
-    table.add_column(overflow="fold")
-    for made in latest:
-        what = Text(clean(made.action))
-        when, who = Text(words.at(made.at, now_s), _DIM), Text(clean(made.actor), _DIM)
-        repeated = clean(made.message) in clean(facts.deployment.status.message)
-        text = f"{made.reason}, as said above" if repeated else made.message
-        table.add_row(when, who, what, Text(clean(text)))
-    yield table
+    known = clean(facts.deployment.status.message)
+    yield past.decided(latest, lambda instant: words.at(instant, now_s), known)
 
 
 def _conditions(facts: Facts) -> Iterable[RenderableType]:

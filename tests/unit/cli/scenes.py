@@ -128,6 +128,37 @@ mid_rollout = Scene(
     route=route(V2, 25),
 )
 
+_LOOPS = "the model cannot be read: no module named torch"
+crash_looping = Scene(
+    spec=spec("2"),
+    generation=2,
+    status=status(
+        "Progressing",
+        "CandidateStarting",
+        f"0 of 1 candidate pods ready: {_LOOPS}",
+        "Unknown",
+        generation=2,
+        candidate={"revision": V2, "version": "2", "readyReplicas": 0},
+        step="0/3",
+    ),
+    rollouts=(
+        rollout(
+            phase="Starting",
+            reason="CandidateStarting",
+            message=f"0 of 1 candidate pods ready: {_LOOPS}",
+            unreadySince=ago(290),
+        ),
+    ),
+    workloads=(STABLE, workload("2", 1), workload("0", 1, promoted_s=9000)),
+    pods=(
+        *STABLE_PODS[:2],
+        pod(V1, 2, waiting=("ErrImagePull", "model-server:8 was not found")),
+        pod(V2, 0, waiting=("CrashLoopBackOff", "back-off 40s"), crashed=_LOOPS),
+        pod(digest("0"), 0),
+    ),
+    route=route(),
+)
+
 _BLIND = "Prometheus cannot be reached: connection refused"
 holding = mid_rollout.but(
     status=status(
@@ -482,6 +513,7 @@ SCENES = {
     "first_apply": first_apply,
     "healthy": healthy,
     "mid_rollout": mid_rollout,
+    "crash_looping": crash_looping,
     "holding": holding,
     "rolled_back_by_check": rolled_back_by_check,
     "rolled_back_by_crash": rolled_back_by_crash,

@@ -133,6 +133,15 @@ async def test_the_explanation_agrees_with_the_operators_sentence() -> None:
         assert need.met is False, name
 
 
+async def test_b28_whoever_asks_why_is_told_how_to_read_the_log() -> None:
+    """B28: of the candidate that fails, while it is tried as after it was rolled back."""
+    for name in ("crash_looping", "stopped_by_check", "rolled_back_by_crash"):
+        moves = reasons.explain(await SCENES[name].facts(), NOW_S).moves
+        log = f"kubectl logs deploy/digits-{V2} -n ml -c server --tail=50: what {V2} says"
+        assert log in moves, name
+    assert "logs" not in str(reasons.explain(await SCENES["mid_rollout"].facts(), NOW_S).moves)
+
+
 async def test_a_pause_and_a_deadline_are_among_what_is_said() -> None:
     """Clocks that run while pods are not ready, and a pause that holds a step that is over."""
     scene = scenes.paused.but(spec=scenes.paused.spec | {"paused": True})

@@ -125,6 +125,30 @@ async def test_a_pods_trouble_is_shown_unless_the_message_has_it() -> None:
     assert printed(await scenes.first_apply.facts()).count("was not found") == 1
 
 
+async def test_b28_the_command_for_a_log_names_whose_it_is() -> None:
+    """B28: stable's trouble stands above it, an old revision's row as well; it is neither's."""
+    seen = printed(await scenes.crash_looping.facts())
+    assert f"\n  {scenes.V1}: ErrImagePull: model-server:8 was not found\n" in seen
+    assert f"\n  {scenes.V2} says: kubectl logs deploy/digits-{scenes.V2} -n ml" in seen
+    assert seen.count("kubectl logs") == 1
+
+
+@pytest.mark.parametrize("name", ["paused", "paused_at_rest"])
+async def test_b10_a_pause_is_told_once(name: str) -> None:
+    """B10: by the reason where it is the pause that holds, else by a line of its own."""
+    scene = scenes.SCENES[name]
+    assert printed(await scene.facts()).split("\n\n")[0].count("paused by") == 1
+    told = scene.but(status=scene.status | {"reason": "StepRunning", "message": "20 s more"})
+    assert printed(await told.facts()).split("\n\n")[0].count("paused by") == 1
+
+
+async def test_decisions_stand_under_the_names_of_their_fields() -> None:
+    """What was done and why, in the words of the API and of its Events."""
+    seen = printed(await scenes.mid_rollout.facts()).split("DECISIONS\n")[1].splitlines()
+    assert seen[0].split() == ["AT", "ACTOR", "ACTION", "REASON", "MESSAGE"]
+    assert seen[1].split()[2:4] == ["StepStarted", "StepRunning"]
+
+
 async def test_b06_the_way_back_is_told_where_it_is_not_at_once() -> None:
     """B6: with scarce pods, how much of the traffic can return, in the header."""
     words = "37 % of the traffic can return at once, the rest in about 15 s"
