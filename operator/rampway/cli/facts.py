@@ -16,6 +16,8 @@ from rampway.core.traffic.route import Route
 
 ASKS = frozenset({Reason.APPROVAL, Reason.STOPPED_BY_CHECK, Reason.HOOK_FAILED})
 """Reasons for which a rollout waits until a person says something."""
+PROMOTION = "the promotion: all pods, then all requests"
+"""What follows the last step."""
 _IN_A_STEP = frozenset({RolloutPhase.STEPPING, RolloutPhase.ROLLING_BACK})
 
 

@@ -2,14 +2,17 @@
 
 import typer
 
-from rampway.api.conditions import RolloutPhase
+from rampway.api.conditions import Phase, Reason, RolloutPhase
 from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment
+from rampway.cli import ends
 from rampway.cli.acting import TRIES, rollouts_of
 from rampway.cli.asked import Refusal, typed
 from rampway.cli.exits import ExitCode
-from rampway.cli.facts import ended
+from rampway.cli.facts import PROMOTION, ended, stages_of
 from rampway.cli.words import clean
+from rampway.core.model.authors import who
 from rampway.core.model.revision import revision_hash
+from rampway.core.rollout.stages import sentence
 from rampway.kube.base import KubeApi
 from rampway.kube.errors import Conflict
 from rampway.kube.kinds import MODEL_DEPLOYMENT
@@ -41,31 +44,71 @@ async def set_paused(api: KubeApi, namespace: str, name: str, *, paused: bool) -
 
 
 def _then(deployment: ModelDeployment, running: ModelRollout | None, *, paused: bool) -> str:
+    """Return what happens now, by the policy that the rollout under way goes by."""
     if running is None:
-        return _at_rest(deployment, paused=paused)
-    status = running.status
-    where = status.step.name or "its first step"
-    if status.phase == RolloutPhase.ROLLING_BACK:
+        return _paused_at_rest(deployment) if paused else _resumed_at_rest(deployment)
+    if running.status.phase == RolloutPhase.ROLLING_BACK:
         return f"{running.name} goes on rolling back: a pause never holds traffic on a candidate"
+    return _held(deployment, running) if paused else _freed(deployment, running)
+
+
+def _held(deployment: ModelDeployment, running: ModelRollout) -> str:
+    status, still = running.status, ends.still(running)
+    to_go_on = f"To go on: {typed(deployment, 'resume')}"
     if status.phase == RolloutPhase.WATCHING:
         return (
-            f"the watch of {running.name} goes on, and a failure still returns to the old revision"
+            f"the watch of {running.name} goes on, and does not end before the pause does; "
+            f"{still}. {to_go_on}"
         )
-    if paused:
+    return (
+        f"{running.name} stays where it is ({_where(running)}, {status.weight_pct} %): no share "
+        f"rises, nothing is promoted; {still}. {to_go_on}"
+    )
+
+
+def _freed(deployment: ModelDeployment, running: ModelRollout) -> str:
+    if running.status.phase == RolloutPhase.WATCHING:
+        return f"the watch of {running.name} goes on to its end; {ends.still(running)}"
+    return f"{running.name} goes on from {_where(running)}: {_next(deployment, running)}"
+
+
+def _where(running: ModelRollout) -> str:
+    return running.status.step.name or "its first step"
+
+
+def _next(deployment: ModelDeployment, running: ModelRollout) -> str:
+    """Return what comes once the pause is over; where more than it holds, the operator's words."""
+    status, asked = running.status, running.spec.requests.promote
+    if asked is not None and status.phase != RolloutPhase.PROMOTING:
+        return f"the steps that are left are skipped, as {who(asked)} asked; then {PROMOTION}"
+    if status.reason != Reason.PAUSED:
+        return status.message
+    found, index = stages_of(deployment, running), status.step.index
+    if status.phase == RolloutPhase.PROMOTING:
+        return PROMOTION
+    if status.phase != RolloutPhase.STEPPING or not status.step.in_force_since:
+        return f"{sentence(found, index)}, as its pods become ready"
+    return sentence(found, index + 1) if index + 1 < len(found) else PROMOTION
+
+
+def _paused_at_rest(deployment: ModelDeployment) -> str:
+    if deployment.status.stable is None:
+        return "nothing serves yet; a first revision that has no pods yet waits for the pause's end"
+    return "no rollout runs; a new revision is recorded and not started before the pause ends"
+
+
+def _resumed_at_rest(deployment: ModelDeployment) -> str:
+    status, wanted = deployment.status, revision_hash(deployment.spec)
+    if status.stable is None:
+        return f"revision {wanted} is the first: it serves as soon as it is ready, without checks"
+    if status.stable.revision == wanted:
+        return "no rollout runs; the next change of spec.model or spec.server begins one"
+    told = status.candidate is not None and status.candidate.revision == wanted
+    if told and status.phase == Phase.ROLLED_BACK:
         return (
-            f"{running.name} stays where it is ({where}, {status.weight_pct} %): no share rises, "
-            "nothing is promoted; failing checks and crashes still roll back. To go on: "
-            + typed(deployment, "resume")
+            f"no rollout: {status.message}. To move it: {typed(deployment, 'retry')}, which tries "
+            "it again, or another spec.model or spec.server, which is a new revision"
         )
-    return f"{running.name} goes on from {where}: {status.message}"
-
-
-def _at_rest(deployment: ModelDeployment, *, paused: bool) -> str:
-    stable = deployment.status.stable
-    wanted = revision_hash(deployment.spec)
-    waits = stable is not None and stable.revision != wanted
-    if paused:
-        return "no rollout runs; a new revision is recorded and not started before the pause ends"
-    if waits:
-        return f"revision {wanted} waits: {deployment.status.message}"
-    return "no rollout runs; the next change of spec.model or spec.server begins one"
+    if told and status.reason != Reason.PAUSED:
+        return f"revision {wanted} waits: {status.message}"
+    return f"the rollout of revision {wanted} begins"

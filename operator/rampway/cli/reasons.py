@@ -12,7 +12,7 @@ from rampway.api.parse import ModelRollout
 from rampway.cli import authors, consented, course, ends, queued, words
 from rampway.cli.asked import logs, typed
 from rampway.cli.explanation import Explanation, Need
-from rampway.cli.facts import Facts, Role, full_size, stages_of
+from rampway.cli.facts import PROMOTION, Facts, Role, full_size, stages_of
 from rampway.cli.words import clean
 from rampway.core.checks.judged import CheckState
 from rampway.core.instants import brief
@@ -21,7 +21,6 @@ from rampway.core.rollout import hooks
 from rampway.core.rollout.stages import Stage, sentence
 
 P = RolloutPhase
-PROMOTION = "the promotion: all pods, then all requests"
 
 
 def explain(facts: Facts, now_s: float) -> Explanation:

@@ -23,6 +23,7 @@ from unit.cli.objects import (
     status,
     workload,
 )
+from unit.cli.starting import crash_looping
 from unit.cli.waiting import V3, queued_behind
 
 from rampway.api import labels
@@ -126,37 +127,6 @@ mid_rollout = Scene(
     workloads=(STABLE, workload("2", 1)),
     pods=(*STABLE_PODS, pod(V2, 0)),
     route=route(V2, 25),
-)
-
-_LOOPS = "the model cannot be read: no module named torch"
-crash_looping = Scene(
-    spec=spec("2"),
-    generation=2,
-    status=status(
-        "Progressing",
-        "CandidateStarting",
-        f"0 of 1 candidate pods ready: {_LOOPS}",
-        "Unknown",
-        generation=2,
-        candidate={"revision": V2, "version": "2", "readyReplicas": 0},
-        step="0/3",
-    ),
-    rollouts=(
-        rollout(
-            phase="Starting",
-            reason="CandidateStarting",
-            message=f"0 of 1 candidate pods ready: {_LOOPS}",
-            unreadySince=ago(290),
-        ),
-    ),
-    workloads=(STABLE, workload("2", 1), workload("0", 1, promoted_s=9000)),
-    pods=(
-        *STABLE_PODS[:2],
-        pod(V1, 2, waiting=("ErrImagePull", "model-server:8 was not found")),
-        pod(V2, 0, waiting=("CrashLoopBackOff", "back-off 40s"), crashed=_LOOPS),
-        pod(digest("0"), 0),
-    ),
-    route=route(),
 )
 
 _BLIND = "Prometheus cannot be reached: connection refused"

@@ -299,22 +299,6 @@ async def test_who_one_is_comes_from_the_api_server(stamps: bool) -> None:
     assert await cluster.whoami(api) == ("alice" if stamps else "")
 
 
-def test_b10_pause_and_resume_set_the_field_and_say_what_it_means(type_: Type) -> None:
-    """B10: and doing it twice is no mistake."""
-    done = type_(scenes.mid_rollout, "pause", NAME)
-    assert done.deployment()["spec"]["paused"] is True
-    assert done.said.startswith("paused digits\n")
-    assert "(quarter, 25 %): no share rises" in done.said
-    paused = moved_on(scenes.paused, paused=True)
-    assert "digits is paused already" in type_(paused, "pause", NAME).said
-    done = type_(paused, "resume", NAME)
-    assert done.deployment()["spec"]["paused"] is False
-    assert f"{NAME}-{V2}-1 goes on from tenth" in done.said
-    assert "digits is not paused" in type_(scenes.healthy, "resume", NAME).said
-    waits = moved_on(scenes.just_applied, paused=True)
-    assert f"revision {V2} waits" in type_(waits, "resume", NAME).said
-
-
 def test_b9_undo_in_the_watch_is_said_to_be_at_once(type_: Type) -> None:
     """B9: the spec gets the old revision's model, server and version back."""
     done = type_(scenes.watching, "undo", NAME)
