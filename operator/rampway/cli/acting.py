@@ -7,14 +7,14 @@ from typing import Any
 import typer
 
 from rampway.api import labels
-from rampway.api.parse import ModelRollout, parse_deployment, parse_rollout
+from rampway.api.parse import ModelRollout, parse_rollout
 from rampway.cli import cluster
 from rampway.cli.asked import Asked, Refusal, Seen
 from rampway.cli.exits import ExitCode
 from rampway.cli.words import clean
 from rampway.kube.base import KubeApi, Obj
 from rampway.kube.errors import Conflict
-from rampway.kube.kinds import MODEL_DEPLOYMENT, MODEL_ROLLOUT
+from rampway.kube.kinds import MODEL_ROLLOUT
 
 TRIES = 5
 """The operator writes the same object: what was seen may be the same all the same."""
@@ -70,7 +70,7 @@ async def ask(api: KubeApi, namespace: str, wish: Wish) -> ExitCode:
 
 
 async def _look(api: KubeApi, namespace: str, wish: Wish) -> Seen:
-    deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, namespace, wish.name))
+    deployment = await cluster.find(api, namespace, wish.name)
     return Seen(deployment, await rollouts_of(api, namespace, wish.name), wish.attempt)
 
 

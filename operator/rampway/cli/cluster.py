@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from rampway.api import labels
 from rampway.api.parse import (
@@ -16,10 +17,13 @@ from rampway.api.parse import (
 from rampway.cli.facts import Found
 from rampway.core.traffic.route import Route
 from rampway.kube.base import KubeApi, Obj
-from rampway.kube.errors import Forbidden, Invalid, NotFound
+from rampway.kube.errors import Forbidden, Invalid, KubeError, NotFound
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, POD, Kind
 from rampway.routers.by_type import RouterByType
 
+MOST_NAMES = 5
+"""Names that are told of those there are."""
+_UNSERVED = "this cluster does not know ModelDeployments: are Rampway's CRDs installed?"
 _SELF = Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False)
 
 
@@ -57,6 +61,50 @@ async def whoami(api: KubeApi) -> str:
     return str(((found.get("status") or {}).get("userInfo") or {}).get("username", ""))
 
 
+async def find(api: KubeApi, namespace: str, name: str) -> ModelDeployment:
+    """Read one ModelDeployment.
+
+    Raises:
+        NotFound: there is none of that name, told with those there are; or no such kind.
+        KubeError: it cannot be read.
+        Unparseable: its content cannot be understood.
+    """
+    try:
+        return parse_deployment(await api.get(MODEL_DEPLOYMENT, namespace, name))
+    except NotFound as err:
+        raise NotFound(await _missing(api, namespace, name)) from err
+
+
+async def every(api: KubeApi, namespace: str | None) -> list[Obj]:
+    """Return all ModelDeployments of a namespace, None: of all.
+
+    Raises:
+        NotFound: the cluster does not know the kind.
+        KubeError: they cannot be read.
+    """
+    try:
+        return await api.list(MODEL_DEPLOYMENT, namespace)
+    except NotFound as err:
+        raise NotFound(f"{_UNSERVED} ({err})") from err
+
+
+async def _missing(api: KubeApi, namespace: str, name: str) -> str:
+    """Return why a name is not there: the API server answers 404 without the CRD, too."""
+    text = f"there is no ModelDeployment {name} in namespace {namespace}"
+    try:
+        there = sorted(str(obj["metadata"]["name"]) for obj in await every(api, namespace))
+    except NotFound as err:
+        return str(err)
+    except KubeError:  # whoever may read one may not be allowed to list them
+        return text
+    if not there:
+        return f"{text}, nor any other; `kubectl rampway list -A` lists those of all namespaces"
+    close = get_close_matches(name, there, n=1)
+    more = f" and {len(there) - MOST_NAMES} more" if len(there) > MOST_NAMES else ""
+    meant = f". Did you mean {close[0]}?" if close else "."
+    return f"{text}{meant} There: {', '.join(there[:MOST_NAMES])}{more}"
+
+
 async def read(api: KubeApi, namespace: str, name: str, now_s: float) -> Found:
     """Read one ModelDeployment and what belongs to it, all at once.
 
@@ -67,7 +115,7 @@ async def read(api: KubeApi, namespace: str, name: str, now_s: float) -> Found:
         KubeError: the ModelDeployment itself cannot be read, or the cluster does not answer.
         Unparseable: its content cannot be understood.
     """
-    deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, namespace, name))
+    deployment = await find(api, namespace, name)
     rollouts, workloads, pods, routed = await asyncio.gather(
         _list(api, MODEL_ROLLOUT, namespace, name),
         _list(api, DEPLOYMENT, namespace, name),

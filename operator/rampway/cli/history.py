@@ -38,10 +38,10 @@ def history(
         from rampway.cli import past
         from rampway.cli.acting import rollouts_of
         from rampway.cli.asked import Refusal
+        from rampway.cli.cluster import find
         from rampway.cli.printing import printed
-        from rampway.kube.kinds import MODEL_DEPLOYMENT
 
-        await api.get(MODEL_DEPLOYMENT, space, name)  # a name that is not there is no empty history
+        await find(api, space, name)  # a name that is not there is no empty history
         rollouts, now_s = await rollouts_of(api, space, name), time.time()
         if attempt is None:
             wide = output is Format.WIDE

@@ -35,18 +35,19 @@ def list_(
     async def work(api: "KubeApi", space: str) -> ExitCode:
         from rampway.api.parse import Unparseable, parse_deployment
         from rampway.cli import listing
+        from rampway.cli.cluster import every
         from rampway.cli.printing import printed
-        from rampway.kube.kinds import MODEL_DEPLOYMENT
 
         found = []
-        for obj in await api.list(MODEL_DEPLOYMENT, None if all_namespaces else space):
+        among = None if all_namespaces else space
+        for obj in await every(api, among):
             try:
                 found.append(parse_deployment(obj))
             except Unparseable as err:
                 name = f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
                 terminal.complain(f"not shown: {name} cannot be understood: {err}")
         wide = output is Format.WIDE
-        shown = listing.table(found, time.time(), spaces=all_namespaces, wide=wide)
+        shown = listing.table(found, time.time(), among=among, wide=wide)
         printed(shown, listing.data(found), output, no_color=no_color)
         return ExitCode.OK
 

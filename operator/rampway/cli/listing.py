@@ -18,11 +18,12 @@ _TITLES = ("NAME", "PHASE", "STABLE", "CANDIDATE", "STEP", "WEIGHT>", "AGE>", "R
 
 
 def table(
-    found: Sequence[ModelDeployment], now_s: float, *, spaces: bool, wide: bool
+    found: Sequence[ModelDeployment], now_s: float, *, among: str | None, wide: bool
 ) -> Table | Text:
-    """Return the table; `spaces`: with the namespace of each; `wide`: with the whole message."""
+    """Return the table of a namespace, None: of all; `wide`: with the whole message."""
+    spaces = among is None
     if not found:
-        return Text("no ModelDeployments" + ("" if spaces else " in this namespace; -A: in all"))
+        return Text(f"no ModelDeployments{'' if spaces else f' in namespace {among}; -A: in all'}")
     titles = ("NAMESPACE", *_TITLES) if spaces else _TITLES
     extra = ("PODS>", "AUTOMATION", "MESSAGE") if wide else ()
     made = []

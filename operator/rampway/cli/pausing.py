@@ -3,10 +3,11 @@
 import typer
 
 from rampway.api.conditions import Phase, Reason, RolloutPhase
-from rampway.api.parse import ModelDeployment, ModelRollout, parse_deployment
+from rampway.api.parse import ModelDeployment, ModelRollout
 from rampway.cli import ends
 from rampway.cli.acting import TRIES, rollouts_of
 from rampway.cli.asked import Refusal, typed
+from rampway.cli.cluster import find
 from rampway.cli.exits import ExitCode
 from rampway.cli.facts import PROMOTION, ended, stages_of
 from rampway.cli.words import clean
@@ -25,7 +26,7 @@ async def set_paused(api: KubeApi, namespace: str, name: str, *, paused: bool) -
         KubeError: it cannot be read or written.
     """
     for _ in range(TRIES):
-        deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, namespace, name))
+        deployment = await find(api, namespace, name)
         rollouts = await rollouts_of(api, namespace, name)
         if deployment.spec.paused != paused:
             held = {"resourceVersion": deployment.resource_version, "uid": deployment.uid}

@@ -106,11 +106,11 @@ async def of_cluster(api: "KubeApi", namespace: str, name: str) -> Subject:
         KubeError: it cannot be read.
         NoPolicy: what it refers to is not there.
     """
-    from rampway.api.parse import parse_deployment
+    from rampway.cli.cluster import find
     from rampway.shell.memory import Memory
     from rampway.shell.shared import Shared
 
-    found = parse_deployment(await api.get(kinds.MODEL_DEPLOYMENT, namespace, name))
+    found = await find(api, namespace, name)
     shared = await Shared().policies(api, found, Memory())
     title = f"ModelDeployment {name}"
     return Subject(title, _chosen(title, found.spec, shared), found.spec)

@@ -76,14 +76,13 @@ async def _replayed(
 ) -> "tuple[ModelRollout, tuple[str, Policy], Verdict]":
     import time
 
-    from rampway.api.parse import parse_deployment
     from rampway.cli import measured, replaying
     from rampway.cli.asked import Refusal
+    from rampway.cli.cluster import find
     from rampway.cli.policyfile import NoPolicy, of_file
-    from rampway.kube.kinds import MODEL_DEPLOYMENT
     from rampway.metrics.base import MetricsUnavailable
 
-    deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, space, asked.name))
+    deployment = await find(api, space, asked.name)
     rollout = await _rollout(api, space, asked)
     try:
         wanted = ("its own policy", rollout.spec.policy)

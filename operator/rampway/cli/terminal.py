@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rampway.kube.base import KubeApi
 
 _HINTS = {
-    "NotFound": "`kubectl rampway list -A` lists those there are (none: are the CRDs installed?)",
     "Forbidden": "you need the right to {verb} in that namespace",
     "Transient": "is the cluster up, and are --kubeconfig and --context the right ones?",
 }

@@ -149,18 +149,17 @@ async def _read(
     import time
 
     from rampway.api.base import seconds
-    from rampway.api.parse import parse_deployment
     from rampway.cli import measured
     from rampway.cli.assumed import traffic
+    from rampway.cli.cluster import find
     from rampway.cli.policyfile import NoPolicy, of_cluster
-    from rampway.kube.kinds import MODEL_DEPLOYMENT
     from rampway.metrics.base import MetricsUnavailable
 
     name = asked.of or ""
     subject = subject or await of_cluster(api, space, name)
     if asked.rps is not None:
         return subject, _told(traffic, asked)
-    deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, space, name))
+    deployment = await find(api, space, name)
     source = await measured.source_of(api, deployment, asked.prometheus, asked.token)
     try:
         window_s, now_s = seconds(asked.window), time.time()

@@ -43,17 +43,17 @@ async def _undo(
     api: "KubeApi", namespace: str, name: str, to: str | None, *, dry_run: bool
 ) -> ExitCode:
     from rampway.api import labels
-    from rampway.api.parse import parse_deployment
     from rampway.cli import restoring
     from rampway.cli.acting import TRIES, rollouts_of
     from rampway.cli.asked import Refusal
+    from rampway.cli.cluster import find
     from rampway.cli.words import clean
     from rampway.kube.errors import Conflict
     from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT
 
     agreed = ""
     for _ in range(TRIES):
-        deployment = parse_deployment(await api.get(MODEL_DEPLOYMENT, namespace, name))
+        deployment = await find(api, namespace, name)
         rollouts = await rollouts_of(api, namespace, name)
         workloads = await api.list(DEPLOYMENT, namespace, {labels.DEPLOYMENT: name})
         plan = restoring.undo(deployment, rollouts, restoring.kept(workloads, rollouts), to)

@@ -102,15 +102,6 @@ def test_at_rest_the_data_has_no_rollout(run: Run) -> None:
     assert data["route"]["exists"] is False
 
 
-def test_a_name_that_is_not_there_is_exit_code_4(run: Run) -> None:
-    """The server's words, and what to do next."""
-    result = run(scenes.healthy, "status", "digts")
-    assert result.exit_code == 4
-    assert 'modeldeployments "digts" not found' in result.stderr
-    assert "`kubectl rampway list -A` lists those there are" in result.stderr
-    assert not result.stdout
-
-
 @pytest.mark.parametrize("mode", [[], ["--watch"], ["--wait"]])
 @pytest.mark.parametrize(
     ("error", "hint"),

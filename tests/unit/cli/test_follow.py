@@ -146,7 +146,7 @@ async def test_waiting_ends_when_the_object_is_deleted() -> None:
     stage = script(scenes.mid_rollout, delete)
     ended = await wait(stage.subject(), stage.lines(), "15m")
     assert ended.code is ExitCode.UNREADABLE
-    assert 'modeldeployments "digits" not found' in ended.sentence
+    assert "deleted while waiting: there is no ModelDeployment digits in" in ended.sentence
 
 
 async def test_watching_prints_a_line_for_each_change_and_none_for_none() -> None:

@@ -83,7 +83,7 @@ WIDTHS = pytest.mark.parametrize("width", [60, 80, WIDTH, 120])
 @WIDTHS
 async def test_the_list_has_a_row_for_each(width: int) -> None:
     """All states that there are, one line each where lines are long enough."""
-    seen = printed(listing.table(await all_of_them(), NOW_S, spaces=False, wide=False), width)
+    seen = printed(listing.table(await all_of_them(), NOW_S, among="ml", wide=False), width)
     assert max(map(len, seen.splitlines())) <= width
     if width == 120:
         as_snapshot("list", seen)
@@ -169,7 +169,9 @@ async def test_a_phase_of_a_newer_operator_is_told_as_it_is() -> None:
 
 def test_nothing_is_said_where_there_is_nothing() -> None:
     """No row, but a sentence."""
-    assert "-A: in all" in printed(listing.table([], NOW_S, spaces=False, wide=False), 80)
+    none = printed(listing.table([], NOW_S, among="ml", wide=False), 80)
+    assert none == "no ModelDeployments in namespace ml; -A: in all\n"
+    assert printed(listing.table([], NOW_S, among=None, wide=False), 80) == "no ModelDeployments\n"
     assert "no rollout has been made" in printed(past.table([], NOW_S, wide=False), 80)
 
 
