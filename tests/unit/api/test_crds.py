@@ -17,6 +17,22 @@ ROOT = Path(__file__).parents[3]
 Node = dict[str, Any]
 
 
+WELL_KNOWN = {
+    "Kubernetes": "po svc deploy ds rs sts rc no ns pv pvc cm sa ep ing ic netpol hpa pdb quota "
+    "limits pc sc csr cs cj ev crd crds all",
+    "Cluster API": "md ms ma mp mhc cl",
+    "others that split traffic or serve models": "gtw gc ro at cat ex ar isvc ksvc rev rt vs dr gw",
+}
+"""Short names that are taken."""
+
+
+def test_no_short_name_is_somebody_elses() -> None:
+    """Of a short name that two kinds have kubectl takes the first it meets, also to delete."""
+    own = [definition.short_name for definition in DEFINITIONS]
+    assert len({*own}) == len(own)
+    assert not {*" ".join(WELL_KNOWN.values()).split()} & {*own}
+
+
 def nodes(node: Node, path: str) -> Iterator[tuple[str, Node]]:
     """Yield every node of a schema with its path."""
     yield path, node
