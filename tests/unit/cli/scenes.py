@@ -40,6 +40,7 @@ __all__ = [
     "Scene",
     "ago",
     "conditions",
+    "crash_looping",
     "decided",
     "digest",
     "evidence",

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 from unit.cli import scenes
 from unit.cli.objects import Obj, put, spec
 
