@@ -38,7 +38,7 @@ def _verb(called: str, help_text: str, *, paused: bool) -> Callable[..., None]:
 
 pause = _verb(
     "pause",
-    "Let nothing advance: no share rises, nothing is promoted; harm is still rolled back.",
+    "Let nothing advance: no share rises, nothing is promoted; what rolls back still does.",
     paused=True,
 )
 resume = _verb("resume", "End a pause: the rollout goes on from where it was.", paused=False)
