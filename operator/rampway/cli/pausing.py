@@ -39,15 +39,18 @@ async def set_paused(api: KubeApi, namespace: str, name: str, *, paused: bool) -
         else:
             typer.echo(f"{name} {'is paused already' if paused else 'is not paused'}")
         running = next((one for one in reversed(rollouts) if not ended(one)), None)
-        typer.echo(f"next: {clean(_then(deployment, running, paused=paused))}")
+        if running is not None:
+            then = _then(deployment, running, paused=paused)
+        else:
+            retried = bool(rollouts and rollouts[-1].spec.requests.retry)
+            then = _paused_at_rest(deployment) if paused else _resumed(deployment, retried=retried)
+        typer.echo(f"next: {clean(then)}")
         return ExitCode.OK
     raise Refusal(f"{name} is being written all the time; try again")
 
 
-def _then(deployment: ModelDeployment, running: ModelRollout | None, *, paused: bool) -> str:
+def _then(deployment: ModelDeployment, running: ModelRollout, *, paused: bool) -> str:
     """Return what happens now, by the policy that the rollout under way goes by."""
-    if running is None:
-        return _paused_at_rest(deployment) if paused else _resumed_at_rest(deployment)
     if running.status.phase == RolloutPhase.ROLLING_BACK:
         return f"{running.name} goes on rolling back: a pause never holds traffic on a candidate"
     return _held(deployment, running) if paused else _freed(deployment, running)
@@ -98,18 +101,19 @@ def _paused_at_rest(deployment: ModelDeployment) -> str:
     return "no rollout runs; a new revision is recorded and not started before the pause ends"
 
 
-def _resumed_at_rest(deployment: ModelDeployment) -> str:
+def _resumed(deployment: ModelDeployment, *, retried: bool) -> str:
+    """Return what happens at rest; `retried`: somebody asked for another try of the last one."""
     status, wanted = deployment.status, revision_hash(deployment.spec)
     if status.stable is None:
         return f"revision {wanted} is the first: it serves as soon as it is ready, without checks"
     if status.stable.revision == wanted:
         return "no rollout runs; the next change of spec.model or spec.server begins one"
     told = status.candidate is not None and status.candidate.revision == wanted
-    if told and status.phase == Phase.ROLLED_BACK:
+    if told and status.phase == Phase.ROLLED_BACK and not retried:
         return (
             f"no rollout: {status.message}. To move it: {typed(deployment, 'retry')}, which tries "
             "it again, or another spec.model or spec.server, which is a new revision"
         )
-    if told and status.reason != Reason.PAUSED:
+    if told and status.phase != Phase.ROLLED_BACK and status.reason != Reason.PAUSED:
         return f"revision {wanted} waits: {status.message}"
     return f"the rollout of revision {wanted} begins"

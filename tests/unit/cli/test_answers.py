@@ -69,7 +69,7 @@ def test_what_comes_too_late_is_refused(
 TOLD = [
     (scenes.rolling_back, "abort", "was aborted already by bob, “too slow”"),
     (scenes.rolling_back, "pause", "goes on rolling back: a pause never holds traffic"),
-    (scenes.watching, "pause", "a failure still returns to the old revision"),
+    (scenes.watching, "pause", "does not end before the pause does; a failing check asks"),
     (scenes.healthy, "pause", "a new revision is recorded and not started"),
     (paused(scenes.healthy), "resume", "the next change of spec.model or spec.server begins one"),
     (scenes.promoting, "promote", "skipping 0 of 4 steps"),

@@ -175,6 +175,12 @@ def test_b26_resume_does_not_promise_a_refused_revision_a_rollout(connect: Conne
         assert "begins" not in found
 
 
+def test_b26_resume_knows_of_a_retry_that_was_asked_for(connect: Connect) -> None:
+    """B26: then it is tried again, before the status tells of it."""
+    scene = told(scenes.rolled_back_by_check, requests={"retry": {"by": "carol"}})
+    assert f"next: the rollout of revision {V2} begins\n" in said(connect, scene, "resume")
+
+
 def test_a_pause_before_anything_serves_says_what_it_holds(connect: Connect) -> None:
     """A first apply is no rollout, and what has pods already goes on."""
     assert "nothing serves yet; a first revision" in said(connect, scenes.first_apply, "pause")
