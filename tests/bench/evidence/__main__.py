@@ -20,7 +20,7 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from bench.evidence import cost, harmless, power, reference, rivals
+from bench.evidence import cost, harmless, power, proof, reference, rivals
 from bench.evidence.harmless import Alarms, Size
 from bench.evidence.power import Found
 
@@ -89,11 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     figures |= _worst("max_false_alarm_past", steady, **length)
     figures["false_alarm_past_changed"] = {a.name: a.rate for a in changed}
+    called = partial(proof.wrongly_proved, runs=args.runs_proof)
+    proved = desk.run([partial(called, case) for case in proof.cases()], _told)
+    figures |= _worst("max_false_proof", proved, runs=args.runs_proof)
     found = cost.measured(args.repeats)
     figures |= {"update_us": round(found.update_us, 1), "state_bytes": found.state_bytes}
     figures["fleet_look_s"] = round(found.fleet_look_s, 3)
     figures["waiting_us"] = round(found.waiting_us, 1)
-    wrong = [alarm for alarm in (*theorem, *guard, *steady) if alarm.too_often]
+    wrong = [alarm for alarm in (*theorem, *guard, *steady, *proved) if alarm.too_often]
     for alarm in wrong:
         desk.say(f"FAILED: {_told(alarm)}")
     print(json.dumps(figures))
@@ -190,6 +193,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("runs-rivals", 4000, "runs of each rule"),
         ("looks-rivals", 300, "looks in each of these"),
         ("looks-past", 300, "looks in each run held against stable's past"),
+        ("runs-proof", 500, "runs of a candidate at the limit that is not to be proved harmless"),
         ("workers", 2, "processes side by side"),
         ("repeats", 4000, "looks by which an update is timed"),
     ):

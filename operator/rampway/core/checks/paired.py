@@ -207,8 +207,9 @@ def counting_down(bound: Bound, check: Check, state: PairedState) -> PairedState
 def missing(bound: Bound, check: Check, state: PairedState, *, foresees: bool = True) -> Missing:
     """Return how many more requests the check needs to pass (B18).
 
-    To have had power, or to have ruled harm out where that is required. Unless it `foresees`, it
-    is told only whether none are missing, which takes a tenth of the time.
+    To have had power in what is decisive, or to have ruled harm out in all that is compared, where
+    that is required: each is proved at the same level, so all together are. Unless it `foresees`,
+    it is told only whether none are missing, which takes a tenth of the time.
     """
     found = decisive(check, state)
     return max(
@@ -230,7 +231,7 @@ def _needed(bound: Bound, check: Check, part: Part, *, foresees: bool) -> int | 
             fewer=kind.fewer,
             foresees=foresees,
         )
-        for share, process in part.weighed[: kind.decisive()]
+        for share, process in part.weighed[: None if wants_proof(check) else kind.decisive()]
         if limits
     ]
     known = [n for n in needs if n is not None]

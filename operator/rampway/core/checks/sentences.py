@@ -34,7 +34,7 @@ def harm(bound: Bound, check: Check, state: PairedState) -> str:
 def why_unforeseen(check: Check, part: Part) -> str:
     """Return why nobody can say how many more requests a part of a check needs."""
     kind, limits = part.kind, check.paired
-    decisive = part.state.processes[: kind.decisive()]
+    decisive = part.state.processes[: None if wants_proof(check) else kind.decisive()]
     where = f" in {kind.place}" if kind.place else ""
     if any(not process.segments[-1].looks for process in decisive):
         return f"cannot yet tell how many more {kind.exposures} are needed{where}"

@@ -172,7 +172,8 @@ def requests_to_rule_out(
     At the rates seen so far and the present split; 0: it is ruled out; None: no number is known
     to do, as the present split had no traffic on both sides or the candidate does too much harm.
     """
-    if harmless.log_ruled_out(process.ruled) >= harmless.LOG_BAR:
+    phi = harmless.phi_of(process.past, process.dispersion)
+    if harmless.log_ruled_out(process.ruled, phi) >= harmless.LOG_BAR:
         return 0
     total, now = process.total, process.segments[-1]
     if not now.looks:
@@ -180,7 +181,7 @@ def requests_to_rule_out(
     mine = (total.candidate_events + 0.5) / (total.candidate_n + 1)
     theirs = (total.stable_events + 0.5) / (total.stable_n + 1)
     others = now.stable_n / now.candidate_n
-    more = harmless.requests_left(process.ruled, (mine, theirs), others, tolerance, process.phi)
+    more = harmless.requests_left(process.ruled, (mine, theirs), others, tolerance, phi)
     return math.ceil(more * others) if fewer and more else more
 
 
@@ -223,7 +224,7 @@ def update(
     phi, cap = process.phi, process.cap
     won = gains(counts, tolerance, phi=phi, cap=cap)
     boost = log_boost(process.stake, counts, tolerance, phi=phi, cap=cap, log_bound=log_bound)
-    proof = harmless.ruling_out(counts, tolerance, phi) if to_rule_out else harmless.NOTHING
+    proof = harmless.ruling_out(counts, tolerance) if to_rule_out else harmless.NOTHING
     return replace(
         process,
         stake=staked(process.stake, won).times(boost),

@@ -55,7 +55,7 @@ def test_b18_mean_under_harm_is_at_most_one(tolerance: Tolerance, worse: float) 
             mean = math.fsum(
                 binomial(mine, n_c, p_c)
                 * binomial(other, n_s, p_s)
-                * math.exp(log_ruled_out(ruling_out(counts, tolerance, 1.0)))
+                * math.exp(log_ruled_out(ruling_out(counts, tolerance), 1.0))
                 for mine in range(n_c + 1)
                 for other in range(n_s + 1)
                 for counts in [PairCount(n_c, mine, n_s, other)]
@@ -69,7 +69,7 @@ def test_b18_a_limit_that_is_taken_for_less_is_seen() -> None:
     mean = math.fsum(
         binomial(mine, n, truth.ratio * p_s)
         * binomial(other, n, p_s)
-        * math.exp(log_ruled_out(ruling_out(PairCount(n, mine, n, other), believed, 1.0)))
+        * math.exp(log_ruled_out(ruling_out(PairCount(n, mine, n, other), believed), 1.0))
         for mine in range(n + 1)
         for other in range(n + 1)
     )
@@ -91,7 +91,7 @@ def test_b18_harm_is_rarely_ruled_out_wrongly(tolerance: Tolerance, p_s: float) 
                 100, int(source.binomial(100, p_c)), 100, int(source.binomial(100, p_s))
             )
             process = update(process, counts, tolerance, to_rule_out=True)
-            if log_ruled_out(process.ruled) >= LOG_BAR:
+            if log_ruled_out(process.ruled, 1.0) >= LOG_BAR:
                 wrong += 1
                 break
     assert wrong / runs <= MISTAKEN + 3 * math.sqrt(MISTAKEN * (1 - MISTAKEN) / runs)
@@ -106,7 +106,7 @@ def test_proof_costs_about_as_much_as_tabulated(margin: float, share: int, thous
     needed = []
     for _ in range(60):
         process, looks = CALM, 0
-        while log_ruled_out(process.ruled) < LOG_BAR:
+        while log_ruled_out(process.ruled, 1.0) < LOG_BAR:
             looks += 1
             n_c = 2 * share
             counts = PairCount(
@@ -140,11 +140,56 @@ def test_no_number_is_promised_where_none_is_known() -> None:
     assert requests_left(NOTHING, (0.05, 0.01), 1.0, tolerance, 1.0) is None
 
 
-def test_bursts_make_proof_dearer() -> None:
-    """With a phi of 9 each look proves a ninth."""
-    tolerance, look = Tolerance(2.0), PairCount(100, 1, 100, 1)
-    one, ninth = (ruling_out(look, tolerance, phi) for phi in (1.0, 9.0))
-    assert ninth == pytest.approx([gain / 9 for gain in one])
+@pytest.mark.parametrize("known", [0, 120], ids=["no past", "a past"])
+@pytest.mark.parametrize(("n_c", "n_s"), [(500, 500), (50, 1000)])
+@pytest.mark.parametrize("kind", ["bursts", "unsteady"])
+@pytest.mark.no_cover
+def test_b18_bursts_prove_nothing(kind: str, known: int, n_c: int, n_s: int) -> None:
+    """B18: failures five at a time, or at a rate that jumps: at the limit 5 % rule it out."""
+    tolerance, source = Tolerance(1.1, 0.005), np.random.default_rng(7)
+    runs, wrong = 200, 0
+
+    def failures(n: int, rate: float) -> int:
+        if kind == "unsteady":
+            return min(n, int(source.poisson(n * rate * source.gamma(0.5, 2))))
+        bursts = source.poisson(n * rate / 5)
+        return min(n, int(source.geometric(0.2, bursts).sum()))
+
+    for _ in range(runs):
+        past = Dispersion()
+        for _ in range(known):
+            past = past.seen(failures(n_s // 2, 0.01), failures(n_s // 2, 0.01), 0.5)
+        process = EProcess(past=past if known else None)
+        for _ in range(60):
+            counts = PairCount(n_c, failures(n_c, 0.016), n_s, failures(n_s, 0.01))
+            process = update(process, counts, tolerance, to_rule_out=True)
+            if requests_to_rule_out(process, tolerance) == 0:
+                wrong += 1
+                break
+    assert wrong / runs <= MISTAKEN + 3 * math.sqrt(MISTAKEN * (1 - MISTAKEN) / runs)
+
+
+def looks_to_prove(look: PairCount, tolerance: Tolerance, begun: EProcess) -> int:
+    """Return after how many such looks harm is ruled out."""
+    process, looks = begun, 0
+    while requests_to_rule_out(process, tolerance) != 0:
+        process, looks = after([look], tolerance, process), looks + 1
+    return looks
+
+
+def test_bursts_that_come_late_take_proof_back() -> None:
+    """What was won in calm looks is divided by what is known of bursts now."""
+    tolerance, calm = Tolerance(1.5, 0.01), PairCount(100, 1, 400, 4)
+    bursts = [PairCount(100, 11, 400, 0), PairCount(100, 0, 400, 44)] * 5
+    proved = after([calm] * looks_to_prove(calm, tolerance, EProcess()), tolerance, EProcess())
+    assert requests_to_rule_out(after(bursts, tolerance, proved), tolerance) != 0
+
+
+def test_without_a_past_proof_takes_longer() -> None:
+    """Nobody is taken for free of bursts from the first look on."""
+    tolerance, look = Tolerance(1.1, 0.01), PairCount(100, 1, 400, 4)
+    known, unknown = (looks_to_prove(look, tolerance, begun) for begun in (CALM, EProcess()))
+    assert 1.5 * known < unknown < 5 * known
 
 
 def test_b32_proof_survives_a_restart() -> None:
