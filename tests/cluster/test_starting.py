@@ -120,7 +120,7 @@ def test_b28_trouble_is_in_status(trouble: Trouble, troubled: Mapping[str, Subje
 def test_b25_b28_candidate_that_cannot_start(subject: Subject) -> None:
     """B25, B28: a candidate that never gets ready is told of, then given up; it got no request."""
     first = subject.start("a")
-    made = subject.manifest("b", deadline="8s")
+    made = subject.manifest("b", deadline="25s")
     subject.put(_with(made, {"model": {"sha256": "0" * 64}}, subject.bench.store))
     subject.until(
         lambda: "wrong digest: got " in str(subject.last().get("message", "")),
