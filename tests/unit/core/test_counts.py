@@ -1,5 +1,6 @@
 """Checks of what users count themselves: which intervals count, and what is said of them."""
 
+import re
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, Down, Judged
 from rampway.core.checks.judging import judge
 from rampway.core.checks.kinds.base import PairedState
+from rampway.core.instants import brief
 from rampway.core.observation import Look
 from rampway.sim.traffic import binomial
 
@@ -113,10 +115,26 @@ def test_more_can_be_harm_too() -> None:
 
 
 def test_b18_it_waits_until_it_had_the_power_and_says_how_long() -> None:
-    """B18: at the start it names how many more visits it needs; no time, as none is known."""
+    """B18: how many more visits it needs, and how long they take at the candidate's own rate."""
     found = only(looked(shop(0.15, 0.15, 5)))
     assert found.state is CheckState.WAITING
-    assert f"more {VISITS} on the candidate" in found.message
+    (more,) = re.findall(rf"about (\d+) more {VISITS} on the candidate, ", found.message)
+    # 400 visits in the 24 s since the weight is in force and has settled.
+    assert f", {brief(int(more) * 24 / 400)} at their mean rate under this weight" in found.message
+    assert "mean rate" not in only(looked(shop(0.15, 0.15, 1))).message
+
+
+@pytest.mark.parametrize("harm_when", ["Less", "More"])
+def test_b18_the_time_is_that_of_the_candidates_visits(harm_when: str) -> None:
+    """B18: stable's, nine times as many, shorten nothing; nor do those that a lag leaves out."""
+    looks: list[tuple[float, tuple[Scrape, ...]]] = [
+        (5.0 * n, (told("2", 5 * n - 3, 100 * n, 15 * n), told("1", 5 * n - 3, 900 * n, 135 * n)))
+        for n in range(1, 8)
+    ]
+    for lag, counted, since_s in (("0s", 600, 34.0), ("12s", 400, 22.0)):
+        found = only(looked(looks, wanted=policy(harmWhen=harm_when, lag=lag, detect="1.5x")))
+        (more,) = re.findall(rf"about (\d+) more {VISITS} on the candidate, ", found.message)
+        assert f", {brief(int(more) * since_s / counted)} at their mean rate" in found.message
 
 
 def test_b20_counters_of_users_begin_again_with_their_process_only() -> None:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 STALE_S = 60.0
 """A revision that was not scraped for so long is not known to be well."""
-LEAST_RATE_PER_S = 0.01
-"""Slower traffic than this is called none: a time told from it would be a joke."""
 
 
 def answers(
@@ -117,8 +115,7 @@ def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") ->
         where = f" in {place}" if place else ""
         what_for = f" to rule out {sentences.beyond(check)}" if paired.wants_proof(check) else ""
         more = f"about {more_of} more {kind.exposures} on the candidate{where}{what_for}"
-        if state.rate_per_s >= LEAST_RATE_PER_S and not kind.counters:
-            more += f", {brief(more_of / state.rate_per_s)} at the present rate"
+        more += sentences.lasting(more_of, missing.part, state)
     return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
 
 

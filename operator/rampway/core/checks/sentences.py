@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from rampway.api.policy import Check
 from rampway.core.checks import kinds
 from rampway.core.checks.bound import Bound
+from rampway.core.checks.judged import EvidenceState
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.paired import LEANING, is_small, is_untellable, wants_proof
 from rampway.core.checks.slices import Part, parts
+from rampway.core.instants import brief
 
 MOST_NAMED = 3
 """Of slices that are only listed."""
+LEAST_RATE_PER_S = 0.01
+"""Slower traffic than this is called none: a time told from it would be a joke."""
 
 
 def harm(bound: Bound, check: Check, state: PairedState) -> str:
@@ -29,6 +33,30 @@ def harm(bound: Bound, check: Check, state: PairedState) -> str:
     if part is whole and worst:
         told += f"; most of it {_told(*_foremost([max(worst, key=Part.log_e)]))}"
     return f"{told}; a false alarm at this point has a chance under {bound}"
+
+
+def at_present(requests: int, state: EvidenceState) -> str:
+    """Return how long so many more requests take to come to the candidate; empty: not known."""
+    return _lasting(requests, state.rate_per_s, "at the present rate")
+
+
+def lasting(exposures: int, part: Part, state: EvidenceState) -> str:
+    """Return how long so many more take that a part of a check compares; empty: not known.
+
+    Of users' counters the rate is the mean since the weight is in force: they are told once a
+    scrape, so at most looks none are new.
+    """
+    if not part.kind.counters:
+        return at_present(exposures, state)
+    now = part.state.processes[0].segments[-1]
+    number = now.stable_n if part.kind.fewer else now.candidate_n
+    counted_s = state.seen_s - state.cutoff_s - part.kind.lag_s
+    rate_per_s = number / counted_s if counted_s > 0 else 0.0
+    return _lasting(exposures, rate_per_s, "at their mean rate under this weight")
+
+
+def _lasting(number: int, rate_per_s: float, which: str) -> str:
+    return f", {brief(number / rate_per_s)} {which}" if rate_per_s >= LEAST_RATE_PER_S else ""
 
 
 def why_unforeseen(check: Check, part: Part) -> str:

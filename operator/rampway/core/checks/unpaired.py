@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
-from rampway.core.checks import kinds
+from rampway.core.checks import kinds, sentences
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
 from rampway.core.checks.kinds.base import PairedState
@@ -179,6 +179,7 @@ def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
         return _result(check, contest, CheckState.WAITING, f"{text}; more of them decide")
     if missing:
         text += f"; about {missing} more {kinds.of(check).exposures} on the candidate"
+        text += "" if kinds.of(check).counters else sentences.at_present(missing, state)
         return _result(check, contest, CheckState.WAITING, text)
     return _result(check, contest, CheckState.PASS, text)
 

@@ -61,6 +61,11 @@ class Comparison(Protocol):
         return ()
 
     @property
+    def lag_s(self) -> float:
+        """How long nothing counts after a change of the split."""
+        return 0.0
+
+    @property
     def slices(self) -> Slices | None:
         """Which slices are judged by themselves too, None without."""
         return None

@@ -36,6 +36,11 @@ class OfUsers(Comparison):
     value: str
 
     @property
+    def lag_s(self) -> float:
+        """How long nothing counts after a change of the split."""
+        return self.asked.lag_s
+
+    @property
     def slices(self) -> Slices | None:
         """Which slices are judged too; a slice has none."""
         return None if self.value else self.asked.slices
