@@ -51,6 +51,11 @@ class Outcome:
     checks: dict[str, int]
     steps: dict[str, float]
 
+    @property
+    def promoted(self) -> int:
+        """How many became stable."""
+        return self.runs - self.stopped.count - self.unfinished
+
 
 def outcome(harm: Harm, found: Sequence[Ended]) -> Outcome:
     """Return what became of one kind of candidate."""
@@ -170,7 +175,7 @@ def _row(one: Outcome) -> list[str]:
             f"{one.failed.low:.0f} - {one.failed.high:.0f}",
         ]
     promoted = ["-", ""]
-    if one.stopped.count + one.unfinished < one.runs:
+    if one.promoted:
         promoted = [brief(one.took.median), _between(one.took)]
     return [one.harm.name, share, *stopped, *promoted]
 
@@ -198,7 +203,8 @@ def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -
     text = (
         f"False rollbacks: {seen.count} of {good.runs}, {100 * seen.share:.2g} % ± "
         f"{100 * seen.error:.2g} (95 % certain: at most {100 * seen.high:.2g} %); "
-        f"the policy allows {policy.false_rollback_rate}."
+        f"the policy allows {policy.false_rollback_rate}. Requests are taken to fail each by "
+        "itself: with bursts of failures there may be more."
     )
     found = [text]
     unfinished = [one for one in outcomes if one.unfinished]
@@ -211,9 +217,8 @@ def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -
     if not any(stage.exposes for stage in stages.of(policy)):
         why = "no step sends the candidate a request, so nothing can be seen"
     found += [
-        f"{one.harm.name}: {one.runs - one.stopped.count - one.unfinished} of {one.runs} were "
-        f"promoted: {why}."
+        f"{one.harm.name}: {one.promoted} of {one.runs} were promoted: {why}."
         for one in outcomes[1:]
-        if one.stopped.count + one.unfinished < one.runs
+        if one.promoted
     ]
     return found
