@@ -12,12 +12,15 @@ from rampway.cli.trying import Options, began, progress, wanted
 
 if TYPE_CHECKING:
     from rampway.api.policy import Policy
-    from rampway.cli.planning import Budget, Option, Planner
+    from rampway.cli.drafting import Budget
+    from rampway.cli.planning import Option, Planner
 
 BadAnswers = Annotated[
     float,
     typer.Option(
-        "--max-bad-answers", min=1.0, help="Failed answers that such a harm may cost, in the mean."
+        "--max-bad-answers",
+        min=1.0,
+        help="Failed answers that such a harm may cost until it is found, in the mean.",
     ),
 ]
 Detect = Annotated[
@@ -75,7 +78,7 @@ def plan(
 
 def _budget(bad_answers: float, detect: str, finish: str, *, mirror: bool) -> "Budget":
     from rampway.api.base import factor, seconds
-    from rampway.cli.planning import Budget
+    from rampway.cli.drafting import Budget
 
     try:
         ratio = factor(detect)
@@ -124,15 +127,18 @@ def _refused(why: str, output: Format) -> ExitCode:
 
 def _print(planner: "Planner", option: "Option", name: str, output: Format, base: "Policy") -> None:
     from rampway.cli.assumed import REPLICAS
-    from rampway.cli.planning import costs, left_out, manifest
+    from rampway.cli.drafting import left_out, manifest
+    from rampway.cli.planning import costs, promoted_costs_per_h
     from rampway.cli.simulating import as_data
 
-    made = manifest(option, name, base)
+    made = manifest(option.policy, name, base)
     spec = planner.subject.spec
     said = costs(option, planner.traffic, spec.replicas if spec else REPLICAS, planner.seed)
     said = [*said, *left_out(base)]
     if output in {Format.JSON, Format.YAML}:
+        hourly = promoted_costs_per_h(option.bad, planner.traffic)
         about = {"possible": True, "policy": made, "costs": list(said), "seed": planner.seed}
+        about |= {"badAnswersPerHourOncePromoted": hourly}
         typer.echo(dump(as_data([option.good, option.bad], about), output))
         return
     typer.echo("\n".join(f"# {line}" for line in said))

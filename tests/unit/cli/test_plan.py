@@ -10,15 +10,17 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from rampway.api.policy import Policy
-from rampway.cli import planning
+from rampway.cli import assumed, drafting, planning
 from rampway.cli.app import app
 from rampway.cli.assumed import Traffic
 from rampway.cli.doubts import Level
+from rampway.cli.drafting import Budget
 from rampway.cli.linting import lint
-from rampway.cli.planning import Budget
+from rampway.cli.planning import Option, costs
+from rampway.cli.simulating import Outcome
 from rampway.sim.answering import lognormal
 from rampway.sim.trial_place import Setting
-from rampway.sim.trials import play
+from rampway.sim.trials import chance, play, spread
 
 FAST = ["--runs", "4", "--seed", "1", "--jobs", "1"]
 CALM = Traffic(100.0, 0.001, lognormal(0.02, 0.4), "")
@@ -45,22 +47,27 @@ def test_a_plan_is_a_policy_that_lint_accepts() -> None:
     policy = Policy.model_validate(made["spec"], by_name=False)
     assert policy.checks[0].error_rate is not None
     assert policy.checks[0].error_rate.detect == "10x"
-    assert "bad answers in the mean" in result.stdout
+    assert "4 of 4 stopped, 100 % ± 0 (95 % certain: at least 40 %)" in result.stdout
+    assert "bad answers in the mean until then" in result.stdout
     assert "Extra pods:" in result.stdout
+
+
+def written(path: Path, spec: dict[str, Any]) -> str:
+    """Write a policy, and return where."""
+    head = {"apiVersion": "rampway.dev/v1alpha1", "kind": "RolloutPolicy"}
+    path.write_text(yaml.safe_dump(head | {"metadata": {"name": "mine"}, "spec": spec}))
+    return str(path)
 
 
 @pytest.mark.no_cover
 def test_the_checks_of_a_file_stay(tmp_path: Path) -> None:
     """Only the steps are planned; programs get the policy with its figures."""
-    path = tmp_path / "a.yaml"
     spec = {
         "falseRollbackRate": "2%",
         "checks": [{"name": "fails", "errorRate": {"ignoreBelow": "1%"}}],
     }
-    head = {"apiVersion": "rampway.dev/v1alpha1", "kind": "RolloutPolicy"}
-    path.write_text(yaml.safe_dump(head | {"metadata": {"name": "mine"}, "spec": spec}))
     words = ["--max-bad-answers", "80", "--detect", "10x", "--rps", "200", "-o", "json"]
-    found = json.loads(typed(str(path), *words).stdout)
+    found = json.loads(typed(written(tmp_path / "a.yaml", spec), *words).stdout)
     made = found["policy"]["spec"]
     assert made["falseRollbackRate"] == "2%"
     asked = {"ignoreBelow": "1%", "detect": "10x"}
@@ -68,12 +75,12 @@ def test_the_checks_of_a_file_stay(tmp_path: Path) -> None:
     good, bad = found["candidates"]
     assert bad["badAnswers"]["mean"] <= 80
     assert good["promotedAfterSeconds"]["median"] <= 7200
+    assert found["badAnswersPerHourOncePromoted"] == pytest.approx(200 * 3600 * 0.1)
 
 
 @pytest.mark.no_cover
 def test_a_watch_stays_and_what_steps_asked_is_told(tmp_path: Path) -> None:
     """New steps have neither the approvals nor the degrees of automation of those before."""
-    path = tmp_path / "a.yaml"
     spec = {
         "steps": [
             {"name": "look", "approval": {"message": "Look"}},
@@ -81,10 +88,8 @@ def test_a_watch_stays_and_what_steps_asked_is_told(tmp_path: Path) -> None:
         ],
         "watch": {"hold": "1h", "holdback": "5%"},
     }
-    head = {"apiVersion": "rampway.dev/v1alpha1", "kind": "RolloutPolicy"}
-    path.write_text(yaml.safe_dump(head | {"metadata": {"name": "mine"}, "spec": spec}))
     words = ["--max-bad-answers", "80", "--detect", "10x", "--rps", "200"]
-    said = typed(str(path), *words).stdout
+    said = typed(written(tmp_path / "a.yaml", spec), *words).stdout
     assert yaml.safe_load(said)["spec"]["watch"] == spec["watch"]
     lost = "# Not taken over from the steps before: approvals and degrees of automation."
     assert lost in said.splitlines()
@@ -116,6 +121,86 @@ def test_b41_far_too_little_traffic_is_said_at_once(monkeypatch: pytest.MonkeyPa
     assert " days until check errors has the " in result.stderr
     assert "not within 60 min. What would do: a longer --finish-within" in result.stderr
     assert "--mirror" in result.stderr
+
+
+ALARM = {"name": "alarm", "threshold": {"query": "up", "min": "1"}}
+FAR = {"against": "Value", "value": "5%"}
+
+
+@pytest.mark.parametrize(
+    ("check", "stables", "said"),
+    [
+        (ALARM, "0.1%", "no check of the policy (alarm) counts the model's failed answers"),
+        (ALARM, "0%", "What would do: a check with errorRate."),
+        (
+            {"name": "fails", "errorRate": FAR},
+            "0.1%",
+            "check fails calls up to 6 % no harm (against: Value), so none sees that 5 % fail",
+        ),
+        (
+            {"name": "fails", "errorRate": {"ignoreBelow": "0%"}},
+            "0%",
+            "stable has no failures and the checks ignore none, so 10x as many are none",
+        ),
+    ],
+)
+def test_b41_harm_that_no_check_can_see_gets_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Any, stables: str, said: str
+) -> None:
+    """B41: it is said before a trial which check is blind to it, and what would see it."""
+    monkeypatch.setattr(planning, "play", None)
+    file = written(tmp_path / "a.yaml", {"checks": [check]})
+    words = ["--max-bad-answers", "500", "--detect", "10x", "--rps", "200"]
+    result = typed(file, *words, "--error-rate", stables)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("impossible: ")
+    assert said in result.stderr
+
+
+@pytest.mark.no_cover
+def test_b41_harm_that_passes_unseen_gets_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B41: a check that passes long before it tells the harm from its value is no protection."""
+    monkeypatch.setattr(planning, "SHARES_PCT", (20, 50))
+    near = {"name": "fails", "errorRate": {"against": "Value", "value": "0.8%"}}
+    near["errorRate"] |= {"ignoreBelow": "0.1%"}  # type: ignore[operator]  # a mapping
+    file = written(tmp_path / "a.yaml", {"checks": [near]})
+    words = ["--max-bad-answers", "9000", "--detect", "10x", "--error-rate", "0.1%"]
+    result = typed(file, *words, "--rps", "100", "--finish-within", "10m")
+    assert result.exit_code == 1, result.output
+    assert "where 1 % fail (10x), even steps that begin with 20 % promote" in result.stderr
+    assert "such candidates; 20 % is the most. check fails calls up to 0.98 %" in result.stderr
+    assert "an errorRate against Stable" in result.stderr
+
+
+def tried(runs: int, stopped: int, took_s: float, *, promoted: bool) -> Outcome:
+    """Return what became of candidates of which so many were stopped."""
+    bad = assumed.NO_HARM if promoted else assumed.Harm("2 % fail", 0.02)
+    some, none = spread([took_s]), spread([])
+    rest = some if stopped < runs else none
+    found = some if stopped else none
+    return Outcome(bad, runs, chance(stopped, runs), 0, rest, found, found, found, some, some, 4,
+                   {}, {})  # fmt: skip
+
+
+@pytest.mark.parametrize(("stopped", "is_one"), [(10, True), (8, True), (7, False), (0, False)])
+def test_b41_a_plan_finds_the_harm_in_four_trials_of_five(stopped: int, is_one: bool) -> None:
+    """B41: however little it costs until it is promoted, harm that slips through is no plan."""
+    good = tried(10, 0, 60.0, promoted=True)
+    option = Option(50, Policy(), good, tried(10, stopped, 60.0, promoted=False))
+    assert option.within(Budget(100, "20x", 3600.0)) is is_one
+
+
+def test_b41_what_slips_through_is_told_with_its_cost() -> None:
+    """B41: bad answers an hour of all requests, beside stable's own; no figure is missing."""
+    good = tried(10, 0, 60.0, promoted=True)
+    for stopped, was in ((10, "One that is promoted all the same"), (9, "1 of 10 was promoted: it")):
+        bad = tried(10, stopped, 60.0, promoted=False)
+        said = "\n".join(costs(Option(50, Policy(), good, bad), CALM, 3, 1))
+        assert "nan" not in said
+        assert was in said
+        assert "costs 7200 bad answers an hour from then on, where stable has 360" in said
 
 
 @pytest.mark.parametrize(
@@ -154,7 +239,7 @@ def test_b41_a_plan_is_tried_again_by_other_dice(monkeypatch: pytest.MonkeyPatch
 def test_steps_rise_from_the_first_share(first: int, mirror: bool) -> None:
     """Every first share gives steps that the API accepts; each is three times the one before."""
     budget = Budget(50, "2x", 3600.0, mirror)
-    policy = planning.planned(Policy(), first, budget, CALM)
+    policy = drafting.planned(Policy(), first, budget, CALM)
     weights = [step.weights_pct[0] for step in policy.steps if step.weights_pct]
     assert weights[0] == first
     assert all(b == 3 * a for a, b in pairwise(weights))
@@ -165,7 +250,7 @@ def test_steps_rise_from_the_first_share(first: int, mirror: bool) -> None:
 @pytest.mark.parametrize("detect", ["2x", "4x", "10x"])
 def test_what_is_ignored_leaves_room_for_the_harm(detect: str) -> None:
     """What the check tolerates of stable's failures is well below the harm to detect."""
-    policy = planning.planned(Policy(), 5, Budget(50, detect, 3600.0), CALM)
+    policy = drafting.planned(Policy(), 5, Budget(50, detect, 3600.0), CALM)
     check = policy.checks[0].error_rate
     assert check is not None
     tolerated = check.ratio * CALM.error_rate + check.floor

@@ -1,0 +1,62 @@
+"""Whether the checks of a policy can see that a candidate fails more often. Pure."""
+
+from rampway.api.checks import Check
+from rampway.api.paired import Against
+from rampway.api.policy import Policy
+from rampway.cli.assumed import Traffic, errors
+from rampway.core.checks.unpaired import limit_of
+
+
+def blind(policy: Policy, traffic: Traffic, detect: str) -> str:
+    """Return why no check can see so many times the failures, and what would; empty if one can."""
+    if not _asking(policy):
+        names = ", ".join(check.name for check in policy.checks) or "none"
+        return (
+            f"no check of the policy ({names}) counts the model's failed answers, so none sees "
+            f"{detect} as many of them. What would do: a check with errorRate."
+        )
+    try:
+        harm = errors(detect, traffic, policy)
+    except ValueError:
+        return (
+            f"stable has no failures and the checks ignore none, so {detect} as many are none. "
+            "What would do: an --error-rate, or an ignoreBelow above 0%."
+        )
+    if any(_limit(check, traffic) < (harm.error_rate or 0.0) for check in _asking(policy)):
+        return ""
+    return (
+        f"{_limits(policy, traffic)}, so none sees that {harm.name}. What would do: tolerate less "
+        "(ignoreBelow, maxIncrease, value), or a larger --detect."
+    )
+
+
+def hasty(policy: Policy, traffic: Traffic) -> str:
+    """Return why checks that could see it pass too soon to, and what would do."""
+    unpaired = any(one.error_rate and not one.paired for one in policy.checks)
+    stable = " an errorRate against Stable, or" if unpaired else ""
+    return (
+        f"{_limits(policy, traffic)}, and passes before it tells the harm from that. What would "
+        f"do:{stable} to tolerate less (ignoreBelow, maxIncrease), or a larger --detect."
+    )
+
+
+def _asking(policy: Policy) -> list[Check]:
+    return [check for check in policy.checks if check.error_rate]
+
+
+def _limit(check: Check, traffic: Traffic) -> float:
+    """Return the largest share of failures that is no harm to a check."""
+    return limit_of(check, traffic.error_rate if check.usual is None else check.usual)
+
+
+def _limits(policy: Policy, traffic: Traffic) -> str:
+    """Return the same of each check that counts failures, in words."""
+    return "; ".join(
+        f"check {check.name} calls up to {100 * _limit(check, traffic):.3g} % no harm "
+        f"(against: {_against(check)})"
+        for check in _asking(policy)
+    )
+
+
+def _against(check: Check) -> Against:
+    return check.error_rate.against if check.error_rate else Against.STABLE
