@@ -195,7 +195,7 @@ def test_b41_a_plan_finds_the_harm_in_four_trials_of_five(stopped: int, is_one: 
 def test_b41_what_slips_through_is_told_with_its_cost() -> None:
     """B41: bad answers an hour of all requests, beside stable's own; no figure is missing."""
     good = tried(10, 0, 60.0, promoted=True)
-    for stopped, was in ((10, "One that is promoted all the same"), (9, "1 of 10 was promoted: it")):
+    for stopped, was in ((10, "One that is promoted all the same"), (9, "1 of 10 was promoted")):
         bad = tried(10, stopped, 60.0, promoted=False)
         said = "\n".join(costs(Option(50, Policy(), good, bad), CALM, 3, 1))
         assert "nan" not in said
