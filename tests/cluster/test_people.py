@@ -114,7 +114,7 @@ def test_b11_an_approval_is_stamped_counts_once_and_is_undone_at_once(
         assert made["actor"] == "alice"
         assert "the nines are fine" in made["message"]
         order = [one["action"] for one in subject.last()["decisions"]]
-        assert order.index("Approved") < order.index("Resumed") < order.index("Promoting")
+        assert order.index("Paused") < order.index("Approved") < order.index("Promoting")
         subject.until(lambda: subject.status().get("phase") == "Watching", "the watch")
         assert "takes all requests back at once" in say(subject, "undo")
         subject.until(
