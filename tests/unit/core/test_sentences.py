@@ -40,6 +40,64 @@ def test_harm_says_how_often_at_least_and_how_sure() -> None:
     assert end == "; a false alarm at this point has a chance under 1 %"
 
 
+def steps(*segments: tuple[int, tuple[int, int, int, int]]) -> PairedState:
+    """Return the evidence after so many looks of each kind, each kind under a split of its own."""
+    state = PairedState((EProcess(), EProcess()))
+    for number, (n_c, mine, n_s, other) in segments:
+        for look in range(number):
+            candidate = Delta({"ok": n_c - mine, "model_error": mine})
+            stable = Delta({"ok": n_s - other, "model_error": other})
+            new = look == 0
+            state = paired.update(BOUND, ERRORS, state, candidate, stable, new_segment=new)
+    return state
+
+
+def test_an_outage_of_both_turns_no_ratio_round() -> None:
+    """Where counts suggest another ratio than the looks show, it is said why (Simpson)."""
+    both = (20, (50, 10, 950, 190))
+    text = sentences.seen(ERRORS, steps(both, (10, (500, 30, 500, 10))))
+    assert text == (
+        "500 of 6000 requests failed on the candidate, 3900 of 24000 on stable; "
+        "compared at the same times 1.4 times as often"
+    )
+    assert sentences.seen(ERRORS, steps((10, (500, 30, 500, 10)))).endswith(": 3.0 times as often")
+
+
+def test_harm_that_began_with_a_step_is_told_of_that_step() -> None:
+    """What was counted in an outage before, at another split, hides it."""
+    state = steps((20, (25, 5, 475, 95)), (12, (250, 12, 250, 1)))
+    start, _, rest = sentences.harm(BOUND, ERRORS, state).partition(" (at least ")
+    assert start == (
+        "since the split of the traffic changed, 144 of 3000 requests failed on the candidate, "
+        "12 of 3000 on stable: 12.0 times as often"
+    )
+    assert float(rest.split(")")[0]) > 2
+    steady = steps((20, (41, 6, 369, 6)), (2, (205, 30, 205, 4)))
+    assert sentences.harm(BOUND, ERRORS, steady).startswith("180 of 1230 requests failed")
+
+
+PROOF = [
+    {"name": "errors", "errorRate": {"require": "HarmRuledOut", "ignoreBelow": below}}
+    for below in ("0.5%", "0%")
+]
+
+
+@pytest.mark.parametrize("asked", PROOF)
+def test_proof_says_how_often_at_most(asked: dict[str, object]) -> None:
+    """The upper end of the interval; without a floor, no more than what was ruled out."""
+    (check,) = rollout(checks=[asked], falseRollbackRate="1%").spec.policy.checks
+    state = errors(*[(200, 2, 800, 8)] * 30)
+    text = sentences.proved(check, state)
+    start, most = text.removesuffix(" times as often").split(" is ruled out: at most ")
+    assert start.startswith("harm beyond maxIncrease 10%")
+    high = evidence.interval(state.processes[0]).high
+    limit = high if "0.5" in start else 1.1
+    assert float(most) == pytest.approx(limit, abs=0.01)
+    assert 1.1 < high < 2
+    nothing = sentences.proved(check, errors(*[(200, 0, 800, 0)] * 30))
+    assert nothing.endswith(" is ruled out") is ("0.5" in start)
+
+
 def test_harm_beside_a_stable_without_failures() -> None:
     """There is no ratio, but there is a least one."""
     text = sentences.harm(BOUND, ERRORS, errors(*[(41, 6, 369, 0)] * 10))

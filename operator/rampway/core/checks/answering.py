@@ -106,7 +106,7 @@ def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") ->
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
         return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
     if more_of == 0:
-        text += f"; {sentences.beyond(check)} is ruled out" if paired.wants_proof(check) else ""
+        text += f"; {sentences.proved(check, mine)}" if paired.wants_proof(check) else ""
         return CheckResult(check.name, CheckState.PASS, text)
     if more_of is None:
         more = sentences.why_unforeseen(check, missing.part)

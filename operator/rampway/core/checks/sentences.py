@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rampway.api.policy import Check
 from rampway.core.checks import kinds
@@ -16,19 +17,18 @@ MOST_NAMED = 3
 """Of slices that are only listed."""
 LEAST_RATE_PER_S = 0.01
 """Slower traffic than this is called none: a time told from it would be a joke."""
+MUCH_MORE = 1.25
+"""So many times as large a least ratio since the split changed is told by itself."""
+APART = 0.1
+"""Part by which the ratio may differ from what a reader reckons from the counts, unsaid."""
+SAME_TIMES = "; compared at the same times"
 
 
 def harm(bound: Bound, check: Check, state: PairedState) -> str:
     """Return what was seen, for a check that shows harm, and in which slice."""
     whole, *rest = parts(check, state)
     part, index = _foremost([whole, *rest])
-    told = _told(part, index)
-    process = part.state.processes[index]
-    times, least = part.kind.times(process), part.kind.least(process)
-    if times is not None and least > 1:
-        told += f" (at least {least:.3g})"
-    elif times is None and least > 1:
-        told += f": at least {least:.3g} times as {part.kind.often}"
+    told = _surely(part, index)
     worst = [one for one in rest if one.log_e() >= math.log(LEANING)]
     if part is whole and worst:
         told += f"; most of it {_told(*_foremost([max(worst, key=Part.log_e)]))}"
@@ -59,6 +59,37 @@ def _lasting(number: int, rate_per_s: float, which: str) -> str:
     return f", {brief(number / rate_per_s)} {which}" if rate_per_s >= LEAST_RATE_PER_S else ""
 
 
+def _surely(part: Part, index: int) -> str:
+    """Return what a process has counted, and how many times as often it happens at least.
+
+    Of the present split of the traffic alone where that is surely more: harm that began with it is
+    hidden in what was counted before.
+    """
+    when, least = "", part.kind.interval(part.state.processes[index]).low
+    now = _since_split(part, index)
+    if now is not None:
+        since = now.kind.interval(now.state.processes[index]).low
+        if since > max(1.0, MUCH_MORE * least):
+            when, part, least = "since the split of the traffic changed, ", now, since
+    told = when + _told(part, index)
+    if least <= 1:
+        return told
+    if part.kind.times(part.state.processes[index]) is None:
+        return f"{told}: at least {least:.3g} times as {part.kind.often}"
+    return f"{told} (at least {least:.3g})"
+
+
+def _since_split(part: Part, index: int) -> Part | None:
+    """Return a part with what a process has seen of the present split, None if that is all."""
+    process = part.state.processes[index]
+    if sum(bool(segment.looks) for segment in process.segments) < 2:  # noqa: PLR2004 - one is all
+        return None
+    now = replace(process, segments=process.segments[-1:])
+    processes = [*part.state.processes]
+    processes[index] = now
+    return replace(part, state=replace(part.state, processes=tuple(processes)))
+
+
 def why_unforeseen(check: Check, part: Part) -> str:
     """Return why nobody can say how many more requests a part of a check needs."""
     kind, limits = part.kind, check.paired
@@ -78,6 +109,18 @@ def why_unforeseen(check: Check, part: Part) -> str:
 def beyond(check: Check) -> str:
     """Return which harm a check is to rule out."""
     return f"harm beyond {kinds.of(check).tolerated}"
+
+
+def proved(check: Check, state: PairedState) -> str:
+    """Return that harm is ruled out, and how many times as often it happens at most."""
+    whole, *_ = parts(check, state)
+    part, index = _foremost([whole])
+    kind, process = part.kind, part.state.processes[index]
+    most = kind.interval(process).high
+    if not kind.tolerance.floor:
+        most = min(most, kind.tolerance.ratio)  # more is what was ruled out
+    limit = f": at most {most:.3g} times as {kind.often}" if most < math.inf else ""
+    return f"{beyond(check)} is ruled out{limit}"
 
 
 def seen(check: Check, state: PairedState) -> str:
@@ -108,11 +151,18 @@ def _some(found: Sequence[Part]) -> str:
 
 
 def _told(part: Part, index: int) -> str:
-    """Return what a process of a part has counted, and how many times as often it happens."""
-    times = part.kind.times(part.state.processes[index])
-    where = f"in {part.kind.place}: " if part.kind.place else ""
-    text = where + part.kind.counted(part.state, index)
-    return text if times is None else f"{text}: {times:.1f} times as {part.kind.often}"
+    """Return what a process of a part has counted, and how many times as often it happens.
+
+    Where the counts suggest another number they were not counted at the same times, and it is said.
+    """
+    kind, process = part.kind, part.state.processes[index]
+    times, counted = kind.times(process), kind.counted_times(process)
+    where = f"in {kind.place}: " if kind.place else ""
+    text = where + kind.counted(part.state, index)
+    if times is None:
+        return text
+    apart = counted is not None and abs(counted - times) > APART * max(counted, times)
+    return f"{text}{SAME_TIMES if apart else ':'} {times:.1f} times as {kind.often}"
 
 
 def _foremost(found: Sequence[Part]) -> tuple[Part, int]:

@@ -11,7 +11,6 @@ from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_
 from rampway.core.evidence.power import TARGET, at_least, harm_rate, is_tellable, power
 from rampway.core.evidence.process import (
     EProcess,
-    Segment,
     log_e,
     ratio,
     requests_to_rule_out,
@@ -21,6 +20,7 @@ from rampway.core.evidence.process import (
 )
 from rampway.core.evidence.serialise import from_json, to_json
 from rampway.core.evidence.shares import Move, bin_moves, class_moves, share_counts
+from rampway.core.evidence.totals import Segment
 
 __all__ = [
     "MOST_PER_LOOK",

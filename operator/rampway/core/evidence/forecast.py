@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rampway.core.evidence.dispersion import Dispersion, prior_of
 from rampway.core.evidence.mixture import RHOS, Stake, Tolerance, log_sum
-from rampway.core.evidence.process import Segment
+from rampway.core.evidence.totals import Segment
 
 _MANY = 10.0
 """Events a look from which they are taken as normal, those of stable with them; of fewer, the

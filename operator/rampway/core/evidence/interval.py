@@ -3,15 +3,22 @@
 The mixture's test is turned round. A ratio r of the rates is out of the question as soon as the
 test of "at most r", or that of "at least r", has reached 2/alpha; what was never out is the
 interval (Howard, Ramdas, McAuliffe & Sekhon, arXiv 1810.08240). For each r the alternatives are
-rho * r, or r / rho, with the same rho, so the e-values are monotone in r. They are computed from
-each segment's totals, which for a split that is constant within a segment are those of its looks
-together, and divided by phi in the exponent as bets are.
+rho * r, or r / rho, with the same rho, so the e-values are monotone in r.
+
+Nothing is kept of single looks, but the events of those with about the same odds o = n_c / n_s. A
+look's factor has c = (1 + rho r o) / (1 + r o), and log c is concave in o; with 1 / rho for rho it
+is concave in 1 / o. So by Jensen's inequality c at the mean of o (of 1 / o), weighed by events,
+never makes more of them than the looks' own factors do, which it is where all have the same odds:
+the interval holds whatever the split does, also where it follows the rate of events from look to
+look. All is divided by phi in the exponent as bets are, the
+upper end by that of proof.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rampway.core.evidence import harmless
 from rampway.core.evidence.mixture import RHOS, WEIGHTS, log_sum
 from rampway.core.evidence.process import EProcess
 
@@ -42,9 +49,10 @@ def interval(process: EProcess, missed: float = MISSED) -> Ratio:
         process: What was seen.
         missed: Chance that the truth is ever left out, in (0, 1).
     """
-    bound, phi = math.log(2 / missed), process.phi
+    bound = math.log(2 / missed)
+    phi, careful = process.phi, harmless.phi_of(process.past, process.dispersion)
     low = _last(lambda log_r: _log_e(process, phi, math.exp(log_r), 1) >= bound)
-    high = _last(lambda log_r: _log_e(process, phi, math.exp(-log_r), -1) >= bound)
+    high = _last(lambda log_r: _log_e(process, careful, math.exp(-log_r), -1) >= bound)
     return Ratio(math.exp(low), math.exp(-high))
 
 
@@ -55,21 +63,20 @@ def log_e_beyond(process: EProcess, ratio: float) -> float:
 
 def log_e_below(process: EProcess, ratio: float) -> float:
     """Return log E of the test that the candidate's rate is at least so many times stable's."""
-    return _log_e(process, process.phi, ratio, -1)
+    return _log_e(process, harmless.phi_of(process.past, process.dispersion), ratio, -1)
 
 
 def _log_e(process: EProcess, phi: float, ratio: float, side: int) -> float:
+    thetas: list[tuple[float, float]] = []
+    for segment in process.segments:
+        for seen in segment.odds:
+            others = seen.events / seen.weighed if side > 0 else seen.inverse / seen.events
+            thetas.append((seen.events, ratio / (ratio + others)))
+    mine = side * sum(segment.candidate_events for segment in process.segments if segment.odds)
     logs = []
     for rho, log_rho, log_weight in _GRID:
-        won, more = 0.0, rho**side - 1
-        for seen in process.segments:
-            exposure = seen.candidate_n * ratio
-            if not exposure:
-                continue
-            theta = exposure / (exposure + seen.stable_n)
-            events = seen.candidate_events + seen.stable_events
-            won += side * seen.candidate_events * log_rho
-            won -= events * math.log1p(theta * more)
+        more = rho**side - 1
+        won = mine * log_rho - sum(events * math.log1p(theta * more) for events, theta in thetas)
         logs.append(log_weight + won / phi)
     return log_sum(logs)
 

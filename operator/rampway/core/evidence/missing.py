@@ -12,7 +12,8 @@ from functools import lru_cache
 from rampway.core.evidence.forecast import Exposure, Plan
 from rampway.core.evidence.mixture import Tolerance
 from rampway.core.evidence.power import has_power, plan_of
-from rampway.core.evidence.process import Countdown, EProcess, Segment
+from rampway.core.evidence.process import Countdown, EProcess
+from rampway.core.evidence.totals import Segment
 
 _GRID, _ROUNDING = 0.025, 1e-9
 _STALE = 4

@@ -114,7 +114,17 @@ class Stake:
 
 
 def log_factor(rho: float, counts: PairCount, tolerance: Tolerance) -> float:
-    """Return the logarithm of one interval's factor for one alternative (formula above)."""
+    """Return the logarithm, in nats, of one interval's factor for one alternative (above).
+
+    Tested is H0: p_c <= ratio * p_s + floor against p_c = rho * ratio * p_s; with rho < 1, where
+    the factor falls with the candidate's events, H0: p_c >= ratio * p_s + floor (`harmless`). The
+    factor's mean under H0 is at most 1 for independent Bernoulli or Poisson events.
+
+    Args:
+        rho: The alternative, above 0.
+        counts: Requests and events of both in the interval; requests on both sides.
+        tolerance: `ratio` and `floor` of H0.
+    """
     return _log_factor(rho, math.log(rho), counts, tolerance)
 
 

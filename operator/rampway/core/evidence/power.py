@@ -24,20 +24,18 @@ def rarer_rate(process: EProcess, detect: float) -> float:
 
     The process has stable where else the candidate is: its observed rate is the one to go by.
     """
-    total = process.total
-    return (total.candidate_events + 0.5) / (total.candidate_n + 1) / detect
+    return process.total.smoothed_rates[0] / detect
 
 
 def harm_rate(process: EProcess, tolerance: Tolerance, detect: float) -> float:
     """Return the event rate of a candidate that does the harm to detect.
 
     It is `detect` times stable's rate, or `detect` times the floor where stable has fewer events
-    than that: smaller harm is what the floor tolerates. Stable's rate is its observed one,
-    smoothed by half an event.
+    than that: smaller harm is what the floor tolerates. Stable's rate is its observed one while
+    the candidate had requests too, smoothed by half an event: what stable's many requests showed
+    in an outage beside few of the candidate's says little of what those that came later would.
     """
-    total = process.total
-    stable = (total.stable_events + 0.5) / (total.stable_n + 1)
-    return min(1.0, detect * max(stable, tolerance.floor))
+    return min(1.0, detect * max(process.total.smoothed_rates[1], tolerance.floor))
 
 
 def power(
@@ -84,8 +82,7 @@ def is_tellable(
 
 def plan_of(process: EProcess, tolerance: Tolerance, detect: float, *, fewer: bool = False) -> Plan:
     """Return the comparison so far, with a candidate that does the harm to detect."""
-    total = process.total
-    stable = total.stable_events / total.stable_n if total.stable_n else 0.0
+    stable = process.total.rates[1]
     harm = harm_rate(process, tolerance, detect)
     if fewer:
         stable = rarer_rate(process, detect)

@@ -36,28 +36,7 @@ from rampway.core.evidence.mixture import (
     staked,
 )
 from rampway.core.evidence.overshoot import log_boost
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Totals while the traffic's split was the same; only looks that could be compared."""
-
-    candidate_n: int = 0
-    candidate_events: float = 0
-    stable_n: int = 0
-    stable_events: float = 0
-    looks: int = 0
-
-    def plus(self, more: "PairCount | Segment") -> "Segment":
-        """Return the totals with one look, or another segment, added."""
-        return Segment(
-            self.candidate_n + more.candidate_n,
-            self.candidate_events + more.candidate_events,
-            self.stable_n + more.stable_n,
-            self.stable_events + more.stable_events,
-            self.looks + (more.looks if isinstance(more, Segment) else 1),
-        )
-
+from rampway.core.evidence.totals import Segment
 
 FACTS = 6
 
@@ -120,9 +99,9 @@ class EProcess:
     @property
     def total(self) -> Segment:
         """All totals together."""
-        whole = Segment()
-        for segment in self.segments:
-            whole = whole.plus(segment)
+        whole, *more = self.segments
+        for segment in more:
+            whole = whole.and_all_of(segment)
         return whole
 
     def log_e(self) -> float:
@@ -175,23 +154,29 @@ def requests_to_rule_out(
     phi = harmless.phi_of(process.past, process.dispersion)
     if harmless.log_ruled_out(process.ruled, phi) >= harmless.LOG_BAR:
         return 0
-    total, now = process.total, process.segments[-1]
+    now, rates = process.segments[-1], process.total.smoothed_rates
     if not now.looks:
         return None
-    mine = (total.candidate_events + 0.5) / (total.candidate_n + 1)
-    theirs = (total.stable_events + 0.5) / (total.stable_n + 1)
     others = now.stable_n / now.candidate_n
-    more = harmless.requests_left(process.ruled, (mine, theirs), others, tolerance, phi)
+    more = harmless.requests_left(process.ruled, rates, others, tolerance, phi)
     return math.ceil(more * others) if fewer and more else more
 
 
 def start() -> EProcess:
-    """Return a process that has seen nothing: its e-value is 1."""
+    """Return a process that has seen nothing: its e-value is 1, and phi the prior's 2.
+
+    What is known of stable's bursts is added by `with_past`, before the first look.
+    """
     return EProcess()
 
 
 def log_e(process: EProcess) -> float:
-    """Return the logarithm of the e-value; harm is called at log(1/alpha)."""
+    """Return the logarithm, in nats, of the e-value against H0 of `update`; any real number.
+
+    The mixture's whole capital, cash included. Harm is called at log(1/alpha): under H0, and the
+    assumptions there, it ever comes so far with a chance of at most alpha, by Ville's inequality
+    (Ramdas, Grünwald, Vovk & Shafer, arXiv 2210.01948).
+    """
     return process.log_e()
 
 
@@ -206,6 +191,15 @@ def update(
 ) -> EProcess:
     """Return the process after one look.
 
+    Tested is H0: p_c <= ratio * p_s + floor at every look, p_c and p_s the chances that a request
+    of the candidate or of stable comes to an event. The capital is multiplied by the mixture's
+    factor of the look (`mixture`; Lindon & Malek, arXiv 2011.03567; Turner, Ly & Grünwald, arXiv
+    2106.02693), with the guard (`dispersion`) and without overshoot (`overshoot`; Fischer & Ramdas,
+    arXiv 2410.16076). Its mean under H0 is at most 1, whatever base rate, split and exposures do
+    from look to look, also by what came before. Assumed: given the past and a look's exposures,
+    events are independent Bernoulli or Poisson counts; looks are not chosen by their events. Where
+    events come in bursts the guard is measured, no theorem.
+
     Args:
         process: The process before.
         counts: What the look added. Without requests on both sides there is nothing to compare:
@@ -213,7 +207,7 @@ def update(
         tolerance: What is not called harm; the same at every look.
         new_segment: The traffic's split has changed since the last look: what was kept for later
             harm is staked, and `power` is told by segments. The evidence so far goes on.
-        log_bound: log(1/alpha) where this process alone calls harm, the same at every look;
+        log_bound: log(1/alpha), in nats, where this process alone calls harm; always the same;
             infinite: unknown, which costs a little evidence and no validity.
         to_rule_out: Whether proof of harmlessness is gathered too.
     """
@@ -225,24 +219,24 @@ def update(
     won = gains(counts, tolerance, phi=phi, cap=cap)
     boost = log_boost(process.stake, counts, tolerance, phi=phi, cap=cap, log_bound=log_bound)
     proof = harmless.ruling_out(counts, tolerance) if to_rule_out else harmless.NOTHING
+    segments = (*process.segments[:-1], process.segments[-1].plus(counts))
     return replace(
         process,
         stake=staked(process.stake, won).times(boost),
         recent=tuple(map(add, process.recent, won)),
         ruled=tuple(map(add, process.ruled, proof)),
         lately=tuple([max(0.0, old + gain) for old, gain in zip(process.lately, won, strict=True)]),
-        dispersion=_spread(process, counts),
-        segments=(*process.segments[:-1], process.segments[-1].plus(counts)),
+        dispersion=_spread(process.dispersion, segments, counts),
+        segments=segments,
     )
 
 
-def _spread(process: EProcess, counts: PairCount) -> Dispersion:
-    """Return what is known of bursts after a look."""
+def _spread(before: Dispersion, segments: Sequence[Segment], counts: PairCount) -> Dispersion:
+    """Return what is known of bursts after a look; the segments have it."""
     mine, other = counts.candidate_events, counts.stable_events
     if not mine and not other:
-        return process.dispersion
-    theta = _expected_share(process.total.plus(counts), counts)
-    return process.dispersion.seen(mine, other, theta)
+        return before
+    return before.seen(mine, other, _expected_share(segments, counts))
 
 
 def _next_segment(process: EProcess) -> EProcess:
@@ -256,15 +250,27 @@ def _next_segment(process: EProcess) -> EProcess:
 
 
 def ratio(process: EProcess) -> float | None:
-    """Return how many times as often the event happens in the candidate; None if unknown."""
-    total = process.total
-    if not total.stable_events or not total.candidate_n:
-        return None
-    return (total.candidate_events / total.candidate_n) / (total.stable_events / total.stable_n)
+    """Return how many times as often the event happens in the candidate; None if unknown.
+
+    The ratio of the rates p_c / p_s, by Mantel & Haenszel over the looks (`Segment.rates`):
+
+        sum(e_c n_s / n) / sum(e_s n_c / n),   n = n_c + n_s
+
+    It is consistent for a ratio that is the same at all looks, whatever the traffic's split and the
+    rates of both do from look to look, also with few events in each (Greenland & Robins, Biometrics
+    41, 1985, 55-68). No continuity correction: where stable has had no event there is no ratio, and
+    what is known is the lower end of `interval`; where only the candidate has had none it is 0.
+    """
+    mine, theirs = process.total.rates
+    return mine / theirs if theirs and process.total.candidate_n else None
 
 
-def _expected_share(total: Segment, counts: PairCount) -> float:
+def _expected_share(segments: Sequence[Segment], counts: PairCount) -> float:
     """Return the candidate's share of a look's events, by the rates of all looks so far."""
-    candidate = counts.candidate_n * (total.candidate_events + 0.5) / (total.candidate_n + 1)
-    stable = counts.stable_n * (total.stable_events + 0.5) / (total.stable_n + 1)
+    n_c = n_s = 0
+    mine = other = 0.5
+    for seen in segments:
+        n_c, n_s = n_c + seen.candidate_n, n_s + seen.stable_n
+        mine, other = mine + seen.candidate_events, other + seen.stable_events
+    candidate, stable = counts.candidate_n * mine / (n_c + 1), counts.stable_n * other / (n_s + 1)
     return candidate / (candidate + stable)

@@ -5,14 +5,17 @@ from typing import Any
 from rampway.core.evidence import harmless
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.mixture import RHOS, Stake
-from rampway.core.evidence.process import FACTS, NOTHING, Countdown, EProcess, Segment
+from rampway.core.evidence.process import FACTS, NOTHING, Countdown, EProcess
+from rampway.core.evidence.totals import Odds, Segment
 
-VERSION = 3
+VERSION = 4
 """Changes when the meaning of a field does, the mixture's grid included."""
 _NANO = 9
 """Decimals kept: a billionth of a nat is far below anything that decides."""
 _MILLI = 3
 """For what only delays a pass."""
+_FIGURES = 6
+"""Significant ones, of the sums behind the rates."""
 
 
 def to_json(process: EProcess) -> dict[str, Any]:
@@ -22,10 +25,7 @@ def to_json(process: EProcess) -> dict[str, Any]:
         "v": VERSION,
         "w": _stake(process.stake),
         "d": _dispersed(spread),
-        "s": [
-            [s.candidate_n, _part(s.candidate_events), s.stable_n, _part(s.stable_events), s.looks]
-            for s in process.segments
-        ],
+        "s": [_totals(segment) for segment in process.segments],
     }
     # What an earlier version did not write may be missing, and is not known to one that reads it.
     if process.past is not None:
@@ -44,9 +44,29 @@ def _part(events: float) -> float:
     return int(events) if events == int(events) else round(events, _NANO)
 
 
+def _figures(x: float) -> float:
+    """Return x to the significant figures that are kept, as a whole number where it is one."""
+    rounded = float(f"{x:.{_FIGURES}g}")
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _totals(seen: Segment) -> list[Any]:
+    counts = [seen.candidate_n, _part(seen.candidate_events), seen.stable_n]
+    counts += [_part(seen.stable_events), seen.looks]
+    sums = (seen.weight, seen.candidate_weighed, seen.stable_weighed)
+    odds = [
+        [one.octave, _part(one.events), _figures(one.weighed), _figures(one.inverse)]
+        for one in seen.odds
+    ]
+    return [*counts, *map(_figures, sums), *odds]
+
+
 def _segment(numbers: list[Any]) -> Segment:
-    n_c, e_c, n_s, e_s, looks = numbers
-    return Segment(int(n_c), _part(float(e_c)), int(n_s), _part(float(e_s)), int(looks))
+    n_c, e_c, n_s, e_s, looks, weight, mine, other, *odds = numbers
+    events = _part(float(e_c)), _part(float(e_s))
+    sums = float(weight), float(mine), float(other)
+    seen = tuple([Odds(int(o), _part(float(e)), float(w), float(i)) for o, e, w, i in odds])
+    return Segment(int(n_c), events[0], int(n_s), events[1], int(looks), *sums, seen)
 
 
 def _dispersed(spread: Dispersion) -> list[float]:

@@ -1,5 +1,6 @@
 """The interval for the ratio of the rates: what it covers, and what it says."""
 
+import json
 import math
 from functools import reduce
 
@@ -13,9 +14,11 @@ from rampway.core.evidence import (
     PairCount,
     Ratio,
     Tolerance,
+    from_json,
     interval,
     log_factor,
     start,
+    to_json,
     update,
 )
 from rampway.core.evidence.interval import MISSED, log_e_below, log_e_beyond
@@ -44,6 +47,57 @@ def test_both_tests_are_the_mixtures_of_their_factors(ratio: float) -> None:
             for rho, weight in zip(RHOS, WEIGHTS, strict=True)
         )
         assert found == pytest.approx(float(mpmath.log(mixed)), rel=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [0.3, 1.0, 2.5])
+def test_no_more_is_made_of_the_looks_than_their_factors_do(ratio: float) -> None:
+    """Looks of any odds in one segment: at most the mixture of their factors, and nearly that."""
+    source = np.random.default_rng(8)
+    looks = []
+    for _ in range(200):
+        n_c, n_s = int(source.integers(1, 40)), int(source.integers(1, 400))
+        mine, other = source.binomial(n_c, 0.1), source.binomial(n_s, 0.05)
+        looks.append(PairCount(n_c, int(mine), n_s, int(other)))
+    process = after(looks)
+    for side, found in ((1, log_e_beyond(process, ratio)), (-1, log_e_below(process, ratio))):
+        mixed = mpmath.fsum(
+            weight
+            * mpmath.exp(math.fsum(log_factor(rho**side, c, Tolerance(ratio)) for c in looks))
+            for rho, weight in zip(RHOS, WEIGHTS, strict=True)
+        )
+        exact = float(mpmath.log(mixed))
+        assert exact - 0.25 * abs(exact) - 1 < found <= exact + 1e-9
+
+
+@pytest.mark.no_cover
+def test_the_truth_is_kept_where_the_share_follows_the_rate() -> None:
+    """Within one segment, as match steps and numbers of pods may do: 150 runs of 240 looks.
+
+    From the totals of the segment the truth would be left out in most of them.
+    """
+    source = np.random.default_rng(77)
+    runs, left_out, bound = 150, 0, math.log(2 / MISSED)
+    for _ in range(runs):
+        process, worst = CALM, 0.0
+        for look in range(240):
+            n_c, rate = ((100, 0.05), (300, 0.01))[look // 10 % 2]
+            mine, other = source.binomial(n_c, rate), source.binomial(1000 - n_c, rate)
+            counts = PairCount(n_c, int(mine), 1000 - n_c, int(other))
+            process = update(process, counts, Tolerance(1.1))
+            if look % 20 == 0 or look == 239:  # it is looked at more seldom than it might be
+                worst = max(worst, log_e_beyond(process, 1.0), log_e_below(process, 1.0))
+        left_out += worst >= bound
+    assert left_out / runs <= MISSED + 3 * math.sqrt(MISSED * (1 - MISSED) / runs)
+
+
+def test_b32_interval_and_ratio_survive_a_restart() -> None:
+    """To the figures that are told."""
+    process = after([*LOOKS, PairCount(7, 1, 390, 5)])
+    kept = from_json(json.loads(json.dumps(to_json(process))))
+    assert interval(kept).low == pytest.approx(interval(process).low, rel=1e-4)
+    assert interval(kept).high == pytest.approx(interval(process).high, rel=1e-4)
+    assert kept.total.rates == pytest.approx(process.total.rates, rel=1e-5)
+    assert [odds.octave for odds in kept.total.odds] == [-1, -5]
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 3.0])

@@ -205,6 +205,26 @@ def test_b18_candidates_events_do_not_matter() -> None:
     assert len(powers) == 1
 
 
+def test_b18_an_outage_beside_few_requests_lends_no_power() -> None:
+    """B18: what stable showed while the candidate had 2 % counts as much as the comparison does.
+
+    By all of stable's requests its rate would seem ten times what the candidate's were held to.
+    """
+    tolerance = Tolerance(1.1, 0.01)
+    calm = [PairCount(50, 0, 50, 1)] * 30
+    process = calmly = start()
+    for look in range(20):
+        process = update(process, PairCount(10, 2, 490, 98), tolerance)
+        calmly = update(calmly, PairCount(10, 0, 490, (9, 10)[look % 2]), tolerance)
+    for look, counts in enumerate(calm):
+        process = update(process, counts, tolerance, new_segment=look == 0)
+        calmly = update(calmly, counts, tolerance, new_segment=look == 0)
+    assert process.total.pooled_rates[1] > 0.17
+    by_weight = (20 * 0.2 * 9.8 + 30 * 0.02 * 25) / (20 * 9.8 + 30 * 25)
+    assert harm_rate(process, tolerance, 3) == pytest.approx(3 * by_weight, rel=0.01)
+    assert harm_rate(calmly, tolerance, 3) == pytest.approx(0.06, rel=0.02)
+
+
 def test_b18_nothing_seen_has_no_power() -> None:
     """Without traffic power is 0, and how much is missing cannot be told."""
     assert power(start(), Tolerance(1.1, 0.01), 3, 5.0) == 0

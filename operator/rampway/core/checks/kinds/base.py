@@ -8,7 +8,15 @@ from rampway.api.counted import Slices
 from rampway.core import evidence
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
-from rampway.core.evidence import Bets, BoundPair, EProcess, PairCount, Segment, Tolerance
+from rampway.core.evidence import (
+    Bets,
+    BoundPair,
+    EProcess,
+    PairCount,
+    Ratio,
+    Segment,
+    Tolerance,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +201,17 @@ class Comparison(Protocol):
         return f"{100 * rate:.3g} %"
 
     def times(self, process: EProcess) -> float | None:
-        """Return how many times as often it is, None if unknown."""
+        """Return how many times as often it is at the same looks, None if unknown."""
         return evidence.ratio(process)
 
-    def least(self, process: EProcess) -> float:
-        """Return how many times as often it is at least; 0: no bound. Takes milliseconds."""
-        return evidence.interval(process).low
+    def counted_times(self, process: EProcess) -> float | None:
+        """Return how many times as often it seems by what was counted in all, None if unknown."""
+        mine, theirs = process.total.pooled_rates
+        return mine / theirs if theirs else None
+
+    def interval(self, process: EProcess) -> Ratio:
+        """Return how many times as often it may be, by all that was seen. Takes milliseconds."""
+        return evidence.interval(process)
 
     def mistake(self, state: PairedState) -> str:
         """Return why what was counted cannot be what was meant, else empty."""

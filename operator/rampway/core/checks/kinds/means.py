@@ -6,6 +6,7 @@ convex in x, so its mean is at most 1 + mean * (f - 1): what holds for events th
 `evidence.Bets` learns how little they vary. The average of both e-values is one.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from rampway.api.counted import MeanCheck
@@ -14,7 +15,7 @@ from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.kinds.counts import NOTHING, OfUsers
-from rampway.core.evidence import Bets, EProcess, PairCount
+from rampway.core.evidence import Bets, EProcess, PairCount, Ratio
 
 BY_EVENTS = 0.5
 """Share of the check's part of the budget for fractional events; the rest bets."""
@@ -76,18 +77,18 @@ class Mean(OfUsers):
         return f"{self._mean(1, rate):.4g}"
 
     def times(self, process: EProcess) -> float | None:
-        """Return how many times as large it is, or as small."""
-        ours, theirs = self.sides(process.total)
-        more, less = (theirs, ours) if self.fewer else (ours, theirs)
-        if not (more[0] and less[0] and self._mean(*less)):
-            return None
-        return self._mean(*more) / self._mean(*less)
+        """Return how many times as large it is, or as small, at the same looks."""
+        return self._times(*process.total.rates) if process.total.candidate_n else None
 
-    def least(self, process: EProcess) -> float:
-        """Return how many times as large (or small) it is at least, where `lower` is 0."""
+    def counted_times(self, process: EProcess) -> float | None:
+        """Return how many times as large it seems, or as small, by all values."""
+        return self._times(*process.total.pooled_rates) if process.total.candidate_n else None
+
+    def interval(self, process: EProcess) -> Ratio:
+        """Return how many times as large (or small) it may be, where `lower` is 0."""
         if self.asked.low or self.times(process) is None:
-            return 0.0
-        return evidence.interval(process).low
+            return Ratio(0.0, math.inf)
+        return evidence.interval(process)
 
     def mistake(self, state: PairedState) -> str:
         """Return that there are values outside the bounds, where that is no rounding."""
@@ -118,6 +119,11 @@ class Mean(OfUsers):
         for one in counts:
             bets = bets.after(one, self.tolerance)
         return replace(state, bets=bets), counts
+
+    def _times(self, more: float, less: float) -> float | None:
+        """Return how many times as large one mean is as the other, both scaled into [0, 1]."""
+        mean = self._mean(1, less)
+        return self._mean(1, more) / mean if mean else None
 
     def _mean(self, number: float, events: float) -> float:
         return self.asked.low + self.asked.span * events / number if number else 0.0
