@@ -259,12 +259,12 @@ def test_the_ratio_holds_where_the_share_follows_the_rate_within_a_segment() -> 
     source = np.random.default_rng(12)
     process = start()
     for look in range(4000):
-        n_c, rate = ((10, 0.05), (30, 0.01))[look % 2]
+        n_c, rate = (10, 30)[look % 2], (0.05, 0.01)[look % 2]
         mine, other = source.binomial(n_c, 3 * rate), source.binomial(100 - n_c, rate)
         process = update(process, PairCount(n_c, int(mine), 100 - n_c, int(other)), TOLERANCE)
     assert ratio(process) == pytest.approx(3, rel=0.06)
-    mine, theirs = process.total.pooled_rates
-    assert mine / theirs < 2.6
+    pooled, theirs = process.total.pooled_rates
+    assert pooled / theirs < 2.6
 
 
 def test_without_events_of_stables_there_is_no_ratio() -> None:
