@@ -215,6 +215,18 @@ def update(
         process = _next_segment(process)
     if not counts.comparable:
         return process
+    return _after(process, counts, tolerance, log_bound=log_bound, to_rule_out=to_rule_out)
+
+
+def _after(
+    process: EProcess,
+    counts: PairCount,
+    tolerance: Tolerance,
+    *,
+    log_bound: float,
+    to_rule_out: bool,
+) -> EProcess:
+    """Return the process after a look at which both sides had requests."""
     phi, cap = process.phi, process.cap
     won = gains(counts, tolerance, phi=phi, cap=cap)
     boost = log_boost(process.stake, counts, tolerance, phi=phi, cap=cap, log_bound=log_bound)
