@@ -78,6 +78,8 @@ def _after_approval(rollout: ModelRollout, found: Sequence[Stage], wanted: str) 
         return f"it goes on with step {wanted} although a hook failed"
     if at != wanted:
         where = f"step {status.step.index + 1}/{len(found)} {at}" if at else "its pods starting"
+        if wanted not in {stage.name for stage in _ahead(rollout, found)}:
+            return f"that step is over; now it is at {where}"
         return f"it counts when the rollout comes to it; now it is at {where}"
     if status.reason == Reason.STOPPED_BY_CHECK:
         return f"step {wanted} goes on although a check failed; the failure stops it no more"

@@ -103,6 +103,14 @@ def test_what_is_so_already_or_has_an_effect_is_told(
     assert says in " ".join(result.output.split())
 
 
+def test_an_approval_of_a_step_that_is_over_is_told_as_used(connect: Connect) -> None:
+    """It does not wait for anything: the rollout is past it."""
+    connect(scenes.stopped_by_check)
+    result = CliRunner().invoke(app, ["approve", NAME, "look"])
+    assert "was approved already by bob" in result.output
+    assert "that step is over; now it is at step 4/4 half" in " ".join(result.output.split())
+
+
 def test_the_last_approval_leads_to_the_promotion(connect: Connect) -> None:
     """There is no step after it."""
     policy = scenes.PEOPLE | {"steps": scenes.PEOPLE["steps"][:3]}
