@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from unit.core.builders import ago, course, stepping
 
 from rampway.api.authors import Author
-from rampway.api.conditions import Act
+from rampway.api.conditions import Act, Reason
 from rampway.api.rollout import CheckStatus, Decision
 from rampway.core.model.authors import Authors
 from rampway.core.rollout import reactions
-from rampway.core.rollout.course import Course, Outcome
+from rampway.core.rollout.course import Course, Outcome, record
 from rampway.core.rollout.decisions import MAX_ANSWERS, MAX_DECISIONS, kept
 
 ALICE = Author(by="alice", at="2026-03-04T02:00:00Z", told="Stamp")
@@ -55,6 +55,16 @@ def test_b11_pauses_push_nothing_else_off_the_record() -> None:
         ("alice", "Paused"),
         ("bob", "Resumed"),
     ]
+
+
+def test_b11_a_pauses_end_comes_before_what_it_lets_begin() -> None:
+    """B11: both are decided in one pass, and the record tells which followed from which."""
+    found = course(stepping(held_s=5, decisions=made(Act.STEP_STARTED, Act.PAUSED)), weight_pct=10)
+    begun = record(Outcome(found.status), 1.0, Act.STEP_STARTED, Reason.STEP, "step 2/2")
+    told = reactions.told(found, begun)
+    acts = [one.action for one in told.status.decisions]
+    assert acts == ["StepStarted", "Paused", "Resumed", "StepStarted"]
+    assert [one.action for one in told.news] == ["StepStarted"]
 
 
 def test_b11_answers_of_the_oldest_decisions_go_where_there_is_no_room() -> None:

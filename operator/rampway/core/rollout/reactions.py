@@ -102,7 +102,12 @@ def _held(course: Course, outcome: Outcome) -> Outcome:
     text = authors.in_full(act.lower(), author)
     who = authors.actor(author) or authors.SOMEBODY
     noted = by(record(outcome, course.now_s, act, reason, text), who)
-    return replace(noted, news=outcome.news)
+    *before, latest = noted.status.decisions
+    # A pause's end comes before what it lets begin in the same pass.
+    at = len(before) - (0 if course.paused else len(outcome.news))
+    decisions = (*before[:at], latest, *before[at:])
+    status = noted.status.model_copy(update={"decisions": decisions})
+    return replace(noted, status=status, news=outcome.news)
 
 
 def _asked(course: Course, outcome: Outcome) -> Outcome:
