@@ -68,7 +68,7 @@ bench-server-soak: venv ## The model server for 10 minutes at 80 % of its load, 
 	@command -v wrk > /dev/null || apt-get install -qy wrk
 	@PYTHONPATH=tests:. $(BIN)/python -m bench.server.soak $(BENCH)
 
-cluster-up: ## Bring the local cluster up (first time: 15 to 40 min of building)
+cluster-up: ## Bring the local cluster up (first time: a quarter of an hour and more of building)
 	@$(CLUSTER_TOOL) up
 
 cluster-down: ## Take the local cluster down and leave nothing behind

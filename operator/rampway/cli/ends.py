@@ -9,7 +9,7 @@ from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.cli.consented import agreed
 from rampway.core.instants import brief, from_wire
-from rampway.core.rollout.reactions import reaction, view_of
+from rampway.core.rollout.reactions import reaction, unpaired, view_of
 
 _SERVERS = "the servers' own failures, not the gateway's"
 _DOES: Mapping[OnFailure, str] = {
@@ -42,9 +42,9 @@ def in_watch(rollout: ModelRollout) -> Iterator[str]:
     """Yield what would return to the previous revision (B27)."""
     policy = rollout.spec.policy
     for check in policy.checks:
-        unpaired = " unpaired, since the holdback is 0%:" if _unpaired(policy, check) else ""
+        alone = " unpaired, since the holdback is 0%:" if _unpaired(policy, check) else ""
         does = _IN_WATCH[_watched(policy, check)]
-        yield f"check {check.name}:{unpaired} its failure {does}"
+        yield f"check {check.name}:{alone} its failure {does}"
     yield (
         "pods of the new stable that crash twice, run out of memory or are all unready: back to "
         "the previous revision"
@@ -57,12 +57,8 @@ def _unpaired(policy: Policy, check: Check) -> bool:
 
 
 def _watched(policy: Policy, check: Check) -> OnFailure:
-    """Return what its failure does in the watch: unpaired, no more than `onUnpaired` lets it."""
-    whole = reaction(policy, check.name)
-    if whole is OnFailure.NOTIFY or not _unpaired(policy, check):
-        return whole
-    asked = policy.watch.on_unpaired if policy.watch else OnFailure.NOTIFY
-    return whole if asked is OnFailure.ROLLBACK else asked
+    """Return what its failure does in the watch."""
+    return (unpaired if _unpaired(policy, check) else reaction)(policy, check.name)
 
 
 def still(rollout: ModelRollout) -> str:

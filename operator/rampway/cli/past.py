@@ -11,7 +11,7 @@ from rampway.api.parse import ModelRollout
 from rampway.api.rollout import Contender, Decision
 from rampway.cli import authors, course, words
 from rampway.cli.facts import ended
-from rampway.cli.printing import grid, rows
+from rampway.cli.printing import bare, grid, rows
 from rampway.cli.words import clean
 from rampway.core.instants import from_wire
 
@@ -122,9 +122,7 @@ def decided(
         known: What is said above them: a message that is part of it is not repeated.
         answers: Whether to show what the checks said as a step ended.
     """
-    table_ = Table(
-        box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), show_header=True
-    )
+    table_ = bare()
     for title in ("AT", "ACTOR", "ACTION", "REASON", "MESSAGE"):
         longest = 32 if title == "ACTOR" else None  # a service account's name is long
         table_.add_column(title, max_width=longest, no_wrap=title == "AT", overflow="fold")

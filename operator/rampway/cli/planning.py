@@ -10,13 +10,12 @@ from rampway.cli import assumed, drafting, reckoning, sight
 from rampway.cli.drafting import Budget
 from rampway.cli.policyfile import Subject
 from rampway.cli.simulating import Outcome, outcome
+from rampway.core.evidence import TARGET
 from rampway.core.instants import brief
 from rampway.sim.trials import chance, play
 
 SHARES_PCT = (1, 2, 3, 5, 7, 10, 15, 20, 25, 35, 50)
 """First shares that are tried."""
-POWER = 0.8
-"""Part of the trials with the harm that has to be stopped, as of the power of a check (B18)."""
 FEW = 10
 """Trials by which shares are sorted out; the answer is tried again with as many as asked for."""
 GIVE_UP = 2.0
@@ -47,9 +46,9 @@ class Option:
         return took_s(self.good)
 
     def within(self, budget: Budget) -> bool:
-        """Whether it finds the harm, and costs no more than it may."""
+        """Whether it finds the harm, with a check's power (B18), and costs no more than it may."""
         cheap = self.bad.lost.mean <= budget.bad_answers
-        return cheap and self.took_s <= budget.finish_s and self.bad.stopped.share >= POWER
+        return cheap and self.took_s <= budget.finish_s and self.bad.stopped.share >= TARGET
 
 
 def took_s(good: Outcome) -> float:
@@ -92,7 +91,7 @@ class Planner:
         for first_pct in reversed(SHARES_PCT[: self._promising()]):
             bad = self._bad(first_pct, self.runs)
             promoted = bad.promoted / bad.runs
-            if bad.lost.mean > self.budget.bad_answers or 1 - promoted < POWER:
+            if bad.lost.mean > self.budget.bad_answers or 1 - promoted < TARGET:
                 continue
             good = self._good(first_pct, self.runs)
             option = Option(first_pct, self._policy(first_pct), good, bad)
@@ -127,7 +126,7 @@ class Planner:
 
     def _hardly(self, first_pct: int) -> bool:
         bad = self._bad(first_pct, FEW)
-        missed = chance(bad.promoted, bad.runs).low > 1 - POWER
+        missed = chance(bad.promoted, bad.runs).low > 1 - TARGET
         return bad.lost.mean > self.budget.bad_answers or missed
 
     def _in_time(self, first_pct: int) -> bool:
@@ -166,7 +165,7 @@ class Planner:
         if option.took_s <= budget.finish_s:
             found, within = option.bad.stopped, brief(GIVE_UP * budget.finish_s)
             text += f"stop only {found.count} of {found.runs} such candidates within {within}"
-            return f"{text}; {100 * POWER:.0f} % is the least. {self._would_do()}"
+            return f"{text}; {100 * TARGET:.0f} % is the least. {self._would_do()}"
         took = "longer than was tried" if math.isinf(option.took_s) else brief(option.took_s)
         text += f"take {took}, not {brief(budget.finish_s)}"
         larger = [pct for pct in SHARES_PCT if pct > option.first_pct]
@@ -193,7 +192,7 @@ class Planner:
         return (
             f"impossible: where {least.harm.name}, even steps that begin with {SHARES_PCT[0]} % "
             f"promote {least.promoted} of {least.runs} such candidates; "
-            f"{100 * (1 - POWER):.0f} % is the most. {sight.hasty(policy, self.traffic)}"
+            f"{100 * (1 - TARGET):.0f} % is the most. {sight.hasty(policy, self.traffic)}"
         )
 
     def _would_do(self) -> str:

@@ -23,16 +23,21 @@ def dump(data: Any, wanted: Format) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100).rstrip("\n")
 
 
+def bare(*, header: bool = True) -> "Table":
+    """Return a table without lines and without columns yet."""
+    from rich.table import Table
+
+    return Table(
+        box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
+    )
+
+
 def grid(*titles: str, header: bool = True) -> "Table":
     """Return a table whose last column takes what is left of the line.
 
     Titles that end in `>` stand on the right.
     """
-    from rich.table import Table
-
-    table = Table(
-        box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    table = bare(header=header)
     for index, title in enumerate(titles):
         last = index == len(titles) - 1
         table.add_column(

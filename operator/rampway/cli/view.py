@@ -13,6 +13,7 @@ from rampway.api.rollout import CheckStatus
 from rampway.cli import authors, course, past, queued, words
 from rampway.cli.asked import logs
 from rampway.cli.facts import Facts, RevisionFacts, Role
+from rampway.cli.printing import bare
 from rampway.cli.words import clean
 from rampway.core.instants import from_wire
 from rampway.core.rollout.automation import UNTOLD
@@ -79,7 +80,7 @@ def _authors(facts: Facts, now_s: float) -> Iterable[RenderableType]:
 
 
 def _revisions(facts: Facts, *, wide: bool) -> RenderableType:
-    table = _grid()
+    table = bare()
     # Where all answers are for use, as they are unless somebody says otherwise, nothing is said.
     degrees = wide or any(shown.automation not in {"", UNTOLD} for shown in facts.revisions)
     for title, right in (
@@ -183,7 +184,7 @@ def _checks(facts: Facts, checks: Iterable[CheckStatus], now_s: float) -> Iterab
     yield Text.assemble(("CHECKS", "bold"), (f"  {', '.join(ages)}", _DIM))
     if facts.running and now_s - (facts.answered_s or now_s) > SILENT_S:
         yield _indented(Text("the operator has not written since then; is it running?", "yellow"))
-    table = _grid(header=False)
+    table = bare(header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -201,7 +202,7 @@ def _rows(title: str, found: Iterable[tuple[str, str, str]]) -> Iterable[Rendera
         return
     yield Text()
     yield Text(title, "bold")
-    table = _grid(header=False)
+    table = bare(header=False)
     table.add_column(no_wrap=True)
     table.add_column(max_width=40, overflow="fold")
     table.add_column(overflow="fold")
@@ -239,16 +240,6 @@ def _conditions(facts: Facts) -> Iterable[RenderableType]:
         said = found.message == status.message
         text = f"{clean(found.reason)}" + ("" if said else f": {clean(found.message)}")
         yield _entry(Text(f"  {found.type}={found.status}"), Text(text))
-
-
-def _grid(*, header: bool = True) -> Table:
-    return Table(
-        box=None,
-        show_header=header,
-        header_style="bold",
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
 
 
 def _indented(text: Text) -> Padding:

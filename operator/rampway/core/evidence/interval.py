@@ -10,8 +10,7 @@ look's factor has c = (1 + rho r o) / (1 + r o), and log c is concave in o; with
 is concave in 1 / o. So by Jensen's inequality c at the mean of o (of 1 / o), weighed by events,
 never makes more of them than the looks' own factors do, which it is where all have the same odds:
 the interval holds whatever the split does, also where it follows the rate of events from look to
-look. All is divided by phi in the exponent as bets are, the
-upper end by that of proof.
+look. All is divided by phi in the exponent as bets are, the upper end by that of proof.
 """
 
 import math

@@ -52,13 +52,17 @@ def answers(course: Course) -> tuple[CheckStatus, ...]:
     )
 
 
-def _does(policy: Policy, result: CheckResult) -> OnFailure:
-    """Return what this answer does: without a comparison it only tells, unless the watch says."""
-    whole = reaction(policy, result.name)
-    if not result.tells or whole is OnFailure.NOTIFY:
+def unpaired(policy: Policy, name: str) -> OnFailure:
+    """Return what a failure without a comparison does: it only tells, unless the watch says."""
+    whole = reaction(policy, name)
+    if whole is OnFailure.NOTIFY:
         return whole
     asked = policy.watch.on_unpaired if policy.watch else OnFailure.NOTIFY
     return whole if asked is OnFailure.ROLLBACK else asked
+
+
+def _does(policy: Policy, result: CheckResult) -> OnFailure:
+    return (unpaired if result.tells else reaction)(policy, result.name)
 
 
 def failed(policy: Policy, judged: Judged, does: OnFailure) -> CheckResult | None:

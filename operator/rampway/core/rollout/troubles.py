@@ -48,7 +48,7 @@ def _stopped(course: Course) -> Outcome | None:
     """
     if course.requests.promote or course.approval(course.stage.name):
         return None
-    failed = next(iter(_asking(course)), None)
+    failed = _asking(course)
     step = course.status.step
     cause = f"check {failed.name}: {failed.message}" if failed else step.stopped_by
     if not cause:
@@ -64,15 +64,14 @@ def _stopped(course: Course) -> Outcome | None:
     return say(replace(outcome, status=status), Reason.STOPPED_BY_CHECK, text)
 
 
-def _asking(course: Course) -> list[CheckResult]:
-    """Return the failed checks that ask.
+def _asking(course: Course) -> CheckResult | None:
+    """Return the first failed check that asks, None if none does.
 
     Consent to go on over one gives the next step its whole share; then it asks again.
     """
     failing = reactions.failing(course.policy, course.judged, OnFailure.PAUSE)
-    if course.status.step.in_force_since:
-        return failing
-    return [one for one in failing if one.name not in course.status.overruled]
+    known = () if course.status.step.in_force_since else course.status.overruled
+    return next((one for one in failing if one.name not in known), None)
 
 
 def _out_of_patience(course: Course, patience_s: float) -> Outcome | None:
