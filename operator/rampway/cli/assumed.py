@@ -16,6 +16,7 @@ from rampway.api.policy import Policy
 from rampway.api.traffic import TrafficType
 from rampway.cli import counted
 from rampway.core.checks import kinds
+from rampway.core.numerals import plain
 from rampway.sim.answering import Answering, Shares, lognormal, slowed, trimmed
 from rampway.sim.counting import Counting
 from rampway.sim.trial_place import Setting
@@ -136,7 +137,7 @@ def errors(text: str, traffic: Traffic, policy: Policy) -> Harm:
         rate = min(1.0, factor(text) * base)
     if rate > 1:
         raise ValueError(f"expected at most 100%; seen: {text}")
-    return Harm(f"{100 * rate:.3g} % fail" + ("" if text.endswith("%") else f" ({text})"), rate)
+    return Harm(f"{plain(100 * rate)} % fail" + ("" if text.endswith("%") else f" ({text})"), rate)
 
 
 def slower(text: str) -> Harm:

@@ -23,11 +23,19 @@ def lines(deployment: ModelDeployment, rollout: ModelRollout | None, now_s: floa
     if status.paused_by is not None:
         if status.reason != Reason.PAUSED:  # else the message has it
             yield said("paused", status.paused_by, now_s)
-    elif status.resumed_by is not None and rollout is not None and not ended(rollout):
+    elif status.resumed_by is not None and _within(rollout, status.resumed_by):
         yield said("resumed", status.resumed_by, now_s)
     released_by = rollout.spec.released_by if rollout else None
     if status.changed_by is not None and status.changed_by != released_by:
         yield said("model or server changed last", status.changed_by, now_s)
+
+
+def _within(rollout: ModelRollout | None, author: Author) -> bool:
+    """Whether it was done while this rollout ran, which has not ended."""
+    if rollout is None or ended(rollout):
+        return False
+    began_s, at_s = from_wire(rollout.status.started_at), from_wire(author.at)
+    return began_s is None or at_s is None or at_s >= began_s
 
 
 def who(facts: Facts, now_s: float) -> Iterator[str]:

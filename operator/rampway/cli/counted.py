@@ -11,6 +11,7 @@ from rampway.api.policy import Policy
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
+from rampway.core.numerals import plain
 from rampway.sim.counting import Counting, Values
 
 FEWEST = 100
@@ -101,7 +102,7 @@ def detected(check: Check) -> str:
     asked = check.counts or check.mean
     if asked is None:
         raise ValueError(f"check {check.name} counts nothing of users'")
-    return f"{1 / asked.detect_ratio if asked.fewer else asked.detect_ratio:.3g}x"
+    return f"{plain(1 / asked.detect_ratio if asked.fewer else asked.detect_ratio)}x"
 
 
 def measured(

@@ -51,7 +51,7 @@ def history(
         found = [one for one in rollouts if one.spec.attempt == attempt]
         if not found:
             there = ", ".join(str(one.spec.attempt) for one in rollouts) or "none"
-            raise Refusal(f"{name} has no rollout with attempt {attempt} any more; kept: {there}")
+            raise Refusal(f"{name} has no rollout with attempt {attempt}; kept: {there}")
         one = found[0]
         printed(past.in_full(one, now_s), past.data([one], now_s)[0], output, no_color=no_color)
         return ExitCode.OK

@@ -15,6 +15,7 @@ from rampway.core.checks.deltas import Delta, advance, start_ledger
 from rampway.core.checks.sources import Allowed, Source, choose
 from rampway.core.instants import brief
 from rampway.core.model.policies import Trouble
+from rampway.core.numerals import plain
 from rampway.metrics.base import MetricSource, RevisionKey
 from rampway.sim.answering import FAILED, Shares
 
@@ -89,8 +90,8 @@ def told(
     refused = mine.outcomes.get("client_error", 0) / mine.requests
     rate_per_s = total / (ended_s - began_s)
     said = (
-        f"{rate_per_s:.3g} requests/s, {100 * failed:.2g} % of stable's answers fail, as measured "
-        f"in {brief(ended_s - began_s)}"
+        f"{plain(rate_per_s)} requests/s, {plain(100 * failed, 2)} % of stable's answers fail, as "
+        f"measured in {brief(ended_s - began_s)}"
     )
     return Traffic(rate_per_s, failed, _durations(mine), said, refused)
 

@@ -12,6 +12,7 @@ from rampway.cli.policyfile import Subject
 from rampway.cli.simulating import Outcome, outcome
 from rampway.core.evidence import TARGET
 from rampway.core.instants import brief
+from rampway.core.numerals import plain
 from rampway.sim.trials import chance, play
 
 SHARES_PCT = (1, 2, 3, 5, 7, 10, 15, 20, 25, 35, 50)
@@ -159,7 +160,7 @@ class Planner:
     def _too_slow(self, option: Option) -> str:
         budget, rate = self.budget, self.traffic.rate_per_s
         text = (
-            f"impossible: at {rate:.3g} requests a second, steps that keep to "
+            f"impossible: at {plain(rate)} requests a second, steps that keep to "
             f"{budget.bad_answers:g} bad answers begin with {option.first_pct} % and "
         )
         if option.took_s <= budget.finish_s:
@@ -181,7 +182,7 @@ class Planner:
 
     def _too_dear(self, least: Outcome) -> str:
         return (
-            f"impossible: at {self.traffic.rate_per_s:.3g} requests a second even steps that "
+            f"impossible: at {plain(self.traffic.rate_per_s)} requests a second even steps that "
             f"begin with {SHARES_PCT[0]} % cost {least.lost.mean:.0f} bad answers where "
             f"{least.harm.name}, not {self.budget.bad_answers:g}: so many it takes to tell "
             f"this harm from chance. {self._would_do()}"

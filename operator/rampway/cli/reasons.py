@@ -84,7 +84,11 @@ def _at_rest(facts: Facts) -> Explanation:
         for one in status.conditions
         if one.type in {ConditionType.ACCEPTED, ConditionType.READY} and one.status != "True"
     )
-    return Explanation(where, clean(status.message), wanting, "", moves.get(status.phase, ()))
+    can = moves.get(status.phase, ())
+    if facts.deployment.spec.paused and status.phase != Phase.PAUSED:
+        where += "; paused, so nothing new begins"
+        can = (f"{_typed(facts, 'resume')}: end the pause", *can)
+    return Explanation(where, clean(status.message), wanting, "", can)
 
 
 def _condition(found: Condition, said: str) -> str:
@@ -257,7 +261,7 @@ def _says(facts: Facts) -> tuple[str, ...]:
     """Return the command that shows what the revision says that fails, and which one that is."""
     if (found := facts.failed) is None:
         return ()
-    return (f"{logs(facts.deployment, found.revision)}: what {found.revision} says",)
+    return (f"{logs(facts.deployment, found.revision)}: the logs of {found.revision}",)
 
 
 def _ends(facts: Facts) -> tuple[str, ...]:

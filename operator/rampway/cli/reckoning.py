@@ -138,14 +138,8 @@ def _comparison(
     stage = step[0]
     share_pct = _share_pct(stage)
     needed = requests_needed(policy, check, share_pct, mirrored=not stage.weight_pct)
-    limits = check.paired
-    detect = limits.detect if limits else ""
     if needed is None:
-        yield Doubt(
-            path,
-            f"check {check.name} would never pass: no number of requests tells detect {detect} "
-            f"from what {kinds.of(check).tolerated} tolerate; raise detect, or tolerate less",
-        )
+        yield Doubt(path, f"check {check.name} would never pass{_in_vain(check)}")
         return
     if rps is None:
         return
@@ -155,8 +149,28 @@ def _comparison(
             path,
             f"check {check.name} passes after about {needed} requests on the candidate: at "
             f"{rps:g} requests/s and {share_pct} % {_stretched(step, wait_s, rps)}; "
-            "traffic, weight or detect would shorten it",
+            f"traffic, weight or {_eases(check)} would shorten it",
         )
+
+
+def _in_vain(check: Check) -> str:
+    """Return why no number of requests lets a comparison pass."""
+    tolerated = kinds.of(check).tolerated
+    if paired.wants_proof(check):
+        return (
+            f" beside a stable without errors: more than what {tolerated} tolerate of nothing is "
+            "never ruled out; tolerate something on top, by ignoreBelow"
+        )
+    detect = check.paired.detect if check.paired else ""
+    return (
+        f": no number of requests tells detect {detect} from what {tolerated} tolerate; raise "
+        "detect, or tolerate less"
+    )
+
+
+def _eases(check: Check) -> str:
+    """Return the field by which a comparison passes sooner."""
+    return "ignoreBelow" if paired.wants_proof(check) else "detect"
 
 
 def _stretched(step: list[Stage], wait_s: float, rps: float) -> str:

@@ -113,7 +113,7 @@ async def _rollout(api: "KubeApi", space: str, asked: Options) -> "ModelRollout"
     found = [one for one in rollouts if one.spec.attempt == asked.attempt]
     if not found:
         there = ", ".join(str(one.spec.attempt) for one in rollouts)
-        text = f"{asked.name} has no rollout with attempt {asked.attempt} any more; kept: {there}"
+        text = f"{asked.name} has no rollout with attempt {asked.attempt}; kept: {there}"
         raise Refusal(text)
     return found[0]
 

@@ -111,7 +111,8 @@ def undo(
     if target.revision == wanted:
         text = f"the spec of {deployment.name} names {target.shown} already"
         return Undo(target, [], text, deployment.status.message)
-    text = f"spec.model, spec.server and spec.info of {deployment.name} are those of {target.shown}"
+    fields = f"spec.model, spec.server and spec.info of {deployment.name}"
+    text = f"set {fields} to those of {target.shown}"
     active = next((one for one in reversed(rollouts) if not ended(one)), None)
     then = _then(deployment, active, stable, target)
     return Undo(target, _patch(deployment, target), text, then)

@@ -5,6 +5,7 @@ from rampway.api.paired import Against
 from rampway.api.policy import Policy
 from rampway.cli.assumed import Traffic, errors
 from rampway.core.checks.unpaired import limit_of
+from rampway.core.numerals import plain
 
 
 def blind(policy: Policy, traffic: Traffic, detect: str) -> str:
@@ -52,7 +53,7 @@ def _limit(check: Check, traffic: Traffic) -> float:
 def _limits(policy: Policy, traffic: Traffic) -> str:
     """Return the same of each check that counts failures, in words."""
     return "; ".join(
-        f"check {check.name} calls up to {100 * _limit(check, traffic):.3g} % no harm "
+        f"check {check.name} calls up to {plain(100 * _limit(check, traffic))} % no harm "
         f"(against: {_against(check)})"
         for check in _asking(policy)
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rampway.cli.assumed import NO_HARM, Harm, Traffic, setting
 from rampway.core.instants import brief
+from rampway.core.numerals import plain
 from rampway.core.rollout import stages
 from rampway.sim.trial import Ended
 from rampway.sim.trials import Chance, Range, chance, play, spread
@@ -201,8 +202,8 @@ def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -
     good = outcomes[0]
     seen = good.stopped
     text = (
-        f"False rollbacks: {seen.count} of {good.runs}, {100 * seen.share:.2g} % ± "
-        f"{100 * seen.error:.2g} (95 % certain: at most {100 * seen.high:.2g} %); "
+        f"False rollbacks: {seen.count} of {good.runs}, {plain(100 * seen.share, 2)} % ± "
+        f"{plain(100 * seen.error, 2)} (95 % certain: at most {plain(100 * seen.high, 2)} %); "
         f"the policy allows {policy.false_rollback_rate}. Requests are taken to fail each by "
         "itself: with bursts of failures there may be more."
     )

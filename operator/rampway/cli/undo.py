@@ -66,7 +66,7 @@ async def _undo(
             except Conflict:
                 continue
         typer.echo(clean(f"{'not done (dry run): ' if dry_run else ''}{plan.said}"))
-        typer.echo(f"next: {clean(plan.then)}")
+        typer.echo(f"{'then' if dry_run else 'next'}: {clean(plan.then)}")
         if plan.patch:
             typer.echo(f"note: {_ELSEWHERE}")
         return ExitCode.OK

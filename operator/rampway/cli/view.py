@@ -117,7 +117,8 @@ def _beneath(facts: Facts) -> Iterator[Text]:
         if shown.trouble and clean(shown.trouble) not in known:
             yield Text(f"{shown.revision}: {clean(shown.trouble)}", _BAD)
         if shown == facts.failed:
-            yield Text(f"{shown.revision} says: {logs(facts.deployment, shown.revision)}", _DIM)
+            asked = logs(facts.deployment, shown.revision)
+            yield Text(f"logs of {shown.revision}: {asked}", _DIM)
 
 
 def _revision(shown: RevisionFacts) -> list[Text]:
@@ -167,7 +168,7 @@ def _rollout(
     if rollout.spec.released_by.by:
         yield _indented(Text(authors.said("released", rollout.spec.released_by, now_s), _DIM))
     yield from map(_indented, course.lines(facts, now_s))
-    if facts.running or status.phase == RolloutPhase.ROLLED_BACK:
+    if status.phase != RolloutPhase.PROMOTED:
         yield from _checks(facts, status.checks, now_s)
     yield from _rows("HOOKS", course.hooks(rollout))
     yield from _rows("REQUESTS", course.requests(rollout))

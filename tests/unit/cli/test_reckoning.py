@@ -52,6 +52,16 @@ def test_b18_proof_of_harmlessness_is_reckoned_with() -> None:
     # log(20) / 1 %, times the phi of bursts that nobody can rule out where nothing ever fails.
     assert 300 * harmless.PRIOR.phi < needs[0] < 600 * harmless.PRIOR.phi
     assert needs[1] > 5 * needs[0]
+    (slow,) = said(proof, 100)
+    assert slow.endswith("; traffic, weight or ignoreBelow would shorten it")
+
+
+def test_b18_what_cannot_be_proved_beside_a_stable_without_errors_is_said() -> None:
+    """B18: nothing is tolerated of nothing, and `detect` is not asked by a proof."""
+    asked = {"maxIncrease": "100%", "ignoreBelow": "0%", "require": "HarmRuledOut"}
+    (text,) = said(policy(checks=[{"name": "e", "errorRate": asked}]), None)
+    assert text.startswith("check e would never pass beside a stable without errors: more than")
+    assert "detect" not in text
 
 
 def test_a_harm_that_nothing_tells_from_what_is_tolerated() -> None:

@@ -88,7 +88,7 @@ def test_programs_get_the_same(typed: Callable[..., Result]) -> None:
     [
         (replaying.NoHistory("the history is gone"), [], "refused: the history is gone"),
         (MetricsUnavailable("no answer"), [], "port-forward"),
-        (PASSED, ["7"], "no rollout with attempt 7 any more; kept: 1"),
+        (PASSED, ["7"], "no rollout with attempt 7; kept: 1"),
         (PASSED, ["--under", "/nowhere.yaml"], "cannot be read"),
     ],
 )

@@ -137,9 +137,32 @@ async def test_b28_whoever_asks_why_is_told_how_to_read_the_log() -> None:
     """B28: of the candidate that fails, while it is tried as after it was rolled back."""
     for name in ("crash_looping", "stopped_by_check", "rolled_back_by_crash"):
         moves = reasons.explain(await SCENES[name].facts(), NOW_S).moves
-        log = f"kubectl logs deploy/digits-{V2} -n ml -c server --tail=50: what {V2} says"
+        log = f"kubectl logs deploy/digits-{V2} -n ml -c server --tail=50: the logs of {V2}"
         assert log in moves, name
     assert "logs" not in str(reasons.explain(await SCENES["mid_rollout"].facts(), NOW_S).moves)
+
+
+async def test_b10_a_pause_after_a_rollback_is_explained() -> None:
+    """B10: a retry would wait for its end, so that is said first, and nothing of it without."""
+    rolled_back = SCENES["rolled_back_by_check"]
+    paused = rolled_back.but(spec=rolled_back.spec | {"paused": True})
+    found = reasons.explain(await paused.facts(), NOW_S)
+    assert found.where.endswith("; paused, so nothing new begins")
+    assert found.moves[0] == "kubectl rampway resume digits -n ml: end the pause"
+    assert "resume" not in str(reasons.explain(await rolled_back.facts(), NOW_S))
+
+
+@pytest.mark.parametrize(("resumed_s", "told"), [(100, True), (400, False)])
+async def test_b10_who_resumed_is_told_of_the_rollout_that_it_was_said_to(
+    resumed_s: float, told: bool
+) -> None:
+    """B10: the end of a pause before this rollout began says nothing of it."""
+    scene = SCENES["mid_rollout"]
+    resumed = {"by": "alice", "at": ago(resumed_s), "told": "Stamp"}
+    facts = await scene.but(status=scene.status | {"resumedBy": resumed}).facts()
+    assert facts.rollout is not None
+    assert facts.rollout.status.started_at == ago(300)
+    assert ("resumed by alice" in str(reasons.explain(facts, NOW_S).who)) is told
 
 
 async def test_a_pause_and_a_deadline_are_among_what_is_said() -> None:
@@ -210,7 +233,7 @@ def test_an_attempt_that_is_not_there_is_refused(connect: Connect) -> None:
     connect(scenes.mid_rollout)
     result = CliRunner().invoke(app, ["history", NAME, "7"])
     assert result.exit_code == 1
-    assert "no rollout with attempt 7 any more; kept: 1" in result.stderr
+    assert "no rollout with attempt 7; kept: 1" in result.stderr
     assert CliRunner().invoke(app, ["history", "other"]).exit_code == 4
     assert CliRunner().invoke(app, ["explain", "other"]).exit_code == 4
 

@@ -129,7 +129,7 @@ async def test_b28_the_command_for_a_log_names_whose_it_is() -> None:
     """B28: stable's trouble stands above it, an old revision's row as well; it is neither's."""
     seen = printed(await scenes.crash_looping.facts())
     assert f"\n  {scenes.V1}: ErrImagePull: model-server:8 was not found\n" in seen
-    assert f"\n  {scenes.V2} says: kubectl logs deploy/digits-{scenes.V2} -n ml" in seen
+    assert f"\n  logs of {scenes.V2}: kubectl logs deploy/digits-{scenes.V2} -n ml" in seen
     assert seen.count("kubectl logs") == 1
 
 

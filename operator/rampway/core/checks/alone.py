@@ -15,6 +15,7 @@ from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, Down, EvidenceState
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.instants import brief
+from rampway.core.numerals import plain
 
 ENOUGH = 100
 """Fewer requests than this show nothing."""
@@ -41,7 +42,7 @@ class Limit:
 
     def __str__(self) -> str:
         """Say what is tolerated."""
-        return f"{100 * self.tolerated:.3g} %"
+        return f"{plain(100 * self.tolerated)} %"
 
     def kept(self, requests: int, events: float) -> bool:
         """Whether so many events in so many requests show that it is kept."""

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from rampway.api.policy import Policy
+from rampway.core.numerals import plain
 
 FOR_THE_WATCH = 0.2
 """Its part of `falseRollbackRate`, where it compares: it has more requests to find harm by than a
@@ -33,7 +34,7 @@ class Bound:
 
     def __str__(self) -> str:
         """Say it in percent."""
-        return f"{100 * self.alpha:.3g} %"
+        return f"{plain(100 * self.alpha)} %"
 
 
 def bound_of(policy: Policy, *, watching: bool = False) -> Bound:

@@ -12,6 +12,7 @@ from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.paired import LEANING, is_small, is_untellable, wants_proof
 from rampway.core.checks.slices import Part, parts
 from rampway.core.instants import brief
+from rampway.core.numerals import plain
 
 MOST_NAMED = 3
 """Of slices that are only listed."""
@@ -75,8 +76,8 @@ def _surely(part: Part, index: int) -> str:
     if least <= 1:
         return told
     if part.kind.times(part.state.processes[index]) is None:
-        return f"{told}: at least {least:.3g} times as {part.kind.often}"
-    return f"{told} (at least {least:.3g})"
+        return f"{told}: at least {plain(least)} times as {part.kind.often}"
+    return f"{told} (at least {plain(least)})"
 
 
 def _since_split(part: Part, index: int) -> Part | None:
@@ -119,7 +120,7 @@ def proved(check: Check, state: PairedState) -> str:
     most = kind.interval(process).high
     if not kind.tolerance.floor:
         most = min(most, kind.tolerance.ratio)  # more is what was ruled out
-    limit = f": at most {most:.3g} times as {kind.often}" if most < math.inf else ""
+    limit = f": at most {plain(most)} times as {kind.often}" if most < math.inf else ""
     return f"{beyond(check)} is ruled out{limit}"
 
 

@@ -17,6 +17,7 @@ from rampway.core.evidence import (
     Segment,
     Tolerance,
 )
+from rampway.core.numerals import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +195,11 @@ class Comparison(Protocol):
 
     def briefly(self, requests: int, events: float) -> str:
         """Return the same of the other side."""
-        return f"{events:.4g} of {requests}"
+        return f"{plain(events, 4)} of {requests}"
 
     def amount(self, rate: float) -> str:
         """Return a rate of events in words."""
-        return f"{100 * rate:.3g} %"
+        return f"{plain(100 * rate)} %"
 
     def times(self, process: EProcess) -> float | None:
         """Return how many times as often it is at the same looks, None if unknown."""

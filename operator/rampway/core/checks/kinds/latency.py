@@ -8,6 +8,7 @@ from rampway.core import evidence
 from rampway.core.checks.deltas import Delta, Histogram
 from rampway.core.checks.kinds.base import Comparison, PairedState
 from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
+from rampway.core.numerals import plain
 
 _TAIL, _TAIL_SHARE = 0.1, 1 / 3
 """Of a check of all latencies: the tail with the most interest in it, and its share (histogram)."""
@@ -89,4 +90,4 @@ class Latency(Comparison):
 
 
 def _ms(duration_s: float) -> str:
-    return f"{1000 * duration_s:.3g} ms" if duration_s < 1 else f"{duration_s:.3g} s"
+    return f"{plain(1000 * duration_s)} ms" if duration_s < 1 else f"{plain(duration_s)} s"

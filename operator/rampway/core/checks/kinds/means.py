@@ -16,6 +16,7 @@ from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.kinds.counts import NOTHING, OfUsers
 from rampway.core.evidence import Bets, EProcess, PairCount, Ratio
+from rampway.core.numerals import plain
 
 BY_EVENTS = 0.5
 """Share of the check's part of the budget for fractional events; the rest bets."""
@@ -60,8 +61,8 @@ class Mean(OfUsers):
         """Return the means on both sides."""
         mine, other = self.sides(state.processes[index].total)
         return (
-            f"a mean of {self._mean(*mine):.4g} over {mine[0]} {self.exposures} on the candidate, "
-            f"{self._mean(*other):.4g} over {other[0]} on stable"
+            f"a mean of {self.briefly(*mine)} {self.exposures} on the candidate, "
+            f"{self.briefly(*other)} on stable"
         )
 
     def alone(self, state: PairedState, index: int, requests: int, events: float) -> str:  # noqa: ARG002
@@ -70,11 +71,11 @@ class Mean(OfUsers):
 
     def briefly(self, requests: int, events: float) -> str:
         """Return the mean and of how many values."""
-        return f"{self._mean(requests, events):.4g} over {requests}"
+        return f"{plain(self._mean(requests, events), 4)} over {requests}"
 
     def amount(self, rate: float) -> str:
         """Return a mean in the unit of the values."""
-        return f"{self._mean(1, rate):.4g}"
+        return f"{plain(self._mean(1, rate), 4)}"
 
     def times(self, process: EProcess) -> float | None:
         """Return how many times as large it is, or as small, at the same looks."""
