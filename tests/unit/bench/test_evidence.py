@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from bench.evidence import __main__ as bench
-from bench.evidence import harmless, power, reference, rivals
+from bench.evidence import harmless, power, proof, reference, rivals
 from bench.evidence.batch import Batch
 from bench.evidence.harmless import Alarms
 from bench.evidence.power import Cell, detected
@@ -22,6 +22,7 @@ SMALL = {
     "runs-rivals": 20,
     "looks-rivals": 20,
     "looks-past": 8,
+    "runs-proof": 2,
     "repeats": 5,
     "workers": 1,
 }
@@ -50,6 +51,7 @@ def test_tiny_run_ends_with_one_json_object(capsys: pytest.CaptureFixture[str]) 
     assert len(found["max_false_alarm_guard_all"]) == 30
     assert found["max_false_alarm_past"] == max(found["max_false_alarm_past_all"].values())
     assert len(found["max_false_alarm_past_all"]) == len(list(reference.cases()))
+    assert len(found["max_false_proof_all"]) == len(list(proof.cases()))
     assert len(found["false_alarm_past_changed"]) == len(list(reference.changed()))
     assert set(found["aims_met"]) == set(bench.AIMS)
     assert {"rampway", "lindon_malek", "kayenta_mann_whitney_98"} < set(found["rivals"])
