@@ -101,6 +101,8 @@ class App:
             answer = http.error(fault.status, fault.message)
         except UnavailableError as error:
             answer = http.error(503, str(error))
+        except Exception:  # noqa: BLE001  # as in _answer
+            answer = _internal_error()
         await self._send(send, answer)
 
     async def _infer(
@@ -150,9 +152,7 @@ class App:
         except DisconnectError:
             raise
         except Exception:  # noqa: BLE001  # whatever it is, the client gets JSON and the log the rest
-            logger().exception("internal error")
-            message = "internal error of the model server; its log says more"
-            return http.error(500, message, "server_error")
+            return _internal_error()
         answer: Answer = answered.payload
         return answer
 
@@ -162,6 +162,8 @@ class App:
 
     def _get(self, method: str, parts: tuple[str, ...]) -> Answer:
         """Return the answer to anything but an inference request."""
+        if parts[:2] == ("v2", "models") and parts[-1] == "infer":
+            raise ClientFaultError(f"{method[:20]} is not allowed here; expected POST", 405)
         if method not in {"GET", "HEAD"}:
             raise ClientFaultError(f"{method[:20]} is not allowed here; expected GET", 405)
         match parts:
@@ -173,8 +175,6 @@ class App:
                 return Answer(200, orjson.dumps({"live": True}))
             case ("v2", "health", "ready"):
                 return self._readiness({}, ready=self.ready)
-            case ("v2", "models", _, *_, "infer"):
-                raise ClientFaultError(f"{method} is not allowed here; expected POST", 405)
             case ("v2", "models", _, *_, "ready"):
                 name, version = _named(parts[:-1])
                 found = self._repository.find(name, version)
@@ -191,6 +191,13 @@ class App:
             headers.append(http.CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+def _internal_error() -> Answer:
+    """Log the exception being handled, and return what the client hears of it."""
+    logger().exception("internal error")
+    message = "internal error of the model server; its log says more"
+    return http.error(500, message, "server_error")
 
 
 def _named(parts: tuple[str, ...]) -> tuple[str, str]:

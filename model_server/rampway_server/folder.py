@@ -116,7 +116,7 @@ class Folder:
         try:
             await self._load(name)
         except StartError as error:
-            raise ClientFaultError(f"model {name[:100]!r} cannot be loaded: {error}") from error
+            raise ClientFaultError(str(error)) from error
 
     async def unload(self, name: str) -> None:
         """Serve a model no longer; requests under way are answered.
@@ -146,7 +146,12 @@ class Folder:
         except OSError as error:
             raise StartError(f"cannot read model file {found.path}: {error.strerror}") from error
         digest = hashlib.sha256(data).hexdigest()
-        model, told = loading.load(data, digest, self._trust, allow_pickle=self._allow_pickle)
+        try:
+            model, told = loading.load(data, digest, self._trust, allow_pickle=self._allow_pickle)
+        except StartError as error:
+            raise StartError(
+                f"model {found.name!r}, version {found.version!r}, cannot be loaded: {error}"
+            ) from error
         for warning in told:
             logger().warning("loading the model gave a warning", model=found.name, warning=warning)
         reason = model.warm_up()

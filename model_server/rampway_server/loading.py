@@ -31,7 +31,14 @@ def load(
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = _model(data, sha256, trusted, allow_pickle=allow_pickle)
+        try:
+            model = _model(data, sha256, trusted, allow_pickle=allow_pickle)
+        except (Exception, SystemExit) as error:  # a pickle may raise anything, and so may a class
+            if isinstance(error, StartError):
+                raise
+            raise StartError(
+                f"the model file cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
     told = {str(one.message) for one in caught}
     try:
         model = replace(model, profile=_profile(data))
@@ -91,7 +98,7 @@ def _check_unpacked(data: bytes) -> None:
 def _unpickled(data: bytes) -> Any:
     try:
         return joblib.load(io.BytesIO(data))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StartError(f"the pickle cannot be loaded: {type(error).__name__}: {error}") from error
 
 

@@ -112,6 +112,7 @@ async def test_unknown_model_or_version_is_404_with_one_label(
         ("/v2/models/other/ready", "GET", 404),
         ("/v2/models/digits/infer", "GET", 405),
         ("/v2/models/digits/infer", "PUT", 405),
+        ("/v2/models/digits/versions/2/infer", "DELETE", 405),
         ("/v2/health/ready", "POST", 405),
         ("/metrics", "GET", 200),
     ],
@@ -124,6 +125,8 @@ async def test_other_paths_and_methods(
     reply = await call(app, path, method=method)
     assert reply.status == status
     assert status == 200 or reply.error
+    if status == 405:
+        assert reply.error.endswith("expected POST" if path.endswith("infer") else "expected GET")
 
 
 async def test_missing_or_odd_content_type_is_accepted(
@@ -220,6 +223,22 @@ async def test_error_of_the_server_itself_shows_no_internals(
     assert reply.error == "internal error of the model server; its log says more"
     assert [line["event"] for line in lines] == ["internal error"]
     assert b'outcome="server_error",revision="digits-abc"} 1.0' in metrics.render()
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/v2/models/digits"])
+async def test_any_path_shows_no_internals(
+    path: str,
+    make_app: MakeApp,
+    classifier: LogisticRegression,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bug is a 500 in JSON on every path, not on that of inference alone."""
+    app, _ = make_app(classifier)
+    monkeypatch.setattr(app, "_get", None)
+    with capture_logs() as lines:
+        reply = await call(app, path)
+    assert (reply.status, "internal error" in reply.error) == (500, True)
+    assert [line["event"] for line in lines] == ["internal error"]
 
 
 async def test_health_answers_while_a_slow_model_predicts(make_app: MakeApp) -> None:

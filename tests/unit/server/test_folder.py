@@ -146,7 +146,13 @@ async def test_no_request_fails_while_models_come_and_go(served: Served) -> None
     [
         ("models/x/load", b"", 404, "no model 'x' in this server's folder"),
         ("models/x/unload", b"", 404, "unknown model 'x'"),
-        ("models/broken/load", b"", 400, "'broken' cannot be loaded: the model file of 4 bytes"),
+        ("models/broken/load", b"", 400, "'broken', version '1', cannot be loaded: the model"),
+        (
+            "models/odd/load",
+            b"",
+            400,
+            "'odd', version '1', cannot be loaded: the model file",
+        ),
         ("models/two/load", b"", 400, "has 2 model files; expected one: model.onnx …"),
         ("models/b", b"", 404, "expected index, models/NAME/load"),
         ("index", b"{", 400, "the body is not JSON"),
@@ -161,6 +167,9 @@ async def test_what_cannot_be_done_is_told(
     for name in ("broken/model.skops", *(["two/model.skops", "two/model.onnx"] * ("two" in path))):
         (served.root / name).parent.mkdir(exist_ok=True)
         (served.root / name).write_bytes(b"junk")
+    odd = DummyRegressor().fit([[0.0]], [0.0])
+    odd.n_features_in_ = "many"
+    skops.io.dump(odd, served.root / "odd.skops")
     reply = await served.control(path, body)
     assert (reply.status, sentence in reply.error) == (status, True), reply.error
     assert await served.answer("b") == 2.0
@@ -175,6 +184,15 @@ async def test_a_model_that_was_given_by_uri_is_not_unloaded(make_app: MakeApp) 
     index = json.loads((await call(app, "/v2/repository/index", b"")).body)
     assert index == [{"name": "digits", "version": "2", "state": "READY", "reason": ""}]
     assert (await call(app, "/v2/repository/index")).status == 405
+
+
+def test_a_start_that_fails_names_the_model(tmp_path: Path) -> None:
+    """Of the many in a folder."""
+    put(tmp_path / "a.skops", 1.0)
+    (tmp_path / "b.skops").write_bytes(b"junk")
+    folder = Folder(tmp_path, Repository(Metrics(), Dial("")), (), allow_pickle=False)
+    with pytest.raises(StartError, match="model 'b', version '1', cannot be loaded: the model"):
+        asyncio.run(folder.load_all())
 
 
 def test_a_folder_without_models_is_no_start(tmp_path: Path) -> None:

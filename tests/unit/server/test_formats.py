@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,16 @@ def test_a_zip_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
         loading.load(buffer.getvalue(), "", [])
 
 
-@pytest.mark.parametrize("data", [b"\x80\x05junk", pickle.dumps([1]), b"\x08junk"])
+class Quitter:
+    """A pickle that ends the process that loads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sys.exit, (0,)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x80\x05junk", pickle.dumps([1]), b"\x08junk", pickle.dumps(Quitter())]
+)
 def test_broken_files_are_told(data: bytes) -> None:
     """In one sentence, whatever the library raised."""
     with pytest.raises(StartError, match=r"cannot be loaded|has no predict method"):
