@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import get_tags
 
@@ -40,6 +42,7 @@ def columns(estimator: Any) -> tuple[TensorSpec, ...]:
         positions = list(_positions(branch.columns, named, count))
         known = _known_values(branch.steps[0]) if branch.steps else []
         text |= {at for at, values in zip(positions, known, strict=False) if _holds_text(values)}
+        text |= set(positions if _reads_texts(branch.steps) else ())
         if not _takes_missing(branch.steps):
             strict |= set(positions)
     return tuple(
@@ -53,10 +56,41 @@ def selects_columns(estimator: Any) -> bool:
     return isinstance(next(iter(_steps(estimator)), None), ColumnTransformer)
 
 
+def takes_texts(estimator: Any) -> bool:
+    """Return whether a row is one text, as for a vectorizer, and no row of columns."""
+    return _reads_texts(_steps(estimator))
+
+
+def _reads_texts(steps: Sequence[Any]) -> bool:
+    if not steps:
+        return False
+    if isinstance(steps[0], FeatureUnion):
+        return any(_reads_texts(_steps(one)) for _, one in steps[0].transformer_list)
+    try:
+        tags = get_tags(steps[0]).input_tags
+    except Exception:  # noqa: BLE001  # an estimator of the user's own may lack anything
+        return False
+    return bool(tags.string and not tags.two_d_array)
+
+
 def _steps(estimator: Any) -> list[Any]:
     if isinstance(estimator, Pipeline):
         return [one for _, step in estimator.steps for one in _steps(step)]
-    return [] if isinstance(estimator, str) or estimator is None else [estimator]
+    if isinstance(estimator, str) or estimator is None:
+        return []
+    inner = _inner(estimator)
+    return [estimator] if inner is None else _steps(inner)
+
+
+def _inner(estimator: Any) -> Any:
+    """Return the fitted model that a search, a threshold or a calibration passes its rows on to."""
+    if isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        return estimator.estimator_
+    if isinstance(estimator, TransformedTargetRegressor):
+        return estimator.regressor_
+    if isinstance(estimator, CalibratedClassifierCV):
+        return estimator.calibrated_classifiers_[0].estimator  # all take the same
+    return getattr(estimator, "best_estimator_", None)
 
 
 def _branches(estimator: Any) -> list[_Branch]:

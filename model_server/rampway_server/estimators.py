@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_clusterer, is_outlier_detector
 
-from rampway_server.columns import columns, selects_columns
+from rampway_server.columns import columns, selects_columns, takes_texts
 from rampway_server.errors import StartError
 from rampway_server.model import MATRIX, Model
 from rampway_server.tensors import TEXT, TensorSpec
@@ -62,7 +62,7 @@ class Estimator:
 
             columns = inputs[0].T if inputs[0].ndim > 1 else inputs
             return pd.DataFrame(dict(zip(self._names, columns, strict=True)), copy=False)
-        if len(inputs) == 1 and inputs[0].ndim > 1:
+        if len(inputs) == 1:
             return inputs[0]
         return np.column_stack([column.astype(object) for column in inputs])
 
@@ -84,22 +84,27 @@ def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Mo
     frame = [spec.name for spec in known] if named and (texts or selects_columns(estimator)) else []
     _check_pandas(frame)
     mixed = 0 < texts < len(known)
-    matrix = TensorSpec(
-        MATRIX,
-        TEXT if texts else "FP64",
-        (-1, len(known) or -1),
-        missing=all(spec.missing for spec in known) and bool(known),
-    )
     offers = tuple(_outputs(estimator))
     return Model(
         predictor=Estimator(estimator, frame),
         platform=platform,
         sha256=sha256,
-        takes=known if mixed else (matrix,),
+        takes=known if mixed else (_only_input(estimator, known),),
         offers=offers,
         probabilities=next((spec for spec in offers if spec.name == "predict_proba"), None),
         columns=known if named and not mixed else (),
         classes=_classes(estimator),
+    )
+
+
+def _only_input(estimator: Any, known: Sequence[TensorSpec]) -> TensorSpec:
+    if not known and takes_texts(estimator):
+        return TensorSpec(MATRIX, TEXT, (-1,))
+    return TensorSpec(
+        MATRIX,
+        TEXT if known and known[0].datatype == TEXT else "FP64",
+        (-1, len(known) or -1),
+        missing=all(spec.missing for spec in known) and bool(known),
     )
 
 

@@ -129,10 +129,14 @@ def profile(
     """Return the profile of training data.
 
     Args:
-        X: A frame or an array of shape [rows, features].
+        X: A frame or an array of shape [rows, features]; or texts of shape [rows], of which
+            nothing is kept.
         y: What the model predicts for them, shape [rows]; best not the labels.
         names: The features' names, where X is no frame.
         like: An earlier revision's profile: its bins are used, so that both can be compared.
+
+    Raises:
+        ValueError: X has another shape.
     """
     columns = list(_columns(X, names))[:MOST_FEATURES]
     known = {column.name: column for column in like.features} if like else {}
@@ -140,13 +144,17 @@ def profile(
     predicted = None
     if y is not None:
         predicted = _describe("prediction", np.asarray(y), like.prediction if like else None)
-    return Profile(len(columns[0][1]) if columns else 0, features, predicted)
+    return Profile(len(X), features, predicted)
 
 
 def _columns(data: Any, names: Sequence[str]) -> Iterable[tuple[str, NDArray[Any]]]:
     if hasattr(data, "columns"):
         return [(str(name), np.asarray(data[name])) for name in data.columns]
     rows = np.asarray(data)
+    if rows.ndim == 1 and numbers(rows) is None:
+        return []
+    if rows.ndim != 2:  # noqa: PLR2004  # rows and features
+        raise ValueError(f"X has shape {rows.shape}; expected rows and features")
     named = names or [f"column-{at}" for at in range(rows.shape[1])]
     return [(name, rows[:, at]) for at, name in enumerate(named)]
 

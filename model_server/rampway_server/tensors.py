@@ -100,7 +100,8 @@ def check_shape(sizes: list[Any], spec: TensorSpec, where: str, most: int) -> tu
         raise ClientFaultError(f"{where} has shape {shown(sizes)}; expected positive integers")
     columns = len(spec.shape) + 1 == len(sizes) and sizes[-1] == 1
     compared = sizes[:-1] if columns else sizes
-    expected = f"expected {list(spec.shape)}: rows, features (one row: [1, …])"
+    meant = "rows, features (one row: [1, …])" if len(spec.shape) > 1 else "rows (one row: [1])"
+    expected = f"expected {list(spec.shape)}: {meant}"
     if len(compared) != len(spec.shape):
         raise ClientFaultError(
             f"{where} has shape {shown(sizes)}, {len(sizes)} dimensions; {expected}"

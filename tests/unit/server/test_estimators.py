@@ -7,11 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+)
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from unit.server.asgi import call
 from unit.server.conftest import MakeApp
@@ -214,3 +221,65 @@ async def test_any_class_names_its_columns_and_probabilities(make_app: MakeApp) 
     reply = await call(app, INFER, json.dumps(document).encode())
     expected = {"name": "predict_proba", "datatype": "FP64", "shape": [2, 2], "data": [0.5] * 4}
     assert reply.document["outputs"] == [expected]
+
+
+REVIEWS = ["good and nice", "bad and ugly", "nice", "ugly"]
+VECTORIZERS = [
+    TfidfVectorizer(),
+    make_union(TfidfVectorizer(), make_pipeline(CountVectorizer(analyzer="char"))),
+]
+
+
+@pytest.mark.parametrize("vectorizer", VECTORIZERS)
+async def test_texts_are_rows_of_models_that_read_them(vectorizer: Any, make_app: MakeApp) -> None:
+    """A vectorizer is given a text for each row; numbers, or nothing, are the client's fault."""
+    estimator = make_pipeline(vectorizer, LogisticRegression()).fit(REVIEWS, LABELS)
+    model = describe(estimator, "")
+    assert [(spec.datatype, spec.shape) for spec in model.takes] == [("BYTES", (-1,))]
+    assert model.warm_up() is None
+    app, _ = make_app(estimator)
+    for shape in ([2], [2, 1]):
+        tensor = {"name": "input-0", "datatype": "BYTES", "shape": shape, "data": REVIEWS[1:3]}
+        reply = await call(app, INFER, json.dumps({"inputs": [tensor]}).encode())
+        assert reply.document["outputs"][0]["data"] == estimator.predict(REVIEWS[1:3]).tolist()
+    for wrong in ({"datatype": "FP64", "data": [1, 2]}, {"data": ["a", None]}, {"shape": [1, 2]}):
+        reply = await call(app, INFER, json.dumps({"inputs": [tensor | wrong]}).encode())
+        assert (reply.status, "input-0" in reply.error) == (400, True)
+
+
+async def test_a_column_of_texts_may_be_among_others(make_app: MakeApp) -> None:
+    """Read by a vectorizer of its own."""
+    transformer = ColumnTransformer(
+        [("review", TfidfVectorizer(), "review"), ("age", StandardScaler(), ["age"])]
+    )
+    estimator = make_pipeline(transformer, LogisticRegression())
+    estimator.fit(FRAME.assign(review=REVIEWS), LABELS)
+    app, _ = make_app(estimator)
+    columns = {"review": ["nice", "ugly"], "age": [20.0, 50.0], "town": [1.0, 1.0], "sum": [1, 1]}
+    reply = await call(app, INFER, body(**columns))
+    assert reply.document["outputs"][0]["data"] == estimator.predict(pd.DataFrame(columns)).tolist()
+
+
+WRAPPERS: list[Any] = [
+    lambda model: GridSearchCV(model, {"logisticregression__C": [1.0, 2.0]}, cv=2),
+    lambda model: CalibratedClassifierCV(model, cv=2),
+    lambda model: FixedThresholdClassifier(model, threshold=0.4),
+    lambda model: TunedThresholdClassifierCV(GridSearchCV(model, {}, cv=2), cv=2),
+    lambda model: TransformedTargetRegressor(
+        GridSearchCV(make_pipeline(model.steps[0][1], LinearRegression()), {}, cv=2)
+    ),
+]
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+async def test_columns_are_those_of_the_model_within(wrap: Any, make_app: MakeApp) -> None:
+    """Of a search, a calibration, a threshold, a transformed target: text is text within them."""
+    frame = pd.concat([FRAME] * 3, ignore_index=True)
+    estimator = wrap(mixed(handle_unknown="ignore")).fit(frame, LABELS * 3)
+    kinds = [spec.datatype for spec in describe(estimator, "").takes]
+    assert kinds == ["FP64", "BYTES", "FP64"]
+    app, _ = make_app(estimator)
+    columns = {"age": [25.0, 61.0], "town": ["Ulm", "Kiel"], "sum": [1, 3]}
+    reply = await call(app, INFER, body(**columns))
+    expected = estimator.predict(pd.DataFrame(columns)).tolist()
+    assert reply.document["outputs"][0]["data"] == pytest.approx(expected)

@@ -58,6 +58,16 @@ def test_a_constant_has_one_bin_and_what_is_above() -> None:
     assert (empty.edges, empty.counts, empty.missing) == ((), (0,), 5)
 
 
+def test_of_texts_only_the_predictions_are_kept() -> None:
+    """Rows of text are not columns, and none is in the profile; other shapes are told."""
+    found = rampway_server.profile(["good", "bad", "good"], np.array(["yes", "no", "yes"]))
+    assert (found.rows, found.features) == (3, ())
+    assert found.prediction is not None
+    assert found.prediction.bins[:2] == ["no", "yes"]
+    with pytest.raises(ValueError, match=r"X has shape \(2,\); expected rows and features"):
+        rampway_server.profile([1.0, 2.0])
+
+
 def test_it_travels_in_the_skops_file(tmp_path: Path) -> None:
     """It is one more member of the archive, under its digest; put in twice it is there once."""
     path = tmp_path / "m.skops"
