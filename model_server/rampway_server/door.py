@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -146,4 +147,7 @@ def listen(settings: Settings) -> socket.socket:
         return socket.create_server(("", settings.port), backlog=_BACKLOG)
     except OSError as error:
         where = f"{settings.host or '*'}:{settings.port}"
-        raise StartError(f"cannot listen on {where}: {error.strerror}") from error
+        # Python adds the address to the system's words; unknown hosts have numbers below 0.
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else error.strerror
+        raise StartError(f"cannot listen on {where}: {why} (--host, --port)") from error

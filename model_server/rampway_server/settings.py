@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import os
 import re
 import tempfile
@@ -18,8 +19,13 @@ _TEMPORARY = Path(tempfile.gettempdir()) / "rampway-cache"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def _option(default: Any, env: str, help_text: str) -> Any:
-    return dataclasses.field(default=default, metadata={"env": env, "help": help_text})
+_MOST_PORTS = 65535
+
+
+def _option(default: Any, env: str, help_text: str, most: float = math.inf) -> Any:
+    """Return a setting; `most` bounds it where it is a number."""
+    told = {"env": env, "help": help_text, "most": most}
+    return dataclasses.field(default=default, metadata=told)
 
 
 def _truth(text: str) -> bool:
@@ -28,6 +34,20 @@ def _truth(text: str) -> bool:
         return truths[text.strip().lower()]
     except KeyError:
         raise ValueError("expected yes or no") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("expected a number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("expected a whole number") from None
 
 
 def _types(text: str) -> tuple[str, ...]:
@@ -74,8 +94,8 @@ class Settings:
         help_text="yes: load pickles and joblib files, which may run any code",
     )
     host: str = _option("", "RAMPWAY_HOST", "address to listen on (else all)")
-    port: int = _option(8080, "RAMPWAY_PORT", "port to listen on")
-    grpc_port: int = _option(0, "RAMPWAY_GRPC_PORT", "port for gRPC (0: none)")
+    port: int = _option(8080, "RAMPWAY_PORT", "port to listen on", _MOST_PORTS)
+    grpc_port: int = _option(0, "RAMPWAY_GRPC_PORT", "port for gRPC (0: none)", _MOST_PORTS)
     models_dir: Path = _option(  # noqa: RUF009  # it is dataclasses.field
         _MODELS_DIR, "RAMPWAY_MODELS_DIR", "where claims are mounted"
     )
@@ -122,7 +142,7 @@ class Settings:
     )
     payload_format: str = _option("jsonl", "RAMPWAY_PAYLOAD_FORMAT", "jsonl or parquet")
     payload_share: float = _option(
-        1.0, "RAMPWAY_PAYLOAD_SHARE", "share of requests that are logged, 0 to 1"
+        1.0, "RAMPWAY_PAYLOAD_SHARE", "share of requests that are logged, 0 to 1", 1
     )
     payload_queue_bytes: int = _option(
         64 << 20, "RAMPWAY_PAYLOAD_QUEUE_BYTES", "payloads that may wait; beyond: dropped"
@@ -211,15 +231,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read(option: dataclasses.Field[Any], source: str, text: str) -> object:
-    readers: dict[Any, Callable[[str], object]] = {tuple[str, ...]: _types, float: float, int: int}
-    readers |= {Path: Path, str: str, bool: _truth}
+    readers: dict[Any, Callable[[str], object]] = {tuple[str, ...]: _types, bool: _truth}
+    readers |= {Path: Path, str: str, float: _number, int: _whole}
     reader = _digest if option.name == "sha256" else readers[option.type]
     try:
         value = reader(text)
     except ValueError as error:
         raise StartError(f"{source} is {text!r}: {error}") from error
-    if isinstance(value, int | float) and not 0 <= value < float("inf"):
-        raise StartError(f"{source} is {text!r}: expected a number of 0 or more")
+    most = option.metadata["most"]
+    if isinstance(value, int | float) and not (0 <= value <= most and value < math.inf):
+        bounds = "of 0 or more" if most == math.inf else f"from 0 to {most}"
+        raise StartError(f"{source} is {text!r}: expected a number {bounds}")
     return value
 
 

@@ -58,6 +58,7 @@ def test_model_is_served_and_ended_by_sigterm(start_server: StartServer, model_f
         ("file:///m", {"RAMPWAY_PORT": "x"}, "RAMPWAY_PORT is 'x'"),
         ("file:///m", {"RAMPWAY_HOST": "192.0.2.1", "RAMPWAY_GRPC_PORT": "0"}, "cannot listen on "),
         ("file:///m", {"RAMPWAY_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1:"),
+        ("file:///m", {"RAMPWAY_HOST": "no.invalid"}, "cannot listen on no.invalid:"),
     ],
 )
 def test_b28_start_failure_is_one_sentence_for_the_user(

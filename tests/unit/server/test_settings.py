@@ -23,6 +23,7 @@ def test_every_option_is_also_an_environment_variable() -> None:
             "log_level": "debug",
             "payload_format": "parquet",
             "allow_pickle": "yes",
+            "payload_share": "0.5",
         }.get(option.name, "7")
         expected = {"trust": ("a.B", "c.D")}.get(option.name) or getattr(
             load([*URI, "--" + option.name.replace("_", "-"), text], {}), option.name
@@ -47,7 +48,15 @@ def test_a_path_is_enough(argv: list[str], environ: dict[str, str]) -> None:
     [
         ([], {}, "no model given: set --uri or RAMPWAY_MODEL_URI"),
         ([*URI, "m/"], {}, "two models given: --uri file:///m and the path m/"),
-        (URI, {"RAMPWAY_PORT": "tcp://10.0.0.1:80"}, "RAMPWAY_PORT is 'tcp://10.0.0.1:80': "),
+        (
+            URI,
+            {"RAMPWAY_PORT": "tcp://1.2.3.4:80"},
+            "is 'tcp://1.2.3.4:80': expected a whole number",
+        ),
+        ([*URI, "--port", "99999"], {}, "--port is '99999': expected a number from 0 to 65535"),
+        ([*URI, "--grpc-port", "65536"], {}, "expected a number from 0 to 65535"),
+        ([*URI, "--payload-share", "5"], {}, "expected a number from 0 to 1"),
+        ([*URI, "--timeout-s", "soon"], {}, "--timeout-s is 'soon': expected a number"),
         ([*URI, "--sha256", "abc"], {}, "--sha256 is 'abc': expected 64 hexadecimal digits"),
         ([*URI, "--drain-delay-s", "-1"], {}, "expected a number of 0 or more"),
         ([*URI, "--drain-delay-s", "nan"], {}, "expected a number of 0 or more"),
