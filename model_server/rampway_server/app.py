@@ -120,7 +120,8 @@ class App:
             answer = await self._answer(parts, headers, receive)
             # Counted before it leaves, both at once: no await in between.
             duration_s = time.perf_counter() - started_s
-            meters.answered(answer.outcome, http.attempt(headers), duration_s)
+            code = str(answer.status)
+            meters.answered(answer.outcome, http.attempt(headers), duration_s, code)
             if answer.verdict is not None:
                 meters.told(answer.verdict)
             await self._send(send, answer)

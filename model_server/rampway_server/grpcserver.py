@@ -190,7 +190,8 @@ class Servicer:
             outcome, fault = _outcome(error), error
         finally:  # counted before the answer leaves, or the status
             duration_s = time.perf_counter() - started_s
-            meters.answered(outcome, http.attempt(headers), duration_s)
+            code = _status(fault).name if fault else "OK"
+            meters.answered(outcome, http.attempt(headers), duration_s, code)
             meters.ended()
             if self._tracer is not None:
                 self._tracer.tell(meters.labels, outcome, headers, duration_s)
@@ -224,21 +225,24 @@ def _outcome(error: Exception) -> Outcome:
 
 async def _end(context: Any, error: Exception) -> Never:
     """End a call with the status that the error has in gRPC; internals stay in the log."""
-    status, message = grpc.StatusCode.INTERNAL, str(error)
-    if isinstance(error, ClientFaultError):
-        unknown = error.status == _NOT_FOUND
-        status = grpc.StatusCode.NOT_FOUND if unknown else grpc.StatusCode.INVALID_ARGUMENT
-    elif isinstance(error, UnavailableError):
-        status = grpc.StatusCode.UNAVAILABLE
-    elif isinstance(error, LateError):
-        status = grpc.StatusCode.DEADLINE_EXCEEDED
-    elif isinstance(error, ModelError):
+    message = str(error)
+    if isinstance(error, ModelError):
         message = "the model failed on this input; the server's log says how"
-    else:
+    elif not isinstance(error, ClientFaultError | UnavailableError | LateError):
         logger().error("internal error", exc_info=error)
         message = "internal error of the model server; its log says more"
-    await context.abort(status, message)
+    await context.abort(_status(error), message)
     raise AssertionError("abort raises")
+
+
+def _status(error: Exception) -> grpc.StatusCode:
+    if isinstance(error, ClientFaultError):
+        unknown = error.status == _NOT_FOUND
+        return grpc.StatusCode.NOT_FOUND if unknown else grpc.StatusCode.INVALID_ARGUMENT
+    if isinstance(error, UnavailableError):
+        return grpc.StatusCode.UNAVAILABLE
+    late = isinstance(error, LateError)
+    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.INTERNAL
 
 
 async def start(

@@ -26,6 +26,10 @@ Outcome = Literal["ok", "client_error", "model_error", "server_error"]
 Attempt = Literal["first", "retry"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_error", "model_error", "server_error")
 ATTEMPTS: tuple[Attempt, ...] = ("first", "retry")
+_HTTP_CODES = ("200", "400", "404", "408", "413", "415", "500", "503", "504")
+_GRPC_CODES = ("OK", "INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL", "UNAVAILABLE")
+CODES = (*_HTTP_CODES, *_GRPC_CODES, "DEADLINE_EXCEEDED", "other")
+_CODE_AT = {code: at for at, code in enumerate(CODES)}
 LABELS = ("model", "revision")
 _KINDS = tuple(product(OUTCOMES, ATTEMPTS))
 _BATCH_REQUESTS = (1, 2, 4, 8, 16, 32, 64)
@@ -142,6 +146,7 @@ class Meters:
     def __init__(self, page: Page, model: str, revision: str) -> None:
         self.labels = [model, revision]
         self._requests = page.cells("requests", *self.labels, size=len(_KINDS))
+        self._responses = page.cells("responses", *self.labels, size=len(CODES))
         self._answers = page.cells("answers", *self.labels, size=len(USES))
         self._durations = Histogram(_DURATIONS_S, page, "durations", *self.labels)
         self._in_flight = page.cells("in flight", *self.labels, size=1)
@@ -157,9 +162,17 @@ class Meters:
         """Count a request as in flight no longer."""
         self._in_flight.own[0] -= 1
 
-    def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float) -> None:
-        """Count one answered inference request, in the counter and the histogram together."""
+    def answered(self, outcome: Outcome, attempt: Attempt, duration_s: float, code: str) -> None:
+        """Count one answered inference request, in all counters and the histogram together.
+
+        Args:
+            outcome: What it counts as.
+            attempt: Whether the gateway had asked before.
+            duration_s: What it took.
+            code: HTTP's status, or the name of gRPC's.
+        """
         self._requests.own[_KINDS.index((outcome, attempt))] += 1
+        self._responses.own[_CODE_AT.get(code, -1)] += 1
         self._durations.observe(duration_s)
 
     def told(self, verdict: Verdict) -> None:
@@ -180,6 +193,8 @@ class Meters:
         """Add the counts of all workers to families of metrics."""
         for kind, count in zip(_KINDS, _whole(self._requests), strict=True):
             families["requests"].add_metric([*self.labels, *kind], count)
+        for code, count in zip(CODES, _whole(self._responses), strict=True):
+            families["responses"].add_metric([*self.labels, code], count)
         for use, count in zip(USES, _whole(self._answers), strict=True):
             families["answers"].add_metric([*self.labels, use], count)
         self._durations.add_to(families["request_duration_seconds"], self.labels)
@@ -230,6 +245,11 @@ _FAMILIES: dict[str, tuple[Any, str, Sequence[str]]] = {
         CounterMetricFamily,
         "Inference requests answered, by outcome; a retry is the gateway's, by its header.",
         [*LABELS, "outcome", "attempt"],
+    ),
+    "responses": (
+        CounterMetricFamily,
+        "Inference requests answered, by HTTP's status or the name of gRPC's.",
+        [*LABELS, "code"],
     ),
     "answers": (
         CounterMetricFamily,

@@ -157,18 +157,24 @@ def test_unknown_models_are_not_found(client: triton.InferenceServerClient) -> N
 def test_it_is_counted_as_over_http(
     client: triton.InferenceServerClient, digits_server: Process
 ) -> None:
-    """The same counters by outcome; a retry by the gateway's metadata."""
+    """The same counters by outcome, and by gRPC's own codes; a retry by the gateway's metadata."""
+    series = [
+        'requests_total{attempt="first",model="digits",outcome="ok"',
+        'requests_total{attempt="retry",model="digits",outcome="ok"',
+        'requests_total{attempt="first",model="digits",outcome="client_error"',
+        'responses_total{code="OK"',
+        'responses_total{code="INVALID_ARGUMENT"',
+        'responses_total{code="NOT_FOUND"',
+    ]
 
-    def count(outcome: str, attempt: str) -> float:
-        page = digits_server.get("/metrics")[1].decode()
-        labels = f'{{attempt="{attempt}",model="digits",outcome="{outcome}"'
-        (line,) = (x for x in page.splitlines() if x.startswith("rampway_requests_total" + labels))
-        return float(line.split()[-1])
+    def counts() -> list[float]:
+        lines = digits_server.get("/metrics")[1].decode().splitlines()
+        found = [[x for x in lines if x.startswith(f"rampway_{one}")] for one in series]
+        return [float(line.split()[-1]) for (line,) in found]
 
-    before = count("ok", "first"), count("ok", "retry"), count("client_error", "first")
+    before = counts()
     client.infer("digits", [tensor(ROWS)])
     client.infer("digits", [tensor(ROWS)], headers={"x-envoy-attempt-count": "2"})
     with pytest.raises(InferenceServerException):
         client.infer("digits", [tensor(ROWS[:, :2])])
-    after = count("ok", "first"), count("ok", "retry"), count("client_error", "first")
-    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]
+    assert [b - a for a, b in zip(before, counts(), strict=True)] == [1, 1, 1, 2, 1, 0]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sklearn.linear_model import LogisticRegression
 from unit.server.asgi import call
 from unit.server.conftest import MakeApp
 
 from rampway_server.lineage import Lineage
-from rampway_server.metrics import ATTEMPTS, OUTCOMES, Metrics, duration_buckets_s
+from rampway_server.metrics import ATTEMPTS, CODES, OUTCOMES, Metrics, duration_buckets_s
 from rampway_server.sheet import Sheet
 
 
@@ -51,6 +52,7 @@ def test_names_are_exactly_these() -> None:
     names = {name for name, _ in _samples(metrics) if not name.startswith("process_")}
     assert names == {
         "rampway_requests_total",
+        "rampway_responses_total",
         "rampway_request_duration_seconds_bucket",
         "rampway_request_duration_seconds_sum",
         "rampway_request_duration_seconds_count",
@@ -119,6 +121,31 @@ async def test_retries_of_the_gateway_are_counted_apart(
     assert _samples(metrics)["rampway_requests_total", frozenset(labels.items())] == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "code"),
+    [
+        ("digits", {}, "400"),
+        ("digits", {"content-encoding": "br"}, "415"),
+        ("digits/versions/2", {"content-length": "9999999", "expect": "100-continue"}, "413"),
+        ("another", {}, "404"),
+    ],
+)
+async def test_answers_are_counted_by_their_code(
+    path: str, headers: dict[str, str], code: str, make_app: MakeApp, classifier: LogisticRegression
+) -> None:
+    """Every code has its series from the start, and nothing that is sent makes another."""
+    app, metrics = make_app(classifier)
+
+    def counted() -> dict[str, float]:
+        found = _samples(metrics).items()
+        return {dict(k[1])["code"]: v for k, v in found if k[0] == "rampway_responses_total"}
+
+    assert counted() == dict.fromkeys(CODES, 0.0)
+    reply = await call(app, f"/v2/models/{path}/infer", b"{}", headers)
+    assert str(reply.status) == code
+    assert counted() == dict.fromkeys(CODES, 0.0) | {code: 1.0}
+
+
 async def test_answer_is_counted_before_it_leaves(make_app: MakeApp) -> None:
     """A client that has its answer finds it in both counters: B20 leaves no gap between them."""
     app, metrics = make_app(None)
@@ -144,7 +171,7 @@ def test_what_a_worker_had_in_flight_goes_with_it() -> None:
     for metrics in (dead, other):
         meters = metrics.meters("digits", "digits-abc")
         meters.begun()
-        meters.answered("ok", "first", 0.002)
+        meters.answered("ok", "first", 0.002, "200")
     successor = Metrics(sheet.page(0))
     successor.meters("digits", "digits-abc")
     labels = frozenset({("model", "digits"), ("revision", "digits-abc")})
