@@ -46,7 +46,7 @@ class Door:
         self._shared = place.team.size > 1
         self._parts = (app, *parts)
         self._certificate = certificate(settings)
-        self._http = _http_server(settings, app, self._certificate)
+        self._http = http_server(settings, app, self._certificate)
         self._grpc: Any = None
         self._following: asyncio.Task[None] | None = None
         self.serving: set[asyncio.Task[None]] = set()
@@ -105,7 +105,8 @@ def certificate(settings: Settings) -> Certificate | None:
     return Certificate(Path(settings.tls_cert), Path(settings.tls_key))
 
 
-def _http_server(settings: Settings, app: App, shown: Certificate | None) -> _Server:
+def http_server(settings: Settings, app: App, shown: Certificate | None) -> uvicorn.Server:
+    """Return a server of HTTP that is to be given its socket; with a certificate it is TLS."""
     config = uvicorn.Config(
         app,
         http=Connection,
