@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _COMPRESSED_FROM_BYTES = 4096
 _COMPRESSION = 1  # the fastest: answers are small, and the processor is for predictions
 # On the event loop: 4 KiB become 4 MiB at most, which takes less time than a thread is given.
 _INFLATED_AT_ONCE_BYTES = 4096
+_GZIP = re.compile(rb"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
+"""Of the header Accept-Encoding: gzip, but not as what is unwanted."""
 _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
@@ -147,7 +150,7 @@ class HttpCall:
         if json_bytes is not None:
             headers[0] = _BYTES
             headers.append((_JSON_BYTES, b"%d" % json_bytes))
-        if len(body) >= _COMPRESSED_FROM_BYTES and b"gzip" in self.accepted:
+        if len(body) >= _COMPRESSED_FROM_BYTES and _GZIP.search(self.accepted):
             body = gzip.compress(body, _COMPRESSION, mtime=0)
             headers.append((b"content-encoding", b"gzip"))
         return Answer(200, body, headers=tuple(headers), verdict=verdict)

@@ -251,8 +251,13 @@ async def test_long_answers_are_compressed_for_who_takes_it(
         assert reply.headers.get("content-encoding") == expected
         text = gzip.decompress(reply.body) if expected else reply.body
         plain = await call(app, INFER, body.encode())
-        assert "content-encoding" not in plain.headers
         assert text == plain.body
+        for refused in ({}, {"Accept-Encoding": "deflate, gzip;q=0"}):
+            plain = await call(app, INFER, body.encode(), refused)
+            assert "content-encoding" not in plain.headers
+    for weighed in ("gzip;q=0.5, *;q=0", "GZIP", "br;q=0, gzip"):
+        reply = await call(app, INFER, body.encode(), {"Accept-Encoding": weighed})
+        assert reply.headers["content-encoding"] == "gzip"
 
 
 class Slow(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
