@@ -112,8 +112,13 @@ def told(histogram: str) -> Shares:
     except ValueError as err:
         raise ValueError(f"{expected}; seen: {histogram!r}") from err
     rising = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(found))
-    if not rising or not math.isinf(found[-1][0]) or found[-1][1] <= 0 or found[0][0] <= 0:
-        why = "bounds rise, counts never fall, and the last bound is +Inf with all requests"
+    (first, least), (last, total) = found[0], found[-1]
+    counted = least >= 0 and 0 < total < math.inf
+    if not rising or not counted or first <= 0 or not math.isinf(last) or len(found) == 1:
+        why = (
+            "bounds rise, two at least, counts from 0 on never fall, and the last bound is +Inf "
+            "with all requests"
+        )
         raise ValueError(f"{expected}: {why}; seen: {histogram!r}")
     return tuple((bound, count / found[-1][1]) for bound, count in found)
 
@@ -124,20 +129,28 @@ def errors(text: str, traffic: Traffic, policy: Policy) -> Harm:
     As in a check's `detect`, a multiple is of what is ignored where stable fails less than that.
 
     Raises:
-        ValueError: it is neither, or a multiple of nothing.
+        ValueError: it is neither, a multiple of nothing, or no more than stable's failures.
     """
     if text.endswith("%"):
         rate = fraction(text)
     else:
-        floors = [c.error_rate.floor for c in policy.checks if c.error_rate]
-        base = max([traffic.error_rate, *floors])
+        base = _failing(traffic, policy)
         if not base:
             text = f"{text} of no failure is none: expected a share of the answers, such as 5%"
             raise ValueError(text)
         rate = min(1.0, factor(text) * base)
     if rate > 1:
         raise ValueError(f"expected at most 100%; seen: {text}")
+    if rate <= traffic.error_rate:
+        stables = f"{plain(100 * traffic.error_rate)} %"
+        raise ValueError(f"expected more failures than stable's {stables}; seen: {text}")
     return Harm(f"{plain(100 * rate)} % fail" + ("" if text.endswith("%") else f" ({text})"), rate)
+
+
+def _failing(traffic: Traffic, policy: Policy) -> float:
+    """Return what a multiple of failures is of, as a part of the answers."""
+    floors = [check.error_rate.floor for check in policy.checks if check.error_rate]
+    return max([traffic.error_rate, *floors])
 
 
 def slower(text: str) -> Harm:
@@ -146,6 +159,8 @@ def slower(text: str) -> Harm:
     Raises:
         ValueError: it is no such factor.
     """
+    if factor(text) <= 1:
+        raise ValueError(f"expected more than 1x; seen: {text}")
     return Harm(f"{text} as slow", slowdown=factor(text))
 
 
@@ -166,7 +181,9 @@ def usual(traffic: Traffic, policy: Policy) -> list[Harm]:
     """Return the harms that are tried where none are named: those that the checks look for."""
     found: list[Harm] = []
     if any(check.error_rate for check in policy.checks):
-        found += [errors(text, traffic, policy) for text in ("2x", "5x", "20x", "100%")]
+        multiples = ("2x", "5x", "20x") if _failing(traffic, policy) else ("1%", "5%", "20%")
+        if traffic.error_rate < 1:
+            found += [errors(text, traffic, policy) for text in (*multiples, "100%")]
     if any(check.latency for check in policy.checks):
         found += [slower(text) for text in ("1.5x", "3x")]
     asked = [check for check in counted.of_users(policy.checks) if check.name in traffic.counted]

@@ -1,6 +1,8 @@
 """What the verbs' arguments look like, and what is wrong with them if they do not; light."""
 
+import math
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -46,6 +48,27 @@ def checked_duration(text: str | None) -> str | None:
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
     return text
+
+
+def at_least(least: str) -> Callable[[str], str]:
+    """Return what takes a duration that is no shorter than this one."""
+
+    def checked(text: str) -> str:
+        from rampway.api.base import seconds
+
+        checked_duration(text)
+        if seconds(text) < seconds(least):
+            raise typer.BadParameter(f"expected {least} at least; seen: {text}")
+        return text
+
+    return checked
+
+
+def finite(number: float | None) -> float | None:
+    """Return a number as it was told, or say that it has to be a finite one."""
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter(f"expected a finite number; seen: {number}")
+    return number
 
 
 def _message(text: str) -> str:
@@ -120,7 +143,11 @@ Files = Annotated[
 ]
 Rate = Annotated[
     float | None,
-    typer.Option(min=0.0, help="Requests a second that the model gets: do its checks get enough?"),
+    typer.Option(
+        min=0.0,
+        help="Requests a second that the model gets: do its checks get enough?",
+        callback=finite,
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="A warning is exit code 1, too.")]
 InCluster = Annotated[
@@ -157,12 +184,13 @@ Of = Annotated[
     ),
 ]
 Rps = Annotated[
-    float | None, typer.Option(min=0.0, help="Requests a second of all clients together.")
+    float | None,
+    typer.Option(min=0.0, help="Requests a second of all clients together.", callback=finite),
 ]
 ErrorRate = Annotated[str, typer.Option(help="Part of stable's answers that fail.", callback=_part)]
 Latency = Annotated[
     str,
-    typer.Option(help="Half of stable's answers come within this time.", callback=checked_duration),
+    typer.Option(help="Half of stable's answers come within this time.", callback=at_least("1ms")),
 ]
 Histogram = Annotated[
     str | None,
@@ -188,7 +216,7 @@ Prometheus = Annotated[
 ]
 Token = Annotated[str | None, typer.Option(help="File with a bearer token for the Prometheus.")]
 Window = Annotated[
-    str, typer.Option(help="How far back --of measures the traffic.", callback=checked_duration)
+    str, typer.Option(help="How far back --of measures the traffic.", callback=at_least("1m"))
 ]
 Runs = Annotated[int, typer.Option(min=2, max=100_000, help="Trials of each candidate.")]
 Seed = Annotated[
@@ -207,6 +235,6 @@ PodStart = Annotated[
 Scraped = Annotated[
     str,
     typer.Option(
-        "--scrape-interval", help="How often Prometheus scrapes.", callback=checked_duration
+        "--scrape-interval", help="How often Prometheus scrapes.", callback=at_least("1s")
     ),
 ]

@@ -21,6 +21,7 @@ BadAnswers = Annotated[
         "--max-bad-answers",
         min=1.0,
         help="Failed answers that such a harm may cost until it is found, in the mean.",
+        callback=options.finite,
     ),
 ]
 Detect = Annotated[
@@ -30,7 +31,7 @@ Finish = Annotated[
     str,
     typer.Option(
         "--finish-within", help="Half of the good rollouts are done by then.",
-        callback=options.checked_duration,
+        callback=options.at_least("1m"),
     ),
 ]  # fmt: skip
 Mirror = Annotated[bool, typer.Option("--mirror", help="Begin with copies, that nobody sees.")]
@@ -86,12 +87,7 @@ def _budget(bad_answers: float, detect: str, finish: str, *, mirror: bool) -> "B
         raise typer.BadParameter(f"--detect: {err}") from err
     if ratio <= 1:
         raise typer.BadParameter(f"--detect: expected more than 1x; seen: {detect}")
-    if seconds(finish) < SHORTEST_S:
-        raise typer.BadParameter(f"--finish-within: expected a minute at least; seen: {finish}")
     return Budget(bad_answers, detect, seconds(finish), mirror)
-
-
-SHORTEST_S = 60.0
 
 
 def _planned(asked: Options, budget: "Budget", name: str, output: Format) -> ExitCode:

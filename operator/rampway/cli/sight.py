@@ -16,6 +16,8 @@ def blind(policy: Policy, traffic: Traffic, detect: str) -> str:
             f"no check of the policy ({names}) counts the model's failed answers, so none sees "
             f"{detect} as many of them. What would do: a check with errorRate."
         )
+    if traffic.error_rate >= 1:
+        return "all of stable's answers fail. What would do: an --error-rate below 100%."
     try:
         harm = errors(detect, traffic, policy)
     except ValueError:

@@ -13,8 +13,10 @@ from rampway.cli.printing import dump
 from rampway.cli.trying import Options, began, progress, wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rampway.api.policy import Policy
-    from rampway.cli.assumed import Traffic
+    from rampway.cli.assumed import Harm, Traffic
     from rampway.cli.policyfile import Subject
     from rampway.cli.simulating import Outcome
 
@@ -86,9 +88,9 @@ def simulate(
     The operator's own code decides, over traffic that is drawn by dice.
     """
     found = tried(Options.among(locals()), Harms(errors or [], slower or [], changed or []))
+    found.show(output, no_color=no_color)
     if picture is not None:
         _draw(found, picture)
-    found.show(output, no_color=no_color)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +152,11 @@ def tried(asked: Options, told: Harms) -> Found:
 
     subject, traffic = wanted(asked, needs_policy=True)
     policy, notes = assumed.tried(subject.policy, traffic)
-    try:
-        harms = [assumed.errors(text, traffic, policy) for text in told.errors]
-        harms += [assumed.slower(text) for text in told.slower]
-        harms += [assumed.changed(text, traffic, subject.policy) for text in told.changed]
-    except ValueError as err:
-        raise typer.BadParameter(str(err)) from err
-    harms = harms or assumed.usual(traffic, policy)
+    harms = [
+        *_each("--errors", told.errors, lambda text: assumed.errors(text, traffic, policy)),
+        *_each("--slower", told.slower, assumed.slower),
+        *_each("--changed", told.changed, lambda t: assumed.changed(t, traffic, subject.policy)),
+    ] or assumed.usual(traffic, policy)
     seed = asked.dice()
     _warn(policy, traffic)
     with progress((1 + len(harms)) * asked.runs, "trials") as heard, began(subject):
@@ -173,6 +173,14 @@ def tried(asked: Options, told: Harms) -> Found:
             **asked.more(),
         )
     return Found(subject, policy, traffic, notes, seed, outcomes)
+
+
+def _each(option: str, texts: list[str], harm: "Callable[[str], Harm]") -> "Iterator[Harm]":
+    """Yield the candidates that an option tells, or say which option is wrong and why."""
+    try:
+        yield from map(harm, texts)
+    except ValueError as err:
+        raise typer.BadParameter(f"{option}: {err}") from err
 
 
 def _warn(policy: "Policy", traffic: "Traffic") -> None:

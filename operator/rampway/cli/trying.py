@@ -61,7 +61,7 @@ class Options:
         return {
             "matched": fraction(self.matched),
             "pod_start_s": seconds(self.pod_start),
-            "scrape_s": max(1.0, seconds(self.scrape_interval)),
+            "scrape_s": seconds(self.scrape_interval),
         }
 
 

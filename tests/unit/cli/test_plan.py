@@ -137,6 +137,7 @@ FAR = {"against": "Value", "value": "5%"}
             "0.1%",
             "check fails calls up to 6 % no harm (against: Value), so none sees that 5 % fail",
         ),
+        ({"name": "fails", "errorRate": {}}, "100%", "What would do: an --error-rate below 100%."),
         (
             {"name": "fails", "errorRate": {"ignoreBelow": "0%"}},
             "0%",
@@ -208,7 +209,8 @@ def test_b41_what_slips_through_is_told_with_its_cost() -> None:
     [
         (["--detect", "1x"], "expected more than 1x; seen: 1x"),
         (["--detect", "many"], "factor 'many'"),
-        (["--finish-within", "5s"], "expected a minute at least; seen: 5s"),
+        (["--finish-within", "5s"], "expected 1m at least; seen: 5s"),
+        (["--max-bad-answers", "inf"], "expected a finite number; seen: inf"),
         ([], "expected --rps N"),
     ],
 )

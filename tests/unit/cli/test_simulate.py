@@ -155,12 +155,24 @@ def test_b41_a_warm_up_is_played_and_said(typed: Callable[..., Result]) -> None:
     [
         ([], "expected --rps N, or --of NAME"),
         (["--rps", "0"], "--rps: expected more than 0"),
-        (["--rps", "5", "--errors", "7"], "factor '7': expected for example 3x or 1.5x"),
+        (["--rps", "5", "--errors", "7"], "--errors: factor '7': expected for example 3x or 1.5x"),
         (["--rps", "5", "--errors", "150%"], "expected at most 100%; seen: 150%"),
         (["--rps", "5", "--slower", "fast"], "factor 'fast'"),
-        (["--rps", "5", "--histogram", "1:5,2:3,+Inf:9"], "counts never fall"),
+        (["--rps", "5", "--histogram", "1:5,2:3,+Inf:9"], "counts from 0 on never fall"),
         (["--rps", "5", "--histogram", "zero"], "expected for example 0.01:120"),
         (["--rps", "5", "--picture", "a.png"], "ends in .svg; seen: a.png"),
+        (["--rps", "inf"], "'--rps': expected a finite number; seen: inf"),
+        (["--rps", "5", "--latency", "0s"], "'--latency': expected 1ms at least; seen: 0s"),
+        (["--rps", "5", "--scrape-interval", "20ms"], "expected 1s at least; seen: 20ms"),
+        (["--rps", "5", "--window", "0s"], "'--window': expected 1m at least; seen: 0s"),
+        (["--rps", "5", "--histogram", "+Inf:9"], "bounds rise, two at least"),
+        (["--rps", "5", "--histogram", "1:-5,+Inf:9"], "counts from 0 on"),
+        (["--rps", "5", "--histogram", "1:5,+Inf:inf"], "counts from 0 on"),
+        (["--rps", "5", "--slower", "0.5x"], "--slower: expected more than 1x; seen: 0.5x"),
+        (
+            ["--rps", "5", "--error-rate", "4%", "--errors", "3%"],
+            "--errors: expected more failures than stable's 4 %; seen: 3%",
+        ),
         (["--rps", "5", "--error-rate", "2"], "percentage '2'"),
     ],
 )
@@ -233,6 +245,27 @@ def test_usual_harms_are_those_that_the_checks_look_for() -> None:
     rates = [harm.error_rate for harm in assumed.usual(calm, policy)]
     assert rates == [0.02, 0.05, 0.2, 1.0]
     assert [h.slowdown for h in assumed.usual(calm, Policy())][-2:] == [1.5, 3.0]
+
+
+@pytest.mark.parametrize(("stables", "rates"), [(0.0, [0.01, 0.05, 0.2, 1.0]), (1.0, [])])
+def test_usual_harms_are_shares_where_no_multiple_is_one(
+    stables: float, rates: list[float]
+) -> None:
+    """Of no failures, none of them ignored, there is no multiple; beside all nothing is worse."""
+    known = Traffic(10.0, stables, lognormal(0.02, 0.4), "")
+    checks = [{"name": "errors", "errorRate": {"ignoreBelow": "0%"}}]
+    policy = Policy.model_validate({"checks": checks}, by_name=False)
+    assert [harm.error_rate for harm in assumed.usual(known, policy)] == rates
+
+
+def test_what_was_found_is_shown_where_no_picture_can_be_drawn(
+    typed: Callable[..., Result],
+) -> None:
+    """A folder that is not there costs the picture, not minutes of trials."""
+    result = typed(POLICY, *FAST, "--picture", "/nowhere/at/all.svg")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("error: /nowhere/at/all.svg cannot be written")
+    assert "30 % fail" in result.stdout
 
 
 def test_b41_what_users_count_is_left_out_and_said() -> None:
