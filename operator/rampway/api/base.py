@@ -28,6 +28,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$"
 NAME_LENGTH = 52
 NAME_EXPECTED = f"a lower-case letter, then letters, digits or -, at most {NAME_LENGTH} in all"
+OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+OBJECT_NAME_EXPECTED = "the name of a Kubernetes object"
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 PERCENT_PATTERN = r"^([0-9]{1,3})(\.[0-9]{1,3})?%$"
 FACTOR_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,3})?x$"
@@ -193,7 +195,7 @@ Label = Annotated[
 ObjectName = Annotated[
     str,
     Field(max_length=253),
-    Form(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", "the name of a Kubernetes object"),
+    Form(OBJECT_NAME_PATTERN, OBJECT_NAME_EXPECTED),
 ]
 
 # Of the status. The schema's bounds are wider than what is written, so that no write of ours is

@@ -8,7 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from rampway.api.base import API_VERSION, GROUP, NAME_EXPECTED, NAME_PATTERN, VERSION
+from rampway.api.base import (
+    API_VERSION,
+    GROUP,
+    NAME_EXPECTED,
+    NAME_PATTERN,
+    OBJECT_NAME_EXPECTED,
+    OBJECT_NAME_PATTERN,
+    VERSION,
+)
 from rampway.api.definitions import DEFINITIONS, Definition
 from rampway.api.deployment import ModelDeploymentSpec
 from rampway.api.policy import Policy, PolicyKind, PolicyRef
@@ -260,11 +268,13 @@ def _envelope(content: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...
     meta = content.get("metadata")
     if not isinstance(meta, Mapping) or not meta.get("name"):
         yield ("metadata",), "metadata.name: required, but missing"
-    elif content.get("kind") == "ModelDeployment" and not re.fullmatch(
-        NAME_PATTERN, str(meta["name"])
-    ):
-        text = f"metadata.name: expected {NAME_EXPECTED}; seen: {meta['name']!r}"
-        yield ("metadata", "name"), text
+    else:
+        pattern, expected = OBJECT_NAME_PATTERN, f"{OBJECT_NAME_EXPECTED}, in lower case"
+        if content.get("kind") == "ModelDeployment":
+            pattern, expected = NAME_PATTERN, NAME_EXPECTED
+        if not re.fullmatch(pattern, str(meta["name"])):
+            text = f"metadata.name: expected {expected}; seen: {meta['name']!r}"
+            yield ("metadata", "name"), text
     if not isinstance(content.get("spec"), Mapping):
         yield ("spec",), "spec: required, but missing"
 

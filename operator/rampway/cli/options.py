@@ -33,6 +33,15 @@ def _name(name: str) -> str:
     return name
 
 
+def object_name(name: str) -> str:
+    """Return the name of an object as it was told, or say what is wrong with it."""
+    from rampway.api.base import OBJECT_NAME_EXPECTED, OBJECT_NAME_PATTERN
+
+    if not re.fullmatch(OBJECT_NAME_PATTERN, name):
+        raise typer.BadParameter(f"expected {OBJECT_NAME_EXPECTED}, in lower case; seen: {name!r}")
+    return name
+
+
 def _namespace(namespace: str | None) -> str | None:
     if namespace is not None and not _NAMESPACE.fullmatch(namespace):
         raise typer.BadParameter(f"expected the name of a namespace; seen: {namespace!r}")

@@ -35,7 +35,12 @@ Finish = Annotated[
     ),
 ]  # fmt: skip
 Mirror = Annotated[bool, typer.Option("--mirror", help="Begin with copies, that nobody sees.")]
-AsName = Annotated[str, typer.Option("--name", help="Name of the RolloutPolicy that is written.")]
+AsName = Annotated[
+    str,
+    typer.Option(
+        "--name", help="Name of the RolloutPolicy that is written.", callback=options.object_name
+    ),
+]
 
 
 def plan(

@@ -116,6 +116,10 @@ def test_what_the_crds_refuse_is_refused_offline(mistake: Mistake) -> None:
             "a.yaml:3: error: spce: unknown field. Did you mean spec?",
         ),
         (
+            "apiVersion: rampway.dev/v1alpha1\nkind: RolloutPolicy\nmetadata: {name: A_b}\n",
+            "a.yaml:3: error: metadata.name: expected the name of a Kubernetes object, in lower",
+        ),
+        (
             "apiVersion: rampway.dev/v1alpha1\nkind: ModelDeployment\n",
             "a.yaml:1: error: spec: required, but missing",
         ),

@@ -210,6 +210,7 @@ def test_b41_what_slips_through_is_told_with_its_cost() -> None:
         (["--detect", "1x"], "expected more than 1x; seen: 1x"),
         (["--detect", "many"], "factor 'many'"),
         (["--finish-within", "5s"], "expected 1m at least; seen: 5s"),
+        (["--rps", "5", "--name", "My_Plan"], "expected the name of a Kubernetes object"),
         (["--max-bad-answers", "inf"], "expected a finite number; seen: inf"),
         ([], "expected --rps N"),
     ],
