@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -175,6 +176,21 @@ def _part(text: str | None) -> str | None:
     return text
 
 
+def _address(text: str | None) -> str | None:
+    if text is not None and not re.match(r"https?://[^/]", text):
+        raise typer.BadParameter(f"expected http://HOST:PORT or https://HOST:PORT; seen: {text}")
+    return text
+
+
+def _readable(file: str | None) -> str | None:
+    try:
+        if file is not None:
+            Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise typer.BadParameter(f"{file} cannot be read: {err}") from err
+    return file
+
+
 PolicyFile = Annotated[
     str | None,
     typer.Argument(
@@ -221,9 +237,15 @@ Replicas = Annotated[
 ]
 Prometheus = Annotated[
     str | None,
-    typer.Option(help="Where the Prometheus is reached from here, such as http://localhost:9090."),
+    typer.Option(
+        help="Where the Prometheus is reached from here, such as http://localhost:9090.",
+        callback=_address,
+    ),
 ]
-Token = Annotated[str | None, typer.Option(help="File with a bearer token for the Prometheus.")]
+Token = Annotated[
+    str | None,
+    typer.Option(help="File with a bearer token for the Prometheus.", callback=_readable),
+]
 Window = Annotated[
     str, typer.Option(help="How far back --of measures the traffic.", callback=at_least("1m"))
 ]

@@ -44,6 +44,7 @@ AsName = Annotated[
 
 
 def plan(
+    ctx: typer.Context,
     file: options.PolicyFile = None,
     *,
     max_bad_answers: BadAnswers,
@@ -77,7 +78,7 @@ def plan(
 
     FILE's checks stay, its steps do not. What it costs is found by trials, as `simulate` has them.
     """
-    asked = Options.among(locals())
+    asked = Options.among(locals(), ctx)
     budget = _budget(max_bad_answers, detect, finish_within, mirror=mirror)
     raise typer.Exit(_planned(asked, budget, name, output))
 

@@ -54,6 +54,7 @@ LONGEST_S = 24 * 3600.0
 
 
 def simulate(
+    ctx: typer.Context,
     file: options.PolicyFile = None,
     *,
     of: options.Of = None,
@@ -87,7 +88,7 @@ def simulate(
 
     The operator's own code decides, over traffic that is drawn by dice.
     """
-    found = tried(Options.among(locals()), Harms(errors or [], slower or [], changed or []))
+    found = tried(Options.among(locals(), ctx), Harms(errors or [], slower or [], changed or []))
     found.show(output, no_color=no_color)
     if picture is not None:
         _draw(found, picture)

@@ -44,11 +44,15 @@ class Options:
     namespace: str | None
     kubeconfig: str | None
     context: str | None
+    told: frozenset[str]
+    """Those that the command line tells; all others have their defaults."""
 
     @classmethod
-    def among(cls, found: Mapping[str, Any]) -> "Options":
+    def among(cls, found: Mapping[str, Any], ctx: typer.Context) -> "Options":
         """Return what is asked, from all options of a verb."""
-        return cls(**{field.name: found[field.name] for field in fields(cls)})
+        told = {name for name in ctx.params if not _is_default(ctx, name)}
+        named = {field.name: found[field.name] for field in fields(cls) if field.name in found}
+        return cls(**named, told=frozenset(told))
 
     def dice(self) -> int:
         """Return the seed."""
@@ -63,6 +67,28 @@ class Options:
             "pod_start_s": seconds(self.pod_start),
             "scrape_s": seconds(self.scrape_interval),
         }
+
+
+def _is_default(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"
+
+
+_OF_ASSUMED = ("error_rate", "latency", "histogram")
+_OF_MEASURED = ("prometheus", "token", "window")
+
+
+def _refuse_idle(asked: Options) -> None:
+    """Refuse options that would change nothing beside the others."""
+    why = dict.fromkeys(_OF_MEASURED, "is for traffic that --of measures")
+    if asked.of is not None and asked.rps is None:
+        why = dict.fromkeys(_OF_ASSUMED, "--of measures it; with --rps all of it is told instead")
+    elif asked.of is not None and asked.file is not None:
+        why["of"] = "FILE has the policy and --rps the traffic: leave one of them out"
+    if asked.histogram is not None:
+        why.setdefault("latency", "--histogram tells the durations")
+    for name in sorted(asked.told & why.keys()):
+        raise typer.BadParameter(f"--{name.replace('_', '-')}: {why[name]}")
 
 
 def wanted(asked: Options, *, needs_policy: bool) -> "tuple[Subject, Traffic]":
@@ -80,6 +106,7 @@ def wanted(asked: Options, *, needs_policy: bool) -> "tuple[Subject, Traffic]":
         raise typer.BadParameter("expected --rps N, or --of NAME to measure the traffic")
     if asked.file is None and asked.of is None and needs_policy:
         raise typer.BadParameter("expected a FILE with a policy, or --of NAME for its own")
+    _refuse_idle(asked)
     try:
         subject = of_file(asked.file, asked.policy) if asked.file is not None else None
         if asked.of is None or (subject is not None and asked.rps is not None):
