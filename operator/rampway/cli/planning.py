@@ -112,6 +112,9 @@ class Planner:
         why = sight.blind(policy, self.traffic, self.budget.detect)
         if why:
             raise Impossible(f"impossible: {why}")
+        why = sight.coarse(policy, self.traffic)
+        if why:
+            raise Impossible(f"impossible: {why}.")
         within_s = FAR * self.budget.finish_s
         why = reckoning.hopeless(policy, self.traffic.rate_per_s, within_s)
         if why:

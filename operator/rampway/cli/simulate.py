@@ -186,11 +186,14 @@ def _each(option: str, texts: list[str], harm: "Callable[[str], Harm]") -> "Iter
 
 def _warn(policy: "Policy", traffic: "Traffic") -> None:
     """Say before the trials where none of them can end: with little traffic they take long."""
-    from rampway.cli import reckoning
+    from rampway.cli import reckoning, sight
 
     why = reckoning.hopeless(policy, traffic.rate_per_s, LONGEST_S)
     if why:
         terminal.complain(f"note: {why}, and a trial is given up after {LONGEST_S / 3600:.0f} h")
+    why = sight.coarse(policy, traffic)
+    if why:
+        terminal.complain(f"note: {why}")
 
 
 def _draw(found: Found, file: str) -> None:

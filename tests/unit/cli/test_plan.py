@@ -158,6 +158,16 @@ def test_b41_harm_that_no_check_can_see_gets_no_plan(
     assert said in result.stderr
 
 
+def test_b41_a_histogram_too_coarse_for_a_check_gets_no_plan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """B41: its check of latency would wait for ever, which is said before a trial."""
+    monkeypatch.setattr(planning, "play", None)
+    result = typed("--max-bad-answers", "50", "--rps", "200", "--histogram", "0.05:9,+Inf:10")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("impossible: check latency never passes: the histogram has")
+
+
 @pytest.mark.no_cover
 def test_b41_harm_that_passes_unseen_gets_no_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -90,6 +90,24 @@ def test_b41_traffic_that_ends_no_trial_is_said_before_them(
 
 
 @pytest.mark.parametrize(
+    ("histogram", "named"),
+    [
+        ("0.05:90,+Inf:99", True),
+        ("0.05:90,0.055:95,+Inf:99", True),
+        ("0.05:90,0.1:99,+Inf:99", False),
+    ],
+)
+def test_b41_a_histogram_too_coarse_for_a_check_is_said(
+    typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, histogram: str, named: bool
+) -> None:
+    """B41: slowness shows between two bounds; where none are so far apart, nothing ever passes."""
+    monkeypatch.setattr(verb, "LONGEST_S", 60.0)
+    words = ["--rps", "100", "--runs", "2", "--jobs", "1", "--slower", "3x", "--histogram"]
+    said = typed(HEAD + "  - {name: slow, latency: {}}\n", *words, histogram).stderr
+    assert ("note: check slow never passes: the histogram has no two bounds" in said) is named
+
+
+@pytest.mark.parametrize(
     ("spec", "why"),
     [
         ("replicas: 0", "no rollout begins: scaled to zero (spec.replicas): nothing serves"),
