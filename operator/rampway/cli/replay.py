@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rampway.api.parse import ModelRollout
     from rampway.api.policy import Policy
+    from rampway.cli.policyfile import Subject
     from rampway.cli.replaying import Verdict
     from rampway.kube.base import KubeApi
 
@@ -31,8 +32,7 @@ class Options:
 
     name: str
     attempt: int | None
-    under: str | None
-    policy: str | None
+    under: "Subject | None"
     prometheus: str | None
     token: str | None
 
@@ -55,7 +55,9 @@ def replay(
 
     Without ATTEMPT the last one. The steps are those that were.
     """
-    asked = Options(name, attempt, under, policy, prometheus, token)
+    if policy is not None and under is None:
+        raise typer.BadParameter("--policy: is for a FILE that --under names")
+    asked = Options(name, attempt, _other(under, policy), prometheus, token)
 
     async def work(api: "KubeApi", space: str) -> ExitCode:
         from rampway.cli.printing import printed
@@ -71,6 +73,17 @@ def replay(
     raise typer.Exit(terminal.guarded(run, needed=RIGHTS))
 
 
+def _other(file: str | None, name: str | None) -> "Subject | None":
+    """Return the other policy, or end the program: before the cluster is asked for anything."""
+    from rampway.cli.policyfile import NoPolicy, of_file
+
+    try:
+        return of_file(file, name) if file is not None else None
+    except NoPolicy as err:
+        terminal.complain(f"refused: {err}")
+        raise typer.Exit(ExitCode.FAILED) from err
+
+
 async def _replayed(
     api: "KubeApi", space: str, asked: Options
 ) -> "tuple[ModelRollout, tuple[str, Policy], Verdict]":
@@ -79,7 +92,7 @@ async def _replayed(
     from rampway.cli import measured, replaying
     from rampway.cli.asked import Refusal
     from rampway.cli.cluster import find
-    from rampway.cli.policyfile import NoPolicy, of_file
+    from rampway.cli.policyfile import NoPolicy
     from rampway.metrics.base import MetricsUnavailable
 
     deployment = await find(api, space, asked.name)
@@ -87,8 +100,7 @@ async def _replayed(
     try:
         wanted = ("its own policy", rollout.spec.policy)
         if asked.under is not None:
-            subject = of_file(asked.under, asked.policy)
-            wanted = (subject.name, subject.policy)
+            wanted = (asked.under.name, asked.under.policy)
         what = replaying.recorded(rollout, time.time())
         source = await measured.source_of(api, deployment, asked.prometheus, asked.token)
         try:

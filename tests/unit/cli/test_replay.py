@@ -83,6 +83,18 @@ def test_programs_get_the_same(typed: Callable[..., Result]) -> None:
     assert "step quarter: not all checks pass" in said
 
 
+def test_mistakes_of_the_file_are_told_before_the_cluster_is_asked(tmp_path: Path) -> None:
+    """Whoever writes another policy needs no cluster to learn what is wrong with it."""
+    path = tmp_path / "a.yaml"
+    path.write_text(POLICY.replace("spec: {}", "spec: {steps: 3}"))
+    result = CliRunner().invoke(app, ["replay", "digits", "--under", str(path)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("refused: the file has mistakes")
+    idle = CliRunner().invoke(app, ["replay", "digits", "--policy", "careful"])
+    assert idle.exit_code == 2
+    assert "--policy: is for a FILE that --under names" in idle.stderr
+
+
 @pytest.mark.parametrize(
     ("comes_to", "words", "said"),
     [
