@@ -36,11 +36,18 @@ class Bets:
     log_wealth: tuple[float, ...] = (0.0,) * len(SHARES)
 
     def log_e(self) -> float:
-        """Return the logarithm of the e-value; harm is called at log(1/alpha)."""
+        """Return the logarithm of the e-value, in nats; harm is called at log(1/alpha).
+
+        Against H0 of `after`; under it the chance of ever coming so far is at most alpha.
+        """
         return log_sum(self.log_wealth) - math.log(len(SHARES))
 
     def after(self, counts: PairCount, tolerance: Tolerance) -> "Bets":
         """Return the capital after one interval.
+
+        Tested is H0: mean_c <= ratio * mean_s + floor, in every interval, of scaled values
+        (Waudby-Smith & Ramdas, arXiv 2010.09686). Assumed: values keep their bounds, and given the
+        past the two sample means are unbiased; not that values are independent.
 
         Args:
             counts: Values and their sums, each value scaled into [0, 1]; an interval without

@@ -45,7 +45,10 @@ class Detector:
     waiting: float = 0
 
     def log_e(self) -> float:
-        """Return the logarithm of the detector; harm is called at log(periods / alpha)."""
+        """Return the logarithm of the detector, in nats; harm is called at log(periods / alpha).
+
+        Where it was `endless`, at log(1 / alpha).
+        """
         return log_sum(self.log_r)
 
     def after(
@@ -59,6 +62,11 @@ class Detector:
         fewer: bool = False,
     ) -> "Detector":
         """Return the detector after one look.
+
+        Tested is H0: p <= limit at every look, with `fewer` p >= limit, p the chance that a request
+        comes to an event (Shin, Ramdas & Rinaldo, arXiv 2203.03532). Assumed: the limit is right
+        whatever changes for everybody, and events are independent given the past; where they come
+        in bursts phi and the cap are measured, no theorem.
 
         Args:
             seen: Requests and events of the look; without requests it is none yet.

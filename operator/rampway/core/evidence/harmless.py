@@ -58,7 +58,10 @@ def ruling_out(counts: PairCount, tolerance: Tolerance) -> tuple[float, ...]:
 
 
 def log_ruled_out(won: tuple[float, ...], phi: float) -> float:
-    """Return log E of the mixture; harm beyond the tolerance is ruled out at LOG_BAR.
+    """Return log E of the mixture, in nats; harm beyond the tolerance is ruled out at LOG_BAR.
+
+    Tested is H0: p_c >= ratio * p_s + floor at every look; under it, and the assumptions of
+    `update`, LOG_BAR is ever reached with a chance of at most MISTAKEN.
 
     Args:
         won: What the alternatives have won in all looks, in nats.

@@ -42,7 +42,12 @@ class Ratio:
 
 
 def interval(process: EProcess, missed: float = MISSED) -> Ratio:
-    """Return the ratios that the looks so far leave possible.
+    """Return the ratios p_c / p_s of the rates of events that the looks so far leave possible.
+
+    At each end a test of H0 "at most r times as often", or "at least", that has called r out at
+    2/missed (Howard, Ramdas, McAuliffe & Sekhon, arXiv 1810.08240). Holds at every look, whenever
+    one stops. Assumed: one ratio for all looks, and independent events in a look, as for `update`;
+    where they come in bursts phi widens it, measured and no theorem.
 
     Args:
         process: What was seen.
@@ -56,12 +61,18 @@ def interval(process: EProcess, missed: float = MISSED) -> Ratio:
 
 
 def log_e_beyond(process: EProcess, ratio: float) -> float:
-    """Return log E of the test that the candidate's rate is at most so many times stable's."""
+    """Return log E, in nats, of the test that the candidate's rate is at most ratio * stable's.
+
+    Assumptions as for `interval`; no tolerance on top.
+    """
     return _log_e(process, process.phi, ratio, 1)
 
 
 def log_e_below(process: EProcess, ratio: float) -> float:
-    """Return log E of the test that the candidate's rate is at least so many times stable's."""
+    """Return log E, in nats, of the test that the candidate's rate is at least ratio * stable's.
+
+    Assumptions as for `interval`; no tolerance on top.
+    """
     return _log_e(process, harmless.phi_of(process.past, process.dispersion), ratio, -1)
 
 

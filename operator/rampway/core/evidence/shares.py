@@ -69,16 +69,24 @@ def class_moves(stable: Rows, *, most: int = MOST_CLASSES, share: float = 1.0) -
 def bin_moves(bins: Sequence[str], *, share: float = 1.0) -> tuple[Move, ...]:
     """Return the moves of a feature's bins: these and no others, those of missing values included.
 
-    With `share` 1 / F for each of F features, the moves of all are those of one check.
+    Args:
+        bins: Names of the bins, those of the profile that stable was trained with.
+        share: Of a larger budget, which the weights sum to; in (0, 1]. With 1 / F for each of F
+            features, the moves of all are those of one check.
+
+    Returns:
+        Both directions of each bin, in their order.
     """
     return _both_ways(bins, share)
 
 
 def share_counts(moves: Sequence[Move], candidate: Rows, stable: Rows) -> list[PairCount]:
-    """Return rows and those of the category, for each of the moves of one distribution.
+    """Return rows and those of the category, for each of the moves of one distribution, in order.
 
-    A class without rows has none. Of bins that are others than those of the moves nothing is known:
-    they count as no rows at all, as else everything would seem to have moved (B18).
+    Each is what `update` takes to test that the category's share has not moved that way. Assumed:
+    both revisions are asked the same, and rows are independent. A class without rows has none. Of
+    bins that are others than those of the moves nothing is known: they count as no rows at all, as
+    else everything would seem to have moved (B18).
     """
     named = {move.category for move in moves}
     whole = None in named or not named
