@@ -104,8 +104,9 @@ def _played(job: _Job, runs: int, workers: int | None) -> Iterator[list[Ended]]:
     with ProcessPoolExecutor(processes) as pool:
         try:
             yield from pool.map(job.play, range(runs))
-        finally:
+        except BaseException:  # Ctrl-C: nobody waits for what is left
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def chance(count: int, runs: int) -> Chance:

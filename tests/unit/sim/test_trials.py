@@ -1,5 +1,7 @@
 """Many trials: the same figures however they are played, and honest ranges."""
 
+import multiprocessing
+import threading
 from dataclasses import replace
 
 import pytest
@@ -27,6 +29,15 @@ def test_b41_figures_depend_on_the_seed_alone() -> None:
     assert all(one.promoted for one in alone[0])
     assert all(one.stopped for one in alone[1])
     assert len({one.tally.answers for one in alone[0]}) == 3
+
+
+@pytest.mark.no_cover
+def test_no_process_outlives_the_trials() -> None:
+    """What is still being ended as the program ends spoils its last lines with a traceback."""
+    threads = set(threading.enumerate())
+    play(SETTING, BOTH[1:], 2, 7, workers=2)
+    assert not multiprocessing.active_children()
+    assert set(threading.enumerate()) <= threads
 
 
 @pytest.mark.parametrize(
