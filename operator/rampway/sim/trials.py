@@ -1,6 +1,7 @@
 """Many trials: played side by side, and what they come to."""
 
 import math
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -102,10 +103,13 @@ def _played(job: _Job, runs: int, workers: int | None) -> Iterator[list[Ended]]:
         yield from map(job.play, range(runs))
         return
     with ProcessPoolExecutor(processes) as pool:
+        todo = [pool.submit(job.play, number) for number in range(runs)]
         try:
-            yield from pool.map(job.play, range(runs))
+            for done in todo:
+                yield done.result()
         except BaseException:  # Ctrl-C: nobody waits for what is left
-            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             raise
 
 

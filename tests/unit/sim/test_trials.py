@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,26 @@ def test_no_process_outlives_the_trials() -> None:
     play(SETTING, BOTH[1:], 2, 7, workers=2)
     assert not multiprocessing.active_children()
     assert set(threading.enumerate()) <= threads
+
+
+@pytest.mark.no_cover
+def test_ctrl_c_waits_for_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials that are under way as somebody gives up are not played to their end."""
+
+    def play_long(_job: object, number: int) -> list[object]:
+        time.sleep(100.0 * number)
+        return []
+
+    def give_up(_done: int) -> None:
+        raise KeyboardInterrupt
+
+    play_long.__name__ = "play"  # by which it is sent to the processes
+    monkeypatch.setattr("rampway.sim.trials._Job.play", play_long)
+    began_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        play(SETTING, (), 4, 7, workers=2, told=give_up)
+    assert time.monotonic() - began_s < 50
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(
