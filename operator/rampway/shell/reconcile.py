@@ -171,7 +171,8 @@ class Reconciler:
         except Conflict:
             self.fence.drop(obs.deployment)
             raise
-        memory.last = after = _rewritten(obs, memory, written)
+        # A look is taken in by now, and large: without it, for what a pass builds on.
+        memory.last = after = replace(_rewritten(obs, memory, written), look=None)
         if not memory.passed:
             memory.passed = True
             telemetry.RECONCILED.inc()

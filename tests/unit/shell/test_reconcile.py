@@ -11,6 +11,7 @@ from rampway.core.checks.deltas import start_ledger
 from rampway.core.checks.judged import EvidenceState, History
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import EProcess
+from rampway.core.observation import Look
 from rampway.kube.errors import Conflict, Ending
 from rampway.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, MODEL_ROLLOUT, SERVICE
 from rampway.metrics.memory import MemorySource
@@ -261,6 +262,22 @@ async def test_what_acts_is_decided_on_a_live_read() -> None:
     made = place.api.calls[before:]
     assert made
     assert not any(call.writes for call in made)
+
+
+async def test_a_look_that_was_taken_in_is_not_kept() -> None:
+    """The scrapes of a thousand rollouts are no part of what is remembered of each."""
+    place = Place()
+    one = await settled(place)
+    one.looks._latest[KEY] = Look(NOW_S)
+    one.touch(KEY, "Pod", "digits-x", "77")
+    await one.reconcile(KEY)
+    memory = one._memories[KEY][1]
+    assert memory.evidence is not None
+    assert memory.evidence.seen_s == NOW_S
+    assert memory.last is not None
+    assert memory.last.look is None
+    assert memory.seen is not None
+    assert memory.seen.look is None
 
 
 async def test_our_own_status_is_no_news() -> None:

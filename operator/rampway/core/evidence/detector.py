@@ -64,18 +64,16 @@ class Detector:
         """Return the detector after one look.
 
         Tested is H0: p <= limit at every look, with `fewer` p >= limit, p the chance that a request
-        comes to an event (Shin, Ramdas & Rinaldo, arXiv 2203.03532). Assumed: the limit is right
-        whatever changes for everybody, and events are independent given the past; where they come
-        in bursts phi and the cap are measured, no theorem.
+        comes to an event (Shin, Ramdas & Rinaldo, arXiv 2203.03532). Assumed: independence
+        given the past; bursts have phi and MOST_PER_LOOK, which are no theorem.
 
         Args:
             seen: Requests and events of the look; without requests it is none yet.
-            limit: The largest rate that is no harm, 0 or more; the same at every look.
+            limit: The largest rate that is no harm, with `fewer` the smallest; always the same.
             begun: How many periods have begun, this one included; it never falls.
-            phi: Over-dispersion known beforehand, at least 1; log factors are divided by it, and
-                none is above MOST_PER_LOOK.
+            phi: Over-dispersion known beforehand, at least 1, by which log factors are divided.
             endless: It is not known how many periods there will be.
-            fewer: Rarer events are harm: the limit is the smallest rate that is none.
+            fewer: Rarer events are harm.
         """
         requests, told = seen[0], seen[1] + self.waiting
         if requests <= 0:
@@ -83,8 +81,8 @@ class Detector:
         events = min(requests, max(0, told))
         fresh = max(0, begun - self.begun)
         weighs = float(fresh)
-        if endless and fresh:
-            weighs = 1 / (self.begun + 1) - 1 / (self.begun + fresh + 1)  # the sum of those weights
+        if endless:  # the sum of their weights
+            weighs = 1 / (self.begun + 1) - 1 / (self.begun + fresh + 1)
         log_r = []
         for log, rho, weight in zip(self.log_r, RHOS, WEIGHTS, strict=True):
             times = 1 / rho if fewer else rho
