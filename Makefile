@@ -57,7 +57,7 @@ bench-rollback: venv cluster-up images ## How fast a bad candidate is off, 110 r
 bench-scale: venv cluster-up images ## The control plane with up to 1 000 rollouts, and 5 000 models (hours; goes on where it was interrupted)
 	@$(CLUSTER_TOOL) build kwok && eval "$$($(CLUSTER_TOOL) env)" && $(CLUSTER_TOOL) enter env PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tests:. $(BIN)/python -m bench.scale $(BENCH)
 
-bench-evidence: venv ## How soon harm is called and how rarely wrongly, by simulation (about 10 min, no cluster)
+bench-evidence: venv ## How soon harm is called and how rarely wrongly, by simulation (3 to 10 min, no cluster)
 	@PYTHONPATH=tests $(BIN)/python -m bench.evidence $(BENCH)
 
 bench-server: venv ## The model server beside MLServer, KServe and BentoML, one core each (20 min; goes on where it was interrupted)
