@@ -33,9 +33,9 @@ def load(
         warnings.simplefilter("always")
         try:
             model = _model(data, sha256, trusted, allow_pickle=allow_pickle)
+        except StartError:
+            raise
         except (Exception, SystemExit) as error:  # a pickle may raise anything, and so may a class
-            if isinstance(error, StartError):
-                raise
             raise StartError(
                 f"the model file cannot be loaded: {type(error).__name__}: {error}"
             ) from error

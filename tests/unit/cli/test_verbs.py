@@ -344,7 +344,8 @@ def test_undo_at_rest_is_a_rollout_to_the_old_content(type_: Type) -> None:
         workloads=(scenes.workload("1", 0, promoted_s=9000), scenes.workload("2", 3, 3600))
     )
     tried = type_(scene, "undo", NAME, "--dry-run")
-    assert tried.said.startswith("not done (dry run): ")
+    assert tried.said.startswith("not done (dry run): set spec.model, spec.server and spec.info ")
+    assert "\nthen: a rollout to " in tried.said
     assert tried.deployment()["spec"]["model"] == {"uri": "http://store/digits/2"}
     done = type_(scene, "undo", NAME)
     assert revision_hash(parse_deployment(done.deployment()).spec) == V1

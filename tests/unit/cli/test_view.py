@@ -133,6 +133,16 @@ async def test_b28_the_command_for_a_log_names_whose_it_is() -> None:
     assert seen.count("kubectl logs") == 1
 
 
+@pytest.mark.parametrize(("phase", "shown"), [("Aborted", True), ("Promoted", False)])
+async def test_what_the_checks_said_of_a_rollout_that_ended(phase: str, shown: bool) -> None:
+    """Where it was not promoted somebody asks what they had seen by then."""
+    facts = await scenes.rolled_back_by_check.facts()
+    assert facts.rollout is not None
+    status = facts.rollout.status.model_copy(update={"phase": phase})
+    ended = replace(facts, rollout=replace(facts.rollout, status=status))
+    assert ("CHECKS" in printed(ended)) is shown
+
+
 @pytest.mark.parametrize("name", ["paused", "paused_at_rest"])
 async def test_b10_a_pause_is_told_once(name: str) -> None:
     """B10: by the reason where it is the pause that holds, else by a line of its own."""
