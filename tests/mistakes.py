@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mistakes_counted import COUNTED, WHOLE_COUNTS, WHOLE_MEAN
+from mistakes_valued import VALUED
 
 Path = tuple[str | int, ...]
 
@@ -449,14 +450,8 @@ MISTAKES = (
         (f"{_POLICY}.checks[2].threshold.max", "string"),
     ),
     *(
-        Mistake(name, (*CHECKS, 0), {"name": "orders", "counts": counts}, (f"{_POLICY}.{at}", text))
-        for name, counts, at, text in COUNTED
-    ),
-    Mistake(
-        "bounds the wrong way round",
-        (*CHECKS, 0),
-        {"name": "basket", "mean": WHOLE_MEAN["mean"] | {"lower": "500"}},
-        (f"{_POLICY}.checks[0].mean", "expected lower below upper"),
+        Mistake(name, (*CHECKS, 0), {"name": "x"} | check, (f"{_POLICY}.{at}", text))
+        for name, check, at, text in (*COUNTED, *VALUED)
     ),
     Mistake(
         "a breach borne in two ways",

@@ -40,7 +40,7 @@ WHOLE_MEAN: dict[str, Any] = {
     },
 }
 NOTHING = {"maxChange": "0%", "ignoreBelow": "0%"}
-COUNTED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+_COUNTS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     (
         "a harm to detect that is tolerated, by rarer events",
         ORDERS | {"maxChange": "60%", "detect": "2x"},
@@ -91,3 +91,4 @@ COUNTED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     ),
 )
 """What it is called, the field `counts`, where it is told of, and in which words."""
+COUNTED = tuple((name, {"counts": counts}, at, text) for name, counts, at, text in _COUNTS)

@@ -19,6 +19,8 @@ REPLICAS = 2
 STEPS = (step(20), step(50), step(80))
 POLICY = evidence(*STEPS)
 POLICY["checks"].append({"name": "latency", "latency": {"maxIncrease": "100%", "detect": "10x"}})
+SOON = {"against": "Value", "percentile": "95", "value": "2s", "detect": "10x"}
+POLICY["checks"].append({"name": "soon", "latency": SOON})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def test_promotion_ends_waits(promotion: Promotion) -> None:
 
 
 def test_promotion_is_written_down(promotion: Promotion) -> None:
-    """The rollout's object names each step and both checks; status shows stable by version."""
+    """The rollout's object names each step and all checks; status shows stable by version."""
     (rollout,) = promotion.subject.rollouts()
     status = rollout["status"]
     assert status["phase"] == "Promoted"
@@ -166,6 +168,7 @@ def test_promotion_is_written_down(promotion: Promotion) -> None:
     assert {check["name"]: check["state"] for check in status["checks"]} == {
         "errors": "Pass",
         "latency": "Pass",
+        "soon": "Pass",
     }
     shown = promotion.subject.bench.kube(
         "get", "modeldeployment", promotion.subject.name, "-n", promotion.subject.namespace

@@ -224,11 +224,21 @@ def test_b24_errors_do_not_wait_for_all_of_stable(subject: Subject, calling: Cal
     assert not caller.failed(after_s)
 
 
+HALF_SOON = {"against": "Value", "percentile": "50", "value": "2ms"}
+
+
 @pytest.mark.alone  # others make both models slow
-def test_slow_model_is_rolled_back(subject: Subject, calling: Calling) -> None:
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [({"maxIncrease": "30%", "detect": "5x"}, "CheckFailed"), (HALF_SOON, "UnpairedCheckFailed")],
+    ids=["beside stable", "against a value"],
+)
+def test_slow_model_is_rolled_back(
+    subject: Subject, calling: Calling, asked: dict[str, str], reason: str
+) -> None:
     """A model that is right but twice as slow is put back by the check of latency, none failing."""
     policy = evidence(step(50, "2m"))
-    policy["checks"].append({"name": "latency", "latency": {"maxIncrease": "30%", "detect": "5x"}})
+    policy["checks"].append({"name": "latency", "latency": asked})
     first = subject.start("v2", policy)
     with calling() as caller:
         subject.until(lambda: len(caller.answers()) > 150, "150 answers")
@@ -236,7 +246,7 @@ def test_slow_model_is_rolled_back(subject: Subject, calling: Calling) -> None:
         status = subject.rolled_back(90)
         after_s = settle()
         time.sleep(2)
-    assert condition(status, "Promoted")["reason"] == "CheckFailed"
+    assert condition(status, "Promoted")["reason"] == reason
     checks = {check["name"]: check for check in subject.last()["checks"]}
     assert checks["latency"]["state"] == "Fail"
     assert checks["errors"]["state"] != "Fail"

@@ -94,6 +94,22 @@ def test_b19_orders_may_be_held_against_stables_past(asked: dict[str, dict[str, 
     stage.until(lambda: stage.stable == good, 1800)
 
 
+@pytest.mark.parametrize(("asked", "value"), [("counts", "10%"), ("mean", "0.1")])
+def test_b19_orders_may_be_held_against_a_value(asked: str, value: str) -> None:
+    """B19: what is usual is the user's to say; a stable without orders excuses no candidate."""
+    words = {"counts": ORDERS["counts"], "mean": MEAN}[asked]
+    check = {"name": "orders", asked: words | {"against": "Value", "value": value}}  # type: ignore[operator]  # a mapping
+    stage = serving(rollout=policy(step("half", 50), checks=(check,)))
+    stage.world.behave(stage.stable, WORSE)
+    stage.release(2, WORSE)
+    stage.until_phase("RolledBack", 900)
+    (told,) = stage.world.rollouts(NAME)[-1].status.checks
+    assert told.unpaired
+    assert "on stable" not in told.message
+    good = stage.release(3, USUAL)
+    stage.until(lambda: stage.stable == good, 1800)
+
+
 def test_b32_what_was_counted_survives_a_restart() -> None:
     """B32: a new operator goes on with what was counted, and counts nothing twice."""
     stage = shop(World(checkpoint_interval_s=0.0))

@@ -4,6 +4,7 @@ import pytest
 from simulation.stage import BROKEN, ERRORS, NAME, Stage, policy, serving, step
 
 from rampway.api.rollout import Decision
+from rampway.sim.cluster_behaviour import Behaviour
 
 HOLD_S = 240
 
@@ -61,6 +62,23 @@ def test_b19_a_rollout_may_be_held_against_a_value(*, bad: bool) -> None:
     if bad:
         stage.until_phase("RolledBack", 120)
         assert stage.world.status(NAME).reason == "UnpairedCheckFailed"
+    else:
+        stage.until(lambda: stage.stable == second, 300)
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_b19_slowness_may_be_held_against_a_value(*, bad: bool) -> None:
+    """B19: a stable that is slow as well excuses no slow candidate; a quick one is promoted."""
+    asked = {"against": "Value", "percentile": "95", "value": "50ms", "detect": "5x"}
+    check = {"name": "slow", "latency": asked}
+    stage = serving(rollout=policy(step("half", 50), checks=(check,)))
+    stage.world.behave(stage.stable, Behaviour(slowdown=4.0))
+    second = stage.release(2, Behaviour(slowdown=4.0) if bad else None)
+    if bad:
+        stage.until_phase("RolledBack", 120)
+        status = stage.world.rollouts(NAME)[-1].status
+        assert status.reason == "UnpairedCheckFailed"
+        assert "requests took longer than" in status.message
     else:
         stage.until(lambda: stage.stable == second, 300)
 

@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from rampway.api.advice import quoted
 from rampway.api.base import (
     DECIMAL_PATTERN,
     DURATION_PATTERN,
@@ -20,23 +19,17 @@ from rampway.api.base import (
     fraction,
     seconds,
 )
-from rampway.api.counted import CountsCheck, MeanCheck
+from rampway.api.counted import CountsCheck
+from rampway.api.latency import LatencyCheck
+from rampway.api.means import MeanCheck
 from rampway.api.paired import (
-    NO_VALUE_RULE,
     PROOF_RULE,
     VALUE_RULE,
     Against,
     PairedCheck,
     Require,
 )
-from rampway.api.rules import Form, Rule, matches
-
-_PERCENTILE = r"^[1-9][0-9]?(\.[0-9]{1,2})?$"
-Percentile = Annotated[
-    str,
-    Field(max_length=5),
-    Form(_PERCENTILE, 'a percentile from "1" to "99.99", for example "99"', quoted),
-]
+from rampway.api.rules import Rule, matches
 
 FailureCount = Annotated[int, Field(ge=1, le=1000, strict=True)]
 
@@ -88,63 +81,6 @@ class ErrorRateCheck(PairedCheck):
     def floor(self) -> float:
         """Tolerated on top, as a fraction of the requests."""
         return fraction(self.ignore_below)
-
-
-class WarmUp(ApiModel):
-    """Which requests are answered by a pod that is not warm yet."""
-
-    requests: int = Field(
-        ge=1,
-        le=100_000,
-        strict=True,
-        description="So many requests of each pod's process, its first ones, are not compared; of "
-        "candidate and stable alike. They are left out by whole scrapes, so some more may be.",
-    )
-
-
-class LatencyCheck(PairedCheck):
-    """Fails when the candidate is slower than stable."""
-
-    rules = (*PairedCheck.rules, NO_VALUE_RULE, VALUE_RULE, PROOF_RULE)
-
-    percentile: Percentile | None = Field(
-        default=None,
-        description='Judge only this part of the distribution, for example "99". Left out: '
-        "the whole distribution.",
-    )
-    max_increase: Percent = Field(
-        default="20%", description="Tolerated relative increase of the response time."
-    )
-    ignore_below: Percent = Field(
-        default="1%",
-        description="Tolerated on top: so many percent of the requests may be slower than "
-        "`maxIncrease` allows.",
-    )
-    warm_up: WarmUp | None = Field(
-        default=None,
-        description="Leave out the first requests of each pod, which caches and compilers make "
-        "slow. Harm that only they show is not seen by this check.",
-    )
-
-    @property
-    def warm_up_requests(self) -> int:
-        """First requests of each pod's process that are left out; 0: none are."""
-        return self.warm_up.requests if self.warm_up else 0
-
-    @property
-    def slowdown(self) -> float:
-        """Tolerated relative increase of the response time, as a fraction."""
-        return fraction(self.max_increase)
-
-    @property
-    def floor(self) -> float:
-        """Tolerated on top, as a fraction of the requests."""
-        return fraction(self.ignore_below)
-
-    @property
-    def quantile(self) -> float | None:
-        """The percentile as a fraction in (0, 1), or None for the whole distribution."""
-        return None if self.percentile is None else float(self.percentile) / 100
 
 
 class Failures(ApiModel):
@@ -294,5 +230,5 @@ class Check(ApiModel):
 
     @property
     def usual(self) -> float | None:
-        """The value that it is held against in the place of stable's rate, as a fraction."""
+        """How often events are usual by the value that it is held against, as a fraction."""
         return self.comparison.usual if self.comparison is not None else None

@@ -5,19 +5,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from rampway.api.advice import quoted
 from rampway.api.base import (
     FACTOR_PATTERN,
     PERCENT_PATTERN,
     ApiModel,
     Duration,
-    Factor,
     Percent,
     fraction,
     seconds,
 )
 from rampway.api.paired import (
-    NO_VALUE_RULE,
     PROOF_RULE,
     VALUE_RULE,
     Against,
@@ -26,13 +23,6 @@ from rampway.api.paired import (
 )
 from rampway.api.rules import Form, Rule, UniqueItems, matches
 
-AMOUNT_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,9})?$"
-Amount = Annotated[
-    str,
-    Field(max_length=25),
-    Form(AMOUNT_PATTERN, 'a number from 0 on as a string, like "0.95"', quoted),
-]
-"""A number, not negative; a string, since floats do not survive every tool."""
 OURS = ("__name__", "namespace", "pod", "revision")
 """Labels that say where a series is from, which is not the user's to choose (B36)."""
 _OURS = ", ".join(f"'{name}'" for name in OURS)
@@ -228,69 +218,3 @@ class CountsCheck(CountedCheck):
         """Tolerated on top, as a fraction of the exposures of whoever has more events."""
         tolerated = fraction(self.ignore_below)
         return tolerated * self.ratio if self.fewer else tolerated
-
-
-class MeanCheck(CountedCheck):
-    """Fails when the mean of something is larger (or smaller) than with stable."""
-
-    rules = (
-        *CountedCheck.rules,
-        NO_VALUE_RULE,
-        Rule(
-            cel=f"!{matches('self.lower', AMOUNT_PATTERN)} || "
-            f"!{matches('self.upper', AMOUNT_PATTERN)} || "
-            "double(self.lower) < double(self.upper)",
-            message="expected lower below upper",
-            holds=lambda check: check.span > 0,
-        ),
-        Rule(
-            cel="!has(self.require) || self.require != 'HarmRuledOut' || "
-            f"!{matches('self.maxChange', PERCENT_PATTERN)} || "
-            f"!{matches('self.ignoreBelow', AMOUNT_PATTERN)} || "
-            "double(self.maxChange.replace('%', '')) > 0.0 || double(self.ignoreBelow) > 0.0",
-            message="require: HarmRuledOut proves no more than a tolerance; expected maxChange "
-            "or ignoreBelow above 0",
-            holds=lambda check: (
-                check.require is not Require.HARM_RULED_OUT or check.change > 0 or check.floor > 0
-            ),
-        ),
-    )
-
-    sum: Counter = Field(
-        description="The sum of the values so far, such as shop_revenue_sum of a histogram or "
-        "summary."
-    )
-    count: Counter = Field(description="How many values there were, such as shop_revenue_count.")
-    detect: Factor = Field(
-        default="1.5x",
-        description="The harm that must not be missed: the check passes only once it had an 80 % "
-        "chance to see what is above lower so many times as large (with Less: as small).",
-    )
-    lower: Amount = Field(default="0", description="No value is smaller; a string, 0 or more.")
-    upper: Amount = Field(
-        description="No value is larger; a string. The narrower the bounds, the sooner harm shows; "
-        "cut values off in the application where a few are far above all others."
-    )
-    ignore_below: Amount = Field(
-        default="0", description="Tolerated on top, in the unit of the values; a string."
-    )
-
-    @property
-    def low(self) -> float:
-        """The smallest value."""
-        return float(self.lower)
-
-    @property
-    def span(self) -> float:
-        """From the smallest value to the largest."""
-        return float(self.upper) - self.low
-
-    @property
-    def floor(self) -> float:
-        """Tolerated on top, of values scaled into [0, 1], where `ratio` holds for scaled ones too.
-
-        With v = lower + span * x, mean_c <= (1 + change) * mean_s + ignoreBelow comes to
-        x_c <= (1 + change) * x_s + (change * lower + ignoreBelow) / span, and likewise for less.
-        """
-        tolerated = (self.change * self.low + float(self.ignore_below)) / self.span
-        return min(1.0, tolerated * self.ratio if self.fewer else tolerated)

@@ -29,11 +29,6 @@ VALUE_RULE = Rule(
     message="expected value where against is Value, and only there",
     holds=lambda check: (check.value is not None) == (check.against is Against.VALUE),
 )
-NO_VALUE_RULE = Rule(
-    cel="!has(self.against) || self.against != 'Value'",
-    message="against: expected Stable or Past; a threshold holds a query against a value",
-    holds=lambda check: check.against is not Against.VALUE,
-)
 PROOF_RULE = Rule(
     cel="!has(self.against) || self.against == 'Stable' || !has(self.require) || "
     "self.require == 'NoHarmSeen'",
@@ -58,8 +53,8 @@ class PairedCheck(ApiModel):
     against: Against = Field(
         default=Against.STABLE,
         description="Stable: compare with what stable does in the same intervals. Value: hold it "
-        "against `value` in the place of stable's rate. Past: hold it against what stable did in "
-        "the hours before the rollout. Both are marked as Unpaired, and beside falseRollbackRate, "
+        "against `value` in the place of what stable does. Past: hold it against what stable did "
+        "in the hours before the rollout. Both are marked as Unpaired, beside falseRollbackRate, "
         "as what changes for everybody looks like harm.",
     )
     value: Percent | None = Field(
@@ -82,7 +77,7 @@ class PairedCheck(ApiModel):
 
     @property
     def usual(self) -> float | None:
-        """The value to be held against, as a fraction; None where it is stable."""
+        """How often events are usual by `value`, as a fraction; None where it is stable."""
         return None if self.value is None else fraction(self.value)
 
     @property

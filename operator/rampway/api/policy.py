@@ -15,14 +15,9 @@ from rampway.api.base import (
     fraction,
     seconds,
 )
-from rampway.api.checks import (
-    Check,
-    ErrorRateCheck,
-    LatencyCheck,
-    OnFailure,
-    ThresholdCheck,
-)
+from rampway.api.checks import Check, ErrorRateCheck, OnFailure, ThresholdCheck
 from rampway.api.hooks import Hook
+from rampway.api.latency import LatencyCheck
 from rampway.api.rules import Form, Path, Rule, UniqueItems, matches
 from rampway.api.sequence import Steps, named
 from rampway.api.steps import Step, percent

@@ -16,6 +16,7 @@ from rampway.api.policy import Policy
 from rampway.api.traffic import TrafficType
 from rampway.cli import counted
 from rampway.core.checks import kinds
+from rampway.core.checks.deltas import Delta
 from rampway.core.numerals import plain
 from rampway.sim.answering import Answering, Shares, lognormal, slowed, trimmed
 from rampway.sim.counting import Counting
@@ -199,7 +200,10 @@ def setting(
     failing = traffic.error_rate if harm.error_rate is None else harm.error_rate
     refused = min(traffic.client_error_rate, 1 - failing)
     durations, harmed = trimmed(
-        traffic.durations, slowed(traffic.durations, harm.slowdown), least=_least(policy.checks)
+        traffic.durations,
+        slowed(traffic.durations, harm.slowdown),
+        least=_least(policy.checks),
+        asked_s=_asked_s(policy.checks, traffic),
     )
     return replace(
         Setting(
@@ -211,6 +215,18 @@ def setting(
         ),
         **more,  # type: ignore[arg-type]  # all of them are numbers
     )
+
+
+def bounds(traffic: Traffic) -> Delta:
+    """Return the bounds of the histogram, without a count."""
+    return Delta(buckets=tuple((bound_s, 0) for bound_s, _ in traffic.durations))
+
+
+def _asked_s(checks: Sequence[Check], traffic: Traffic) -> set[float]:
+    """Return the bounds that are held against a value."""
+    timed = [kinds.of(c) for c in checks if c.latency and c.latency.usual_s is not None]
+    begun = [kind.begin(bounds(traffic)) for kind in timed]
+    return {pair.candidate_bound_s for state in begun for pair in state.bounds}
 
 
 def _least(checks: Sequence[Check]) -> float:

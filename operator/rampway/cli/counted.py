@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rampway.api.base import factor, fraction
 from rampway.api.checks import Check
-from rampway.api.counted import MeanCheck
+from rampway.api.means import MeanCheck
 from rampway.api.policy import Policy
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Scrape

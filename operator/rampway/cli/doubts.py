@@ -8,12 +8,14 @@ from enum import StrEnum
 import promql_parser
 
 from rampway.api.automation import Automation, AutomationLevel
+from rampway.api.checks import Check
 from rampway.api.counted import Slices
 from rampway.api.hooks import HookMoment
 from rampway.api.policy import Policy, Strategy, Watch
 from rampway.api.steps import Step
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Counter
+from rampway.core.checks.unpaired import harm_of, limit_of
 from rampway.core.rollout import stages
 from rampway.core.rollout.stages import Stage
 
@@ -62,6 +64,8 @@ def about(policy: Policy) -> Iterator[Doubt]:
         if check.latency is not None and check.latency.warm_up is not None:
             path = ("checks", index, "latency", "warmUp")
             yield from _cold(path, check.latency.warm_up_requests, found)
+        if check.usual is not None:
+            yield from _never(("checks", index), check, check.usual)
         counted = check.counts or check.mean
         if counted is not None and counted.slices is not None:
             path = ("checks", index, "counts" if check.counts else "mean", "slices")
@@ -205,6 +209,20 @@ def _cold(path: tuple[int | str, ...], requests: int, found: tuple[Stage, ...]) 
             f"asks for {short[0].min_requests} of all its pods: it waits until more have been "
             "compared",
         )
+
+
+def _never(path: tuple[int | str, ...], check: Check, usual: float) -> Iterator[Doubt]:
+    """Yield that the harm to detect is none beside this value, so that nothing ever passes."""
+    kind, limit, harm = kinds.of(check), limit_of(check, usual), harm_of(check, usual)
+    if check.comparison is None or (harm < limit if kind.fewer else harm > limit):
+        return
+    bound = "at least" if kind.fewer else "at most"
+    yield Doubt(
+        path,
+        f"{check.name} never passes: {bound} {kind.amount(limit)} is no harm, and that of detect "
+        f"{check.comparison.detect}, {kind.amount(harm)}, lies within it; tolerate less "
+        f"({kind.tolerated}), or detect more",
+    )
 
 
 def _query(path: tuple[int | str, ...], query: str) -> Iterator[Doubt]:

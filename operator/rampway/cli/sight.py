@@ -3,9 +3,9 @@
 from rampway.api.checks import Check
 from rampway.api.paired import Against
 from rampway.api.policy import Policy
-from rampway.cli.assumed import Traffic, errors
+from rampway.cli.assumed import Traffic, bounds, errors
+from rampway.core.checks import kinds
 from rampway.core.checks.unpaired import limit_of
-from rampway.core.evidence import choose_bounds
 from rampway.core.numerals import plain
 
 
@@ -46,23 +46,9 @@ def hasty(policy: Policy, traffic: Traffic) -> str:
 
 def coarse(policy: Policy, traffic: Traffic) -> str:
     """Return which checks find no bounds to compare in how long answers take; empty if none."""
-    counts = [(bound_s, round(_MANY * share)) for bound_s, share in traffic.durations]
-    names = [
-        check.name
-        for check in policy.checks
-        if check.latency
-        and not choose_bounds(counts, check.latency.slowdown, check.latency.quantile)
-    ]
-    if not names:
-        return ""
-    return (
-        f"check {', '.join(names)} never passes: the histogram has no two bounds as far apart as "
-        "maxIncrease tolerates, +Inf left out"
-    )
-
-
-_MANY = 1_000_000
-"""Requests of a histogram that is known exactly."""
+    told = bounds(traffic)
+    found = [(check, kinds.of(check).lacks(told)) for check in policy.checks if check.latency]
+    return "; ".join(f"check {check.name} never passes: {why}" for check, why in found if why)
 
 
 def _asking(policy: Policy) -> list[Check]:

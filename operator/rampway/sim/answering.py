@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_left
+from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -173,11 +174,14 @@ def past_of(
     return tuple(found)
 
 
-def trimmed(durations: Shares, harmed: Shares, *, least: float = 0.2) -> tuple[Shares, Shares]:
+def trimmed(
+    durations: Shares, harmed: Shares, *, least: float = 0.2, asked_s: Collection[float] = ()
+) -> tuple[Shares, Shares]:
     """Return both over the bounds that a latency check can ever choose; it spares half the time.
 
     Bounds within which fewer than `least` of stable's requests lie are compared with nothing, and
     those beyond which none are seen in a lifetime neither, but for what `maxIncrease` needs.
+    `asked_s` are bounds that stay in any case.
     """
     seen = [share for _, share in durations]
     first = max(0, next(i for i, share in enumerate(seen) if share >= least) - 1)
@@ -185,5 +189,6 @@ def trimmed(durations: Shares, harmed: Shares, *, least: float = 0.2) -> tuple[S
     top = next(
         (i for i, (bound, _) in enumerate(durations) if bound >= 3 * durations[last][0]), len(seen)
     )
-    kept = [*range(first, min(top + 1, len(seen) - 1)), len(seen) - 1]
-    return tuple(durations[i] for i in kept), tuple(harmed[i] for i in kept)
+    kept = {*range(first, min(top + 1, len(seen) - 1)), len(seen) - 1}
+    kept |= {i for i, (bound_s, _) in enumerate(durations) if bound_s in asked_s}
+    return tuple(durations[i] for i in sorted(kept)), tuple(harmed[i] for i in sorted(kept))

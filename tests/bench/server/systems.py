@@ -1,11 +1,13 @@
 """The model servers that are compared: how each is installed, set up and asked.
 
-Each gets one core, one process that predicts, and one thread of linear algebra. Where a server
-batches, but not unless told to, it is run both ways, and its better figure counts in each case.
+Each gets the same Python, one core, one process that predicts, and one thread of linear algebra.
+Where a server batches, but not unless told to, it is run both ways, and its better figure counts in
+each case.
 """
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -174,7 +176,8 @@ def install(system: System) -> None:
     """Make a peer's environment, once."""
     folder = CACHE / system.peer
     done = folder / ".done"
-    wanted = "\n".join(system.pins)
+    # By the interpreter that runs this project's: how it was built makes a quarter of the figures.
+    wanted = "\n".join([*system.pins, f"python {platform.python_version()} {sys.base_prefix}"])
     if not system.peer or (done.exists() and done.read_text() == wanted):
         return
     print(f"installing {', '.join(system.pins)} into {folder} (some minutes)", flush=True)  # noqa: T201 - what a benchmark is for

@@ -166,6 +166,10 @@ def sliced(**asked: str) -> list[dict[str, Any]]:
     return [{"name": "orders", "counts": counts}]
 
 
+QUICK = {"against": "Value", "percentile": "99", "value": "200ms"}
+STARS = {"against": "Value", "value": "4", "lower": "1", "upper": "5", "harmWhen": "Less"} | {
+    part: {"metric": f"stars_{part}"} for part in ("sum", "count")
+}
 MIRROR = [{"name": "shadow", "mirror": "50%"}]
 LOOK = [{"name": "look", "approval": {}}]
 DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -210,6 +214,14 @@ DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
             "steps": [{"name": "ten", "weight": "10%", "minRequests": 500}],
         },
         "warmUp leaves out each pod's first 500 requests, and step ten asks for 500 of all its",
+    ),
+    "detects what is tolerated": (
+        {"checks": [{"name": "soon", "latency": QUICK | {"detect": "1.5x"}}]},
+        "soon never passes: at most 2 % is no harm, and that of detect 1.5x, 1.5 %, lies within",
+    ),
+    "detects what is tolerated of less": (
+        {"checks": [{"name": "stars", "mean": STARS | {"ignoreBelow": "2"}}]},
+        "stars never passes: at least 1.6 is no harm, and that of detect 1.5x, 3, lies within",
     ),
     "compared with nothing": (
         {"checks": threshold("up{{ candidate }}"), "watch": {"hold": "1h", "holdback": "5%"}},

@@ -2,11 +2,13 @@
 
 import pytest
 from unit.core.builders import rollout
+from unit.core.test_judging import grown, looked
 
 from rampway.core import evidence
 from rampway.core.checks import paired, sentences
 from rampway.core.checks.bound import bound_of
 from rampway.core.checks.deltas import Delta
+from rampway.core.checks.judged import CheckState
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import BoundPair, EProcess
 
@@ -135,3 +137,14 @@ def test_slowness_names_both_bounds(bound_s: float, words: str) -> None:
         SLOW, state
     )
     assert "50 of 100 longer than" in sentences.seen(SLOW, state)
+
+
+@pytest.mark.parametrize(("bad", "why"), [(0.006, False), (0.014, True)])
+def test_b18_a_pass_says_why_more_than_is_tolerated_did_not_fail(bad: float, *, why: bool) -> None:
+    """B18: as harm of the size of detect would have shown, which a reader may not guess."""
+    check = {"name": "errors", "errorRate": {"ignoreBelow": "1%", "detect": "10x"}}
+    (found,) = looked(grown(bad, 8), rollout(checks=[check]).spec.policy).results
+    assert found.state is CheckState.PASS
+    told = "; more than maxIncrease 10% and ignoreBelow 1% tolerate, but harm as large as detect"
+    assert (told in found.message) is why
+    assert found.message.endswith(" 10x would have shown") is why

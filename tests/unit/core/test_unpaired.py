@@ -212,15 +212,14 @@ def test_b19_harm_that_begins_late_is_called_against_a_value_too() -> None:
     [
         ({"errorRate": {"against": "Value"}}, "expected value where against is Value"),
         ({"errorRate": {"value": "2%"}}, "expected value where against is Value"),
-        ({"latency": {"against": "Value", "value": "2%"}}, "against: expected Stable"),
         (
             {"errorRate": {"against": "Value", "value": "2%", "require": "HarmRuledOut"}},
             "needs stable to compare with",
         ),
     ],
 )
-def test_a_value_is_for_rates_alone(asked: dict[str, object], words: str) -> None:
-    """A value without the word, or for what is no rate, is refused."""
+def test_a_value_stands_beside_the_word(asked: dict[str, object], words: str) -> None:
+    """A value without the word is refused, and the word without one."""
     with pytest.raises(ValidationError, match=words):
         Check.model_validate({"name": "x"} | asked)
 

@@ -54,6 +54,16 @@ def test_a_trimmed_histogram_gives_the_same_bounds() -> None:
             assert whole == less
 
 
+def test_a_trimmed_histogram_keeps_the_bounds_that_are_asked_for() -> None:
+    """What is held against a value is counted there, however few of stable's lie beyond it."""
+    longest_s = CALM[-2][0]
+    plain, _ = trimmed(CALM, CALM)
+    asked, harmed = trimmed(CALM, slowed(CALM, 3.0), asked_s={CALM[0][0], longest_s})
+    assert longest_s not in dict(plain)
+    assert asked == (CALM[0], *plain[:-1], CALM[-2], plain[-1])
+    assert [bound_s for bound_s, _ in harmed] == [bound_s for bound_s, _ in asked]
+
+
 def test_what_is_scraped_is_what_was_answered() -> None:
     """Outcomes and the histogram's last bucket add up to the requests."""
     server = Server("ml", "digits-1", Answering(0.5, CALM, 0.1), 0.0)

@@ -57,7 +57,7 @@ def answers(
         elif contest.stable_down:
             found.append(alone.answer(check, state, contest, now_s))
         else:
-            found.append(_in_turns(check, _compared(bound, check, state, look), look))
+            found.append(_in_turns(check, _compared(bound, check, state, look, contest), look))
     return tuple(found)
 
 
@@ -86,12 +86,23 @@ def _threshold(check: Check, state: EvidenceState, look: "Look", now_s: float) -
     return CheckResult(check.name, CheckState(verdict), text, mistake=mistake)
 
 
-def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") -> CheckResult:
+def _not_begun(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
+    """Answer a comparison for which too little, or nothing that will do, is known of stable."""
+    kind = kinds.of(check)
+    wrong = kind.lacks(state.ledger.total(contest.stable))
+    if wrong:
+        return CheckResult(check.name, CheckState.UNKNOWN, wrong, mistake=wrong)
+    done = "told how long 100 requests took" if kind.timed else "answered 100 requests"
+    return CheckResult(check.name, CheckState.WAITING, f"waits until stable has {done}")
+
+
+def _compared(
+    bound: Bound, check: Check, state: EvidenceState, look: "Look", contest: Contest
+) -> CheckResult:
     """Answer a comparison that shows no harm: Pass once it would have shown it."""
     mine = state.paired.get(check.name, PairedState())
     if not mine.processes:
-        text = "waits until stable has answered 100 requests"
-        return CheckResult(check.name, CheckState.WAITING, text)
+        return _not_begun(check, state, contest)
     kind = kinds.of(check)
     text = sentences.seen(check, mine)
     wrong = slices.mistake(check, mine)
@@ -106,7 +117,8 @@ def _compared(bound: Bound, check: Check, state: EvidenceState, look: "Look") ->
         more = "the evidence leans towards harm and is not strong enough yet: more requests decide"
         return CheckResult(check.name, CheckState.WAITING, f"{text}; {more}")
     if more_of == 0:
-        text += f"; {sentences.proved(check, mine)}" if paired.wants_proof(check) else ""
+        proof = paired.wants_proof(check)
+        text += f"; {sentences.proved(check, mine)}" if proof else sentences.passed(check, mine)
         return CheckResult(check.name, CheckState.PASS, text)
     if more_of is None:
         more = sentences.why_unforeseen(check, missing.part)

@@ -124,6 +124,23 @@ def proved(check: Check, state: PairedState) -> str:
     return f"{beyond(check)} is ruled out{limit}"
 
 
+def passed(check: Check, state: PairedState) -> str:
+    """Return why a check passes although it has seen more than is tolerated; empty if it has not.
+
+    What it passes by is that harm of the size of `detect` would have shown (B18).
+    """
+    whole, *_ = parts(check, state)
+    part, index = _foremost([whole])
+    kind, limits = part.kind, check.paired
+    more, less = part.state.processes[index].total.rates
+    if limits is None or more <= kind.tolerance.ratio * less + kind.tolerance.floor:
+        return ""
+    return (
+        f"; more than {kind.tolerated} tolerate, but harm as large as detect {limits.detect} would "
+        "have shown"
+    )
+
+
 def seen(check: Check, state: PairedState) -> str:
     """Return what was counted, by what tells most in the whole, and of the slices the worst."""
     whole, *rest = parts(check, state)

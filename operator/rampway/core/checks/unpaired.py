@@ -108,9 +108,19 @@ def applies(check: Check, contest: Contest) -> bool:
     return check.comparison is not None and (contest.unpaired or check.paired is None)
 
 
-def _frozen(check: Check, state: EvidenceState) -> PairedState:
+def _frozen(check: Check, state: EvidenceState, mine: Delta) -> PairedState:
+    """Return what it is held against; `mine` is what the candidate's pods counted."""
     known = state.references if check.past else state.paired
-    return known.get(check.name) or kinds.of(check).begin(Delta())
+    told = Delta() if check.usual is None else mine
+    return known.get(check.name) or kinds.of(check).begin(told)
+
+
+def _known(check: Check, state: EvidenceState, contest: Contest) -> tuple[PairedState, str]:
+    """Return what it is held against, and why what the candidate counts cannot be."""
+    if check.usual is None or not kinds.of(check).timed:
+        return _frozen(check, state, Delta()), ""
+    told = state.ledger.total(contest.candidate)
+    return _frozen(check, state, told), kinds.of(check).lacks(told)
 
 
 def watched(
@@ -132,7 +142,7 @@ def watched(
     for check in policy.checks:
         if not applies(check, contest):
             continue
-        kind, frozen = kinds.of(check), _frozen(check, state)
+        kind, frozen = kinds.of(check), _frozen(check, state, mine)
         limits = _limits(check, frozen)
         before = state.lone.get(check.name) or (Detector(),) * len(limits)
         found[check.name] = tuple(
@@ -162,11 +172,11 @@ def beyond(policy: Policy, found: Detectors, *, watching: bool) -> frozenset[str
 
 def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
     """Answer a check that has nobody to compare with."""
-    frozen, found = _frozen(check, state), state.lone.get(check.name, ())
+    (frozen, lacking), found = _known(check, state, contest), state.lone.get(check.name, ())
     limits = _limits(check, frozen)
     if not limits or not found:
         return _without(check, state, contest, known=bool(limits))
-    wrong = _mistake(check, frozen, found)
+    wrong = lacking or _mistake(check, frozen, found)
     if wrong and check.name not in state.harmed:
         return replace(_result(check, contest, CheckState.UNKNOWN, wrong), mistake=wrong)
     index = max(range(len(found)), key=lambda i: found[i].log_e())
@@ -254,13 +264,17 @@ def _missing_of(check: Check, found: Detector, limit: float, usual: float) -> in
     )
 
 
+def harm_of(check: Check, usual: float) -> float:
+    """Return the rate of events that must not be missed beside this usual one."""
+    detect = check.comparison.detect_ratio if check.comparison else 1.0
+    kind = kinds.of(check)
+    return usual / detect if kind.fewer else min(1.0, detect * max(usual, kind.tolerance.floor))
+
+
 def _shown(check: Check, requests: int, rate: float, held: tuple[float, float]) -> bool:
     """Whether so many requests with this rate of events show that the harm is not there."""
     limit, usual = held
-    fewer, asked = kinds.of(check).fewer, check.comparison
-    detect = asked.detect_ratio if asked else 1.0
-    floor = kinds.of(check).tolerance.floor
-    harm = usual / detect if fewer else min(1.0, detect * max(usual, floor))
+    fewer, harm = kinds.of(check).fewer, harm_of(check, usual)
     if requests < ENOUGH or (harm >= limit if fewer else harm <= limit):
         return False
     events = rate * requests

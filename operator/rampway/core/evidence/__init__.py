@@ -4,7 +4,13 @@ from rampway.core.evidence.average import log_average
 from rampway.core.evidence.betting import Bets
 from rampway.core.evidence.detector import Detector
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
-from rampway.core.evidence.histogram import BoundPair, choose_bounds, tail_counts
+from rampway.core.evidence.histogram import (
+    BoundPair,
+    choose_bounds,
+    first_bound_s,
+    has_bounds,
+    tail_counts,
+)
 from rampway.core.evidence.interval import Ratio, interval
 from rampway.core.evidence.missing import counting_down, requests_missing
 from rampway.core.evidence.mixture import PairCount, Stake, Tolerance, bet, log_factor
@@ -42,8 +48,10 @@ __all__ = [
     "choose_bounds",
     "class_moves",
     "counting_down",
+    "first_bound_s",
     "from_json",
     "harm_rate",
+    "has_bounds",
     "interval",
     "is_tellable",
     "log_average",

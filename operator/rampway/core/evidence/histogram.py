@@ -3,6 +3,7 @@
 "Slower by q": the candidate exceeds b' >= (1 + q) * b more often than stable exceeds b.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,16 @@ def choose_bounds(
     whole = sum(interest.values())
     pairs = [BoundPair(w / whole, *bounds) for bounds, w in interest.items()]
     return tuple(sorted(pairs, key=lambda p: -p.weight))
+
+
+def has_bounds(buckets: Buckets, slowdown: float) -> bool:
+    """Return whether two finite bounds are as far apart as the slowdown."""
+    return _pair(buckets, slowdown, math.inf) is not None
+
+
+def first_bound_s(buckets: Buckets, least_s: float) -> float | None:
+    """Return the shortest finite bound that is no shorter than so many seconds, None without."""
+    return next((bound for bound, _ in buckets[:-1] if bound >= least_s - _FLOAT), None)
 
 
 def tail_counts(pair: BoundPair, candidate: Buckets, stable: Buckets) -> PairCount:

@@ -114,8 +114,16 @@ class Comparison(Protocol):
         ...
 
     def begin(self, stable: Delta) -> PairedState:
-        """Return the state before the first look, from what stable's pods counted so far."""
+        """Return the state before the first look, from what stable's pods counted so far.
+
+        Of one that is held against a value: from what the candidate's pods counted.
+        """
         ...
+
+    def lacks(self, told: Delta) -> str:
+        """Return what is missing in all that those pods count, however long; empty: nothing."""
+        del told
+        return ""
 
     def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
         """Return requests and events of both, for each process of the state."""

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rampway.api.counted import Counter as CounterAsked
-from rampway.api.counted import CountsCheck, MeanCheck, Slices
+from rampway.api.counted import CountsCheck, Slices
+from rampway.api.means import MeanCheck
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import Comparison, PairedState

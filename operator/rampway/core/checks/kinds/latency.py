@@ -1,9 +1,13 @@
-"""Slow answers: the candidate's beyond one bound against stable's beyond a shorter one."""
+"""Slow answers: the candidate's beyond one bound against stable's beyond a shorter one.
+
+Where a value takes the place of stable, the percentile's share of requests is what stable would
+have beyond it: `percentile: "99"` and `value: 200ms` is a stable with 1 % beyond 200 ms.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rampway.api.checks import LatencyCheck
+from rampway.api.latency import LatencyCheck
 from rampway.core import evidence
 from rampway.core.checks.deltas import Delta, Histogram
 from rampway.core.checks.kinds.base import Comparison, PairedState
@@ -45,8 +49,36 @@ class Latency(Comparison):
 
     def begin(self, stable: Delta) -> PairedState:
         """Return the state before the first look; empty while stable has too few requests."""
+        if self.asked.usual_s is not None:
+            return PairedState((EProcess(),), (self._beyond(self.asked.usual_s, stable),))
         bounds = evidence.choose_bounds(stable.buckets, self.asked.slowdown, self.asked.quantile)
         return PairedState(tuple(EProcess() for _ in bounds), bounds)
+
+    def _beyond(self, usual_s: float, told: Delta) -> BoundPair:
+        """Return the bound of a histogram that is held against a value.
+
+        Which one depends on what bounds there are, never on the counts. A histogram without one
+        lets nothing count (`tail_counts`).
+        """
+        least_s = (1 + self.asked.slowdown) * usual_s
+        return BoundPair(1.0, usual_s, evidence.first_bound_s(told.buckets, least_s) or least_s)
+
+    def lacks(self, told: Delta) -> str:
+        """Return that a histogram's bounds are too coarse, where they are."""
+        usual_s, slowdown = self.asked.usual_s, self.asked.slowdown
+        if not told.buckets:
+            return ""
+        if usual_s is None:
+            if evidence.has_bounds(told.buckets, slowdown):
+                return ""
+            return (
+                "the histogram has no two bounds as far apart as maxIncrease "
+                f"{self.asked.max_increase} tolerates, +Inf left out"
+            )
+        least_s = (1 + slowdown) * usual_s
+        if evidence.first_bound_s(told.buckets, least_s) is not None:
+            return ""
+        return f"the histogram has no bound from {_ms(least_s)} on, +Inf left out"
 
     def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
         """Return requests and slow requests, once for each pair of bounds."""

@@ -9,7 +9,7 @@ convex in x, so its mean is at most 1 + mean * (f - 1): what holds for events th
 import math
 from dataclasses import dataclass, replace
 
-from rampway.api.counted import MeanCheck
+from rampway.api.means import MeanCheck
 from rampway.core import evidence
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.deltas import Delta
