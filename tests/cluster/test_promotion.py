@@ -1,5 +1,6 @@
 """A better model is rolled out under traffic, once; each test reads what that showed."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 from cluster.bench import Bench, Obj
 from cluster.caller import calling, settle
 from cluster.load import Answer
+from cluster.prometheus import replayed
 from cluster.recorder import Recorder, recording
 from cluster.subject import Subject, backends, evidence, identities, ready, share, step, turns
 
@@ -102,6 +104,16 @@ def test_promotion_moves_more_requests_with_each_step(promotion: Promotion) -> N
     parts = [promotion.answers[at : at + third] for at in (0, third, 2 * third)]
     shares = [sum(a.revision == candidate for a in part) / third for part in parts]
     assert shares == sorted(shares)
+
+
+def test_promotion_is_judged_again_from_the_history(promotion: Promotion) -> None:
+    """`kubectl rampway replay`: by the same checks each step had all of them pass."""
+    subject = promotion.subject
+    found = json.loads(replayed(subject.bench, subject.name, subject.namespace, "-o", "json"))
+    assert (found["ended"], found["failures"], found["lacking"]) == ("Promoted", [], [])
+    assert [*found["stepsPassedAfterSeconds"]] == [one["name"] for one in STEPS]
+    assert None not in found["stepsPassedAfterSeconds"].values()
+    assert {check["state"] for check in found["checks"]} == {"Pass"}
 
 
 def test_b5_promotion_restarts_nothing(promotion: Promotion) -> None:

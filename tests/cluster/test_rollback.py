@@ -13,7 +13,7 @@ from cluster.bench import REPLICAS, Bench, Obj
 from cluster.caller import calling, settle
 from cluster.conftest import Calling
 from cluster.load import Answer
-from cluster.prometheus import prometheus
+from cluster.prometheus import prometheus, replayed
 from cluster.recorder import Recorder, recording
 from cluster.subject import (
     SHARED_PROCESSES,
@@ -106,6 +106,26 @@ def test_b23_errors_put_the_weight_back_first(refusal: Refusal) -> None:
 
 def _phase(obj: Obj) -> str:
     return str((obj.get("status") or {}).get("phase", ""))
+
+
+def test_rollback_is_judged_again_from_the_history(refusal: Refusal, tmp_path: Path) -> None:
+    """`kubectl rampway replay`: what Prometheus kept of it fails a policy that is quick to.
+
+    Its own may ask for a look or two more than Prometheus has: the direct looks are not there.
+    """
+    subject = refusal.subject
+    told = subject.bench, subject.name, subject.namespace
+    own = json.loads(replayed(*told, "-o", "json"))
+    assert (own["ended"], own["lacking"]) == ("RolledBack", [])
+    (check,) = own["checks"]
+    failed, requests, _, others = map(int, COUNTS.match(check["message"]).groups())  # type: ignore[union-attr]
+    assert min(failed, requests, others) > 0
+    quick: Obj = {"apiVersion": "rampway.dev/v1alpha1", "kind": "RolloutPolicy"}
+    quick |= {"metadata": {"name": "quick"}, "spec": POLICY | {"falseRollbackRate": "20%"}}
+    file = tmp_path / "quick.json"
+    file.write_text(json.dumps(quick))
+    (failure,) = json.loads(replayed(*told, "--under", str(file), "-o", "json"))["failures"]
+    assert (failure["check"], failure["step"]) == ("errors", "w50")
 
 
 def test_b24_errors_put_everything_back_at_once(refusal: Refusal) -> None:

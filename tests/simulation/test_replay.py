@@ -1,6 +1,7 @@
 """Replay: a rollout of the simulated cluster, judged again from what its Prometheus kept."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rampway.api.parse import ModelRollout
 from rampway.api.policy import Policy
 from rampway.cli import measured, replaying
 from rampway.cli.policyfile import NoPolicy
+from rampway.core.checks.counters import Scrape
 from rampway.core.checks.judged import CheckState
 from rampway.core.instants import from_wire
 from rampway.metrics.memory import MemorySource
@@ -120,6 +122,50 @@ def test_b41_a_history_that_is_gone_is_told() -> None:
                 stage.world.source.record(scrape)
         with pytest.raises(replaying.NoHistory, match="no scrape of the candidate"):
             again(stage, rollout, rollout.spec.policy)
+
+
+def kept(stage: Stage, rollout: ModelRollout, keep: Callable[[Scrape, float], bool]) -> None:
+    """Let Prometheus have kept these scrapes only, by when they were after the first request."""
+    what = replaying.recorded(rollout, stage.world.clock())
+    everything = asyncio.run(replaying.scrapes(stage.world.source, rollout.spec.policy, what))
+    stage.world.source = MemorySource()
+    for scrape in everything:
+        if keep(scrape, scrape.at_s - what.since_s):
+            stage.world.source.record(scrape)
+
+
+def tolerated() -> tuple[Stage, ModelRollout]:
+    """Return a stage whose policy promoted a bad revision in two minutes."""
+    lax = {"name": "errors", "errorRate": {"ignoreBelow": "60%", "detect": "1.6x"}}
+    stage = serving(rollout=policy(step("half", 50, 120), checks=(lax,)))
+    stage.release(2, BROKEN)
+    stage.harmed = True
+    stage.until(lambda: promoted(stage), 900)
+    return stage, stage.world.rollouts(NAME)[-1]
+
+
+def test_b41_scrapes_at_moments_of_their_own_are_put_together() -> None:
+    """B41: each revision each 15 s, 7 s apart: what one counted waits for the other, unread."""
+    stage, rollout = tolerated()
+    phase_s = {rollout.spec.candidate.revision: 0, rollout.spec.stable.revision: 7}
+    kept(stage, rollout, lambda s, at_s: int(at_s) % 15 == phase_s[s.revision[-10:]])
+    strict = other(ignoreBelow="1%", detect="5x")
+    found = again(stage, rollout, strict).failures
+    assert [failure.check for failure in found] == ["errors"]
+    assert found[0].at_s < 110  # five or six scrapes of both, as no look gains more
+
+
+def test_b41_a_history_no_longer_than_the_rollout_has_all_of_the_candidate() -> None:
+    """B41: its pods are new, so what their first scrape has counted is of this rollout."""
+    stage, rollout = tolerated()
+    kept(stage, rollout, lambda s, at_s: at_s > (-3 if s.revision.endswith(
+        rollout.spec.stable.revision) else 5))  # fmt: skip
+    verdict = again(stage, rollout, rollout.spec.policy)
+    assert verdict.last is not None
+    assert verdict.last.state is not None
+    total = verdict.last.state.paired["errors"].processes[0].total
+    answered = verdict.last.state.ledger.total(f"{NAME}-{rollout.spec.candidate.revision}")
+    assert total.candidate_n == answered.requests
 
 
 def test_a_rollout_without_requests_has_nothing_to_replay() -> None:

@@ -13,6 +13,7 @@ from rampway.api.policy import Policy
 from rampway.core.checks import history, judging, kinds
 from rampway.core.checks.answers import Answer
 from rampway.core.checks.counters import Scrape
+from rampway.core.checks.deltas import start_ledger
 from rampway.core.checks.history import MOST_PODS, MOST_STEPS, PAST_S, Past
 from rampway.core.checks.judged import CheckState, Contest, EvidenceState, Judged
 from rampway.core.checks.queries import fill
@@ -24,6 +25,8 @@ PIECE_S = 600.0
 """Prometheus answers so much at a time within its deadline."""
 BEFORE_S = 120.0
 """The newest scrape of every pod before the rollout lies within."""
+MAKING_S = 10.0
+"""A candidate's pods may be made so long before the rollout's begin is on record."""
 LOOK_S = 1.0
 TAIL_S = 30.0
 """What a candidate answered before its traffic was taken away is scraped so long after at most."""
@@ -59,6 +62,7 @@ class Recorded:
     Attributes:
         names: Of candidate and stable.
         stages: In order.
+        began_s: What a process that started later has counted is all of this rollout.
         since_s: The candidate's first request.
         until_s: When it was promoted, or its traffic was taken away.
         tail_s: What is scraped so long after that still tells of it.
@@ -67,6 +71,7 @@ class Recorded:
     namespace: str
     names: tuple[str, str]
     stages: tuple[Begun, ...]
+    began_s: float
     since_s: float
     until_s: float
     tail_s: float = 0.0
@@ -131,8 +136,9 @@ def recorded(rollout: ModelRollout, now_s: float) -> Recorded:
     names = [
         labels.revision_name(spec.deployment, one.revision) for one in (spec.candidate, spec.stable)
     ]
+    began_s = (from_wire(status.started_at) or since_s) - MAKING_S
     return Recorded(
-        rollout.namespace, (names[0], names[1]), tuple(stages), since_s, until_s, tail_s
+        rollout.namespace, (names[0], names[1]), tuple(stages), began_s, since_s, until_s, tail_s
     )
 
 
@@ -192,15 +198,17 @@ async def replay(source: MetricSource, policy: Policy, what: Recorded) -> Verdic
     began_s = min(s.at_s for s in found)
     if began_s > what.since_s + LATE_S:
         verdict.lacking.append("the beginning of the rollout is gone from Prometheus's history")
-    state: EvidenceState | None = None
+    state = EvidenceState(0.0, start_ledger(what.began_s))
     told: dict[str, Answer] = {}
+    unread: tuple[Scrape, ...] = ()  # until both revisions have counted
     asked_s = -math.inf
     for look in _looks(found, before):
         if look.at_s - asked_s >= ASK_S:
             asked_s, told = look.at_s, await _answers(source, policy, what, look.at_s)
-        contest = _contest(what, look.at_s)
-        judged = judging.judge(policy, state, replace(look, answers=told), contest, look.at_s)
-        state, verdict.last = judged.state, judged
+        seen = replace(look, answers=told, scrapes=(*unread, *look.scrapes))
+        judged = judging.judge(policy, state, seen, _contest(what, look.at_s), look.at_s)
+        state, verdict.last = judged.state or state, judged
+        unread = () if state.seen_s == look.at_s else seen.scrapes
         _note(verdict, judged, what, look.at_s)
     return verdict
 
