@@ -168,6 +168,19 @@ def test_b41_a_history_no_longer_than_the_rollout_has_all_of_the_candidate() -> 
     assert total.candidate_n == answered.requests
 
 
+def test_b41_what_a_check_waited_for_at_the_end_is_told() -> None:
+    """B41: in the operator's words; not that nothing would ever do, as nobody had reckoned it."""
+    stage = serving(rollout=policy(step("half", 50, 20)))
+    stage.release(2)
+    stage.until(lambda: promoted(stage), 900)
+    rollout = stage.world.rollouts(NAME)[-1]
+    verdict = again(stage, rollout, other(ignoreBelow="0.1%", detect="3x"))
+    assert verdict.last is not None
+    message = next(r.message for r in verdict.last.results if r.name == "errors")
+    assert "more requests on the candidate" in message
+    assert verdict.passed == {"half": None}
+
+
 def test_a_rollout_without_requests_has_nothing_to_replay() -> None:
     """One that never began is refused."""
     stage, rollout = broken()

@@ -214,13 +214,17 @@ async def replay(source: MetricSource, policy: Policy, what: Recorded) -> Verdic
 
 
 def _looks(found: Sequence[Scrape], before: tuple[Scrape, ...]) -> Iterator[Look]:
-    """Yield a look for each second that has scrapes; the first one brings stable's past."""
+    """Yield a look for each second that has scrapes; the first one brings stable's past.
+
+    Only of the last one is it told what the checks still wait for, which takes longer.
+    """
     seconds: dict[float, list[Scrape]] = {}
     for scrape in sorted(found, key=lambda s: s.at_s):
         seconds.setdefault(math.ceil(scrape.at_s / LOOK_S) * LOOK_S, []).append(scrape)
     past: tuple[Scrape, ...] | None = before
+    last_s = max(seconds)
     for at_s, mine in sorted(seconds.items()):
-        yield Look(at_s, tuple(mine), past=past, foresees=False)
+        yield Look(at_s, tuple(mine), past=past, foresees=at_s == last_s)
         past = None
 
 
