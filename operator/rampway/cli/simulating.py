@@ -172,13 +172,19 @@ def _row(one: Outcome) -> list[str]:
             brief(one.exposed.median),
             _between(one.exposed),
             f"{one.answers.median:.0f}",
-            f"{one.failed.median:.0f}",
-            f"{one.failed.low:.0f} - {one.failed.high:.0f}",
+            *_bad(one),
         ]
     promoted = ["-", ""]
     if one.promoted:
         promoted = [brief(one.took.median), _between(one.took)]
     return [one.harm.name, share, *stopped, *promoted]
+
+
+def _bad(one: Outcome) -> list[str]:
+    """Return how many answers failed; what else is harm makes all ANSWERS bad, or none."""
+    if one.harm.error_rate is None and one.harm is not NO_HARM:
+        return ["-", "-"]
+    return [f"{one.failed.median:.0f}", f"{one.failed.low:.0f} - {one.failed.high:.0f}"]
 
 
 def _between(times: Range) -> str:
