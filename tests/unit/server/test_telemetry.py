@@ -86,6 +86,26 @@ async def test_numbers_are_counted_by_bins_of_the_profile() -> None:
     assert last == "+Inf"
 
 
+@pytest.mark.parametrize("rows", [1, 1000])
+@pytest.mark.parametrize("labels", [["low", "mid", "high"], [0, 1, 2], [0.5, 1.5, 2.5]])
+def test_few_and_many_rows_are_counted_alike(rows: int, labels: list[Any]) -> None:
+    """Each class gets its rows, and what the model does not name is another."""
+    estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    model = replace(describe(estimator, ""), classes=tuple(labels[:2]))
+    counts = telemetry.Telemetry(model, ["m", "r"], Sheet().page())
+    answers = np.array(labels * rows, dtype=object if isinstance(labels[0], str) else None)
+    counts.observe([np.zeros((3 * rows, 1))], model.offers[:1], [answers])
+    shown = telemetry.Collector()
+    shown.add(counts)
+    samples = [one for family in shown.collect() for one in family.samples]
+    found = {
+        one.labels["prediction"]: one.value
+        for one in samples
+        if one.name == "rampway_predictions_total"
+    }
+    assert found == {str(labels[0]): rows, str(labels[1]): rows, "other": rows}
+
+
 async def test_null_answers_are_counted() -> None:
     """NaN from a regressor."""
 
@@ -100,12 +120,11 @@ async def test_null_answers_are_counted() -> None:
     assert count("rampway_null_predictions_total") == 2
 
 
-async def test_confidence_is_measured_where_it_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the first request, then of as many as the budget allows, and always where asked for."""
+async def test_confidence_is_measured_of_a_sample() -> None:
+    """Of the first request and one in many, too few for a p99, and always where asked for."""
     estimator = LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], [0, 1])
     app, count = serve(estimator)
-    monkeypatch.setattr(telemetry, "CONFIDENCE_COST", 1e-9)
-    for _ in range(5):
+    for _ in range(200):
         await ask(app, [[0.5, 0.5]])
     assert count("rampway_confidence_count") == 1
     assert count("rampway_confidence_bucket", le="0.4") == 0
@@ -113,6 +132,9 @@ async def test_confidence_is_measured_where_it_is_cheap(monkeypatch: pytest.Monk
     await ask(app, [[0.5, 0.5]], outputs=[{"name": "predict_proba"}])
     assert count("rampway_confidence_count") == 2
     assert count("rampway_confidence_sum") == pytest.approx(1.0, abs=0.05)
+    for _ in range(2 * telemetry.CONFIDENCE_EVERY - 200):
+        await ask(app, [[0.5, 0.5]])
+    assert count("rampway_confidence_count") == 3
 
 
 async def test_features_are_counted_against_training() -> None:
