@@ -117,7 +117,8 @@ class Batcher:
             elif len(queue) < waited:
                 self._queues[answerer] = self._queues.pop(answerer)
             if answered:
-                self._want_turn()  # what else the event loop has to do comes first
+                if self._queues:
+                    self._want_turn()  # what else the event loop has to do comes first
                 return
 
     def _dispatch(self, answerer: Answerer, queue: deque[_Waiting]) -> bool:

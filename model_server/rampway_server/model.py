@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,6 +49,11 @@ class Model:
     classes: tuple[Any, ...] = ()
     probabilities: TensorSpec | None = None
     profile: Profile | None = None
+
+    @cached_property
+    def width(self) -> int:
+        """How many values a row has, asked or answered: in what has the more."""
+        return max(sum(spec.width for spec in self.takes), *(spec.width for spec in self.offers))
 
     def input(self, name: str) -> TensorSpec:
         """Return the input of that name, or the matrix' column.

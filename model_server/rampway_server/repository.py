@@ -42,7 +42,7 @@ class Expected:
 
 
 class Repository:
-    """Models by name and version; every change is one assignment, so no request sees half of it."""
+    """Models by name and version; a change is done within a turn of the event loop: no request sees half of it."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class Repository:
         self._metrics = metrics
         self._dial = dial
         self._models: dict[str, dict[str, Ready | Expected]] = {}
+        self._newest: dict[str, Ready | Expected] = {}
 
     def expect(self, name: str, version: str, revision: str = "") -> None:
         """Make a version known: it is answered with 503, and its series exist, until it is loaded.
@@ -66,6 +67,7 @@ class Repository:
         if not isinstance(known.get(version), Ready):
             meters = self._metrics.meters(name, revision or version)
             known[version] = Expected(name, version, revision, meters)
+            self._note_newest(name)
 
     def load(self, name: str, version: str, model: Model) -> None:
         """Serve this model from now on; requests under way end with the one they began with."""
@@ -82,6 +84,13 @@ class Repository:
         self._models[name][version] = Ready(
             name, version, expected.revision, meters, model, inferrer
         )
+        self._note_newest(name)
+
+    def _note_newest(self, name: str) -> None:
+        """Remember what a request without a version gets: the newest that is served, if any is."""
+        known = self._models[name]
+        loaded = [version for version, one in known.items() if isinstance(one, Ready)]
+        self._newest[name] = known[max(loaded or known, key=_age)]
 
     def keep(self, name: str, versions: Collection[str]) -> None:
         """Serve no other versions of a model than these; requests under way are answered.
@@ -95,8 +104,10 @@ class Repository:
         for version in [version for version in known if version not in versions]:
             gone = known.pop(version)
             self._metrics.forget(gone.meters)
-        if not known:
-            del self._models[name]
+        if known:
+            self._note_newest(name)
+        else:
+            del self._models[name], self._newest[name]
 
     def served(self) -> set[tuple[str, str]]:
         """Return the names and versions that are served."""
@@ -119,13 +130,13 @@ class Repository:
         Raises:
             ClientFaultError: 404, there is none.
         """
-        known = self._models.get(name)
-        if not known:
+        newest = self._newest.get(name)
+        if newest is None:
             names = ", ".join(repr(one) for one in list(self._models)[:8]) or "none now"
             raise ClientFaultError(f"unknown model {name[:100]!r}; this server serves {names}", 404)
-        loaded = [one for one in known if isinstance(known[one], Ready)]
         if not version:
-            return known[max(loaded or known, key=_age)]
+            return newest
+        known = self._models[name]
         for one in known.values():
             if version in {one.version, one.revision}:
                 return one

@@ -85,13 +85,11 @@ def request(
     lengths = {name: len(values) for name, values in found.items()}
     if len(set(lengths.values())) > 1:
         raise ClientFaultError(f"the inputs differ in rows: {shown(lengths)}")
-    _check_rows(next(iter(lengths.values()), 0), model, most)
+    _check_rows(next(iter(lengths.values()), 0), model.width, most)
     return InferRequest(request_id, model.arrange(found), _outputs(wishes, model, binary=binary))
 
 
-def _check_rows(rows: int, model: Model, most: int) -> None:
-    taken = sum(spec.width for spec in model.takes)
-    width = max(taken, *(spec.width for spec in model.offers))
+def _check_rows(rows: int, width: int, most: int) -> None:
     if rows * width > most:
         raise ClientFaultError(
             f"{rows} rows are too many for one request: a row has up to {width} values here; "

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
     "FP64": np.float64,
     TEXT: np.object_,
 }
+_NUMBERS = tuple(name for name in NUMPY_TYPES if name != TEXT)
 _SHOWN_CHARACTERS = 80
 _BYTES_OF_A_VALUE = 4
 
@@ -43,12 +45,12 @@ class TensorSpec:
     shape: tuple[int, ...]
     missing: bool = False
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The numpy type of its values."""
         return np.dtype(NUMPY_TYPES[self.datatype])
 
-    @property
+    @cached_property
     def width(self) -> int:
         """How many values a row has, as far as that is known."""
         return math.prod(max(1, size) for size in self.shape[1:])
@@ -67,7 +69,7 @@ def shown(value: object) -> str:
 def check_datatype(datatype: str, spec: TensorSpec, where: str) -> None:
     """Raise ClientFaultError if the protocol has no such datatype or the model takes another."""
     takes_text = spec.datatype == TEXT
-    known = (TEXT,) if takes_text else tuple(name for name in NUMPY_TYPES if name != TEXT)
+    known = (TEXT,) if takes_text else _NUMBERS
     if datatype not in known:
         kind = "text" if takes_text else "numbers"
         raise ClientFaultError(
@@ -100,20 +102,23 @@ def check_shape(sizes: list[Any], spec: TensorSpec, where: str, most: int) -> tu
         raise ClientFaultError(f"{where} has shape {shown(sizes)}; expected positive integers")
     columns = len(spec.shape) + 1 == len(sizes) and sizes[-1] == 1
     compared = sizes[:-1] if columns else sizes
-    meant = "rows, features (one row: [1, …])" if len(spec.shape) > 1 else "rows (one row: [1])"
-    expected = f"expected {list(spec.shape)}: {meant}"
     if len(compared) != len(spec.shape):
         raise ClientFaultError(
-            f"{where} has shape {shown(sizes)}, {len(sizes)} dimensions; {expected}"
+            f"{where} has shape {shown(sizes)}, {len(sizes)} dimensions; {_expected(spec)}"
         )
     if any(want not in {-1, size} for size, want in zip(compared, spec.shape, strict=True)):
-        raise ClientFaultError(f"{where} has shape {shown(sizes)}; {expected}")
+        raise ClientFaultError(f"{where} has shape {shown(sizes)}; {_expected(spec)}")
     if math.prod(sizes) > most:
         raise ClientFaultError(
             f"{where} has shape {shown(sizes)}, which is {shown(math.prod(sizes))} values; "
             f"expected at most {most}, a quarter of --max-body-bytes"
         )
     return tuple(sizes)
+
+
+def _expected(spec: TensorSpec) -> str:
+    meant = "rows, features (one row: [1, …])" if len(spec.shape) > 1 else "rows (one row: [1])"
+    return f"expected {list(spec.shape)}: {meant}"
 
 
 def check_count(shape: tuple[int, ...], count: int, where: str) -> None:

@@ -113,6 +113,9 @@ async def test_models_come_and_go(served: Served) -> None:
         assert (await served.control(f"models/{name}/load")).document == {}
     assert [await served.answer(p) for p in ("a", "b")] == [11.0, 22.0]
     assert (await call(served.app, "/v2/models/a/versions/9/infer", BODY)).status == 404
+    (served.root / "a/11/model.skops").unlink()
+    assert (await served.control("models/a/load")).status == 200
+    assert await served.answer("a") == 10.0
     assert served.metrics.render().count(b'rampway_model_info{lineage="",model="b"') == 1
     assert (await served.control("models/b/unload")).status == 200
     assert (await call(served.app, "/v2/models/b/infer", BODY)).status == 404
