@@ -12,7 +12,7 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,10 +30,14 @@ _WEIGHT = 1 / 8  # of the newest batch in what such batches are known to take
 
 
 class Answerer(Protocol):
-    """Answers calls together; runs in a thread."""
+    """Answers calls together."""
 
     def answer(self, calls: Sequence[Call]) -> list[Result]:
-        """Return a result for each call."""
+        """Return a result for each call; runs in a thread."""
+        ...
+
+    def batched(self, calls: int, waited_s: float) -> None:
+        """Hear of each batch: its calls, and how long the first of them waited."""
         ...
 
 
@@ -45,24 +49,18 @@ class _Waiting:
     started: bool = False
 
 
-Told = Callable[[int, float], None]
-"""Hears of each batch: its calls, and how long the first of them waited in seconds."""
-
-
 class Batcher:
     """Runs slow calls off the event loop, so that health answers meanwhile, and quick ones on it.
 
     Args:
         workers: Threads.
         max_waiting: Calls that may wait; more are refused.
-        told: Hears of each batch.
     """
 
-    def __init__(self, workers: int, max_waiting: int, told: Told) -> None:
+    def __init__(self, workers: int, max_waiting: int) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="predict")
         self._idle = workers
         self._max_waiting = max_waiting
-        self._told = told
         self._queues: dict[Answerer, deque[_Waiting]] = {}
         self._costs: WeakKeyDictionary[Answerer, _Costs] = WeakKeyDictionary()
         self._waiting = 0
@@ -126,19 +124,19 @@ class Batcher:
         costs = self._costs.setdefault(answerer, _Costs())
         calls, size = _first(queue, BATCH_CALLS)
         if calls and costs.expected_s(size) <= QUICK_S:
-            self._answer(answerer, costs, self._take(queue, calls), size)
+            self._answer(answerer, costs, self._take(answerer, queue, calls), size)
             return True
         while queue and self._idle:
             calls, size = _first(queue, -(-len(queue) // self._idle))
-            self._start(answerer, costs, self._take(queue, calls), size)
+            self._start(answerer, costs, self._take(answerer, queue, calls), size)
         return False
 
-    def _take(self, queue: deque[_Waiting], calls: int) -> list[_Waiting]:
+    def _take(self, answerer: Answerer, queue: deque[_Waiting], calls: int) -> list[_Waiting]:
         batch = [queue.popleft() for _ in range(calls)]
         for waiting in batch:
             waiting.started = True
             self._count(-1, waiting.call)
-        self._told(len(batch), time.perf_counter() - batch[0].since_s)
+        answerer.batched(len(batch), time.perf_counter() - batch[0].since_s)
         return batch
 
     def _answer(

@@ -77,6 +77,7 @@ class Folder:
         self._trust = trust
         self._allow_pickle = allow_pickle
         self._one_at_a_time = asyncio.Lock()
+        self._refused: dict[str, str] = {}
 
     def _scan(self) -> list[Found]:
         try:
@@ -116,6 +117,7 @@ class Folder:
         try:
             await self._load(name)
         except StartError as error:
+            self._refused[name] = " ".join(str(error).split())
             raise ClientFaultError(str(error)) from error
 
     async def unload(self, name: str) -> None:
@@ -126,6 +128,7 @@ class Folder:
         """
         async with self._one_at_a_time:
             self._repository.keep(name, set())
+            self._refused.pop(name, None)
             logger().info("unloaded", model=name)
 
     async def _load(self, name: str) -> None:
@@ -139,6 +142,7 @@ class Folder:
                 self._repository.load(name, one.version, model)
                 logger().info("serving", model=name, version=one.version, sha256=model.sha256)
             self._repository.keep(name, {one.version for one in found})
+            self._refused.pop(name, None)
 
     def _read(self, found: Found) -> Model:
         try:
@@ -160,16 +164,18 @@ class Folder:
         return model
 
     def index(self, *, ready: bool) -> list[dict[str, Any]]:
-        """Return the repository extension's index: what there is, and what is served."""
+        """Return the repository extension's index: what there is, what is served, and why not."""
         served = self._repository.served()
         listed = {(found.name, found.version) for found in self._scan()} | served
         return [
-            {
-                "name": name,
-                "version": version,
-                "state": "READY" if (name, version) in served else "UNAVAILABLE",
-                "reason": "" if (name, version) in served else "not loaded",
+            {"name": one[0], "version": one[1], "state": "READY", "reason": ""}
+            if one in served
+            else {
+                "name": one[0],
+                "version": one[1],
+                "state": "UNAVAILABLE",
+                "reason": self._refused.get(one[0], "not loaded"),
             }
-            for name, version in sorted(listed)
-            if not ready or (name, version) in served
+            for one in sorted(listed)
+            if not ready or one in served
         ]

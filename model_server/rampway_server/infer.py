@@ -12,6 +12,7 @@ from rampway_server import automation
 from rampway_server.automation import Dial, Verdict
 from rampway_server.errors import ModelError
 from rampway_server.logs import logger
+from rampway_server.metrics import Meters
 from rampway_server.model import Model
 from rampway_server.payloads import Log
 from rampway_server.request import InferRequest
@@ -52,15 +53,22 @@ class Inferrer:
     """Answers inference requests with one model.
 
     Args:
+        meters: Hears of each batch.
         log: Takes what was asked and answered, if that is wanted.
     """
 
     def __init__(
-        self, model: Model, dial: Dial, telemetry: Telemetry, log: Log | None = None
+        self,
+        model: Model,
+        dial: Dial,
+        telemetry: Telemetry,
+        meters: Meters,
+        log: Log | None = None,
     ) -> None:
         self._model = model
         self._log_payload = log
         self._telemetry = telemetry
+        self._meters = meters
         self._dial = dial
         self._failures_unlogged = 0
         self._logged_at_s = -_LOG_INTERVAL_S
@@ -84,6 +92,10 @@ class Inferrer:
             for (at, asked), answer in zip(members, answers, strict=True):
                 results[at] = self._written(calls[at], asked, answer)
         return results
+
+    def batched(self, calls: int, waited_s: float) -> None:
+        """Count a batch that is now answered, and how long the first of its calls waited."""
+        self._meters.batch(calls, waited_s)
 
     def _likeness(self, at: int, asked: InferRequest) -> object:
         """Return what requests must have in common to be predicted together."""

@@ -86,8 +86,6 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._models = Collector()
         self._meters: dict[tuple[str, str], Meters] = {}
-        self._batch_requests = Histogram(_BATCH_REQUESTS, self._page, "batch requests")
-        self._queue_s = Histogram(_QUEUE_S, self._page, "queue")
         self._registry.register(self._models)
         self._registry.register(self)
         self._registry.register(Processes(leader))
@@ -114,11 +112,6 @@ class Metrics:
         """Show what else somebody counts."""
         self._registry.register(collector)
 
-    def batch(self, requests: int, waited_s: float) -> None:
-        """Count requests that are now predicted together."""
-        self._batch_requests.observe(requests)
-        self._queue_s.observe(waited_s)
-
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)
@@ -131,8 +124,6 @@ class Metrics:
         }
         for meters in list(self._meters.values()):
             meters.add_to(families)
-        self._batch_requests.add_to(families["batch_requests"], [])
-        self._queue_s.add_to(families["queue_seconds"], [])
         yield from families.values()
 
 
@@ -149,6 +140,8 @@ class Meters:
         self._responses = page.cells("responses", *self.labels, size=len(CODES))
         self._answers = page.cells("answers", *self.labels, size=len(USES))
         self._durations = Histogram(_DURATIONS_S, page, "durations", *self.labels)
+        self._batch_requests = Histogram(_BATCH_REQUESTS, page, "batch requests", *self.labels)
+        self._queue_s = Histogram(_QUEUE_S, page, "queue", *self.labels)
         self._in_flight = page.cells("in flight", *self.labels, size=1)
         self._in_flight.own[0] = 0  # what a predecessor had in flight went with it
         self._info: list[str] = []
@@ -180,6 +173,11 @@ class Meters:
         for use, count in verdict.counts.items():
             self._answers.own[USES.index(use)] += count
 
+    def batch(self, requests: int, waited_s: float) -> None:
+        """Count requests that are now predicted together, and how long the first waited."""
+        self._batch_requests.observe(requests)
+        self._queue_s.observe(waited_s)
+
     def loaded(self, version: str, sha256: str, lineage: Lineage) -> None:
         """Say which bytes are served, and no other any more, and where they come from."""
         self._info = [version, sha256]
@@ -198,6 +196,8 @@ class Meters:
         for use, count in zip(USES, _whole(self._answers), strict=True):
             families["answers"].add_metric([*self.labels, use], count)
         self._durations.add_to(families["request_duration_seconds"], self.labels)
+        self._batch_requests.add_to(families["batch_requests"], self.labels)
+        self._queue_s.add_to(families["queue_seconds"], self.labels)
         families["in_flight_requests"].add_metric(self.labels, *_whole(self._in_flight))
         if self._info:
             about = [*self.labels, *self._info, self._lineage.value]
@@ -267,10 +267,10 @@ _FAMILIES: dict[str, tuple[Any, str, Sequence[str]]] = {
         "Always 1; its labels say which bytes are served, and where they come from.",
         [*LABELS, "version", "sha256", "lineage"],
     ),
-    "batch_requests": (HistogramMetricFamily, "Requests that were predicted together.", []),
+    "batch_requests": (HistogramMetricFamily, "Requests that were predicted together.", LABELS),
     "queue_seconds": (
         HistogramMetricFamily,
         "Time that the first request of a batch waited to be predicted.",
-        [],
+        LABELS,
     ),
 }

@@ -20,6 +20,7 @@ from rampway_server.tensors import check_datatype, check_shape, fit, shown
 
 EXTENSIONS = ["binary_tensor_data"]
 _SIZE = "binary_data_size"
+_GZIP = b"\x1f\x8b"  # RFC 1952, 2.3.1
 # Of a list that is a byte or two of JSON a hundred bytes are made: few are as empty as that.
 _VALUES_OF_A_LIST = 4
 
@@ -69,7 +70,7 @@ def parse(content: bytes, json_bytes: int | None, model: Model, most: int) -> In
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ClientFaultError(f"the body is not JSON: {error}") from None
+        raise ClientFaultError(_no_json(text, error)) from None
     if not isinstance(document, dict):
         raise ClientFaultError('the body is not a JSON object; expected {"inputs": […]}')
     where = "the request"
@@ -83,6 +84,12 @@ def parse(content: bytes, json_bytes: int | None, model: Model, most: int) -> In
     binary = _truth(parameters, "binary_data_output", "the request's parameters")
     wishes = [_wish(output, binary) for output in _objects(outputs, "outputs", '{"name": …}')]
     return request(request_id, found, wishes, model, most, binary=binary)
+
+
+def _no_json(text: bytes, error: orjson.JSONDecodeError) -> str:
+    if text.startswith(_GZIP):
+        return "the body is not JSON but looks like gzip; expected a header Content-Encoding: gzip"
+    return f"the body is not JSON: {error}"
 
 
 def _split(content: bytes, json_bytes: int | None, most: int) -> tuple[bytes, _Body]:

@@ -42,7 +42,7 @@ class Expected:
 
 
 class Repository:
-    """Models by name and version; a change is done within a turn of the event loop: no request sees half of it."""
+    """Models by name and version; no change awaits anything, so no request sees half of it."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Repository:
             revision = expected.revision or version
             about = {"model": name, "version": version, "revision": revision}
             log = self._payloads.of(model, about)
-        inferrer = Inferrer(model, self._dial, telemetry, log)
+        inferrer = Inferrer(model, self._dial, telemetry, meters, log)
         self._models[name][version] = Ready(
             name, version, expected.revision, meters, model, inferrer
         )

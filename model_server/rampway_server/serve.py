@@ -36,7 +36,7 @@ async def run(settings: Settings, place: Place) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics(place.page, place.leader)
-    batcher = Batcher(thread_count(settings), settings.max_queue, metrics.batch)
+    batcher = Batcher(thread_count(settings), settings.max_queue)
     try:
         await _serve(settings, place, metrics, batcher, stop)
     except StartError as error:

@@ -35,8 +35,8 @@ CONFIDENCES = tuple(step / 10 for step in range(1, 11))
 CONFIDENCE_EVERY = 251
 """Of so many predictions probabilities that nobody asked for are computed of one.
 
-They cost about as much as the prediction, and those of 1 % would be the model's p99. A prime: clients
-that take turns would else have the same one's rows looked at each time.
+They cost about as much as the prediction, and those of 1 % would be the model's p99. A prime:
+of clients that take turns it would else be the same one's rows each time.
 """
 _FEW = 256  # to count so many is less than numpy's preparations
 

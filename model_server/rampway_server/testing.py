@@ -49,7 +49,7 @@ def serving(
     repository = Repository(metrics, Dial(""))
     repository.expect(name, version)
     repository.load(name, version, loaded)
-    batcher = Batcher(thread_count(settings), settings.max_queue, metrics.batch)
+    batcher = Batcher(thread_count(settings), settings.max_queue)
     app = App(repository, metrics, batcher, Limits(), Control(repository, None, Team()))
     server = door.http_server(settings, app, None)
     with socket.create_server((_LOOPBACK, 0)) as listening:  # clients wait from now on

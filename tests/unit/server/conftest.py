@@ -100,7 +100,7 @@ def make_app() -> Iterator[MakeApp]:
     ) -> tuple[App, Metrics]:
         metrics = Metrics()
         estimators.append(estimator)
-        batchers.append(Batcher(workers, max_waiting, metrics.batch))
+        batchers.append(Batcher(workers, max_waiting))
         repository = Repository(metrics, dial or Dial(""), lineage=lineage)
         repository.expect("digits", "2", "digits-abc")
         if estimator is not None:

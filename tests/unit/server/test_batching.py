@@ -9,18 +9,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyRegressor
 from unit.server.asgi import Reply, call, infer_body
-from unit.server.conftest import MakeApp
+from unit.server.conftest import MakeApp, made
 from unit.server.waiting import DEADLINE_S, until
 
 from rampway_server import batching
+from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
 from rampway_server.errors import UnavailableError
+from rampway_server.estimators import describe
 from rampway_server.infer import Answered, Call, Result
 from rampway_server.metrics import Metrics
+from rampway_server.repository import Repository
 
 INFER = "/v2/models/digits/infer"
 HELD_S = 0.05
+LABELS = '{model="digits",revision="digits-abc"}'
 
 
 class Gated(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -61,11 +66,10 @@ async def send(app: Any, *values: float, **more: Any) -> Reply:
 async def together(app: Any, metrics: Metrics, model: Gated, *requests: Any) -> list[Reply]:
     """Send a first request that holds the thread, the others behind it, then open the gate."""
     first = asyncio.create_task(send(app, 1.0))
-    await until(lambda: number(metrics, "rampway_batch_requests_count") == 1)
+    await until(lambda: number(metrics, f"rampway_batch_requests_count{LABELS}") == 1)
     others = [asyncio.create_task(request) for request in requests]
-    labels = '{model="digits",revision="digits-abc"}'
     waiting = 1 + len(others)
-    await until(lambda: number(metrics, f"rampway_in_flight_requests{labels}") == waiting)
+    await until(lambda: number(metrics, f"rampway_in_flight_requests{LABELS}") == waiting)
     await asyncio.sleep(HELD_S)
     model.gate.set()
     await first
@@ -81,10 +85,28 @@ async def test_who_waits_is_predicted_at_once_with_the_others(make_app: MakeApp)
     answers = [reply.document["outputs"][0]["data"] for reply in replies]
     assert answers == [[4.0], [6.0, 8.0], [10.0]]
     assert model.rows == [1, 4]
-    assert number(metrics, "rampway_batch_requests_sum") == 4
-    assert number(metrics, "rampway_queue_seconds_count") == 2
-    assert number(metrics, "rampway_queue_seconds_sum") >= HELD_S
-    assert number(metrics, 'rampway_queue_seconds_bucket{le="0.03"}') <= 1
+    assert number(metrics, f"rampway_batch_requests_sum{LABELS}") == 4
+    assert number(metrics, f"rampway_queue_seconds_count{LABELS}") == 2
+    assert number(metrics, f"rampway_queue_seconds_sum{LABELS}") >= HELD_S
+    long = "rampway_queue_seconds_bucket" + LABELS.replace("model", 'le="0.03",model', 1)
+    assert number(metrics, long) <= 1
+
+
+async def test_batches_are_counted_for_their_own_model() -> None:
+    """Of several models in a process each has its own queue, and its own series."""
+    metrics = Metrics()
+    repository = Repository(metrics, Dial(""))
+    for name in ("digits", "other"):
+        repository.expect(name, "1", f"{name}-abc")
+        repository.load(name, "1", describe(DummyRegressor().fit([[0.0, 0.0]], [1.0]), ""))
+    batcher = Batcher(1, 8)
+    app = made(repository, metrics, batcher)
+    for value in (1.0, 2.0):
+        assert (await send(app, value)).status == 200
+    others = LABELS.replace("digits", "other")
+    for series in ("rampway_batch_requests_count", "rampway_queue_seconds_count"):
+        assert [number(metrics, series + labels) for labels in (LABELS, others)] == [2, 0]
+    batcher.close()
 
 
 async def test_requests_one_after_another_are_predicted_alone(make_app: MakeApp) -> None:
@@ -95,7 +117,7 @@ async def test_requests_one_after_another_are_predicted_alone(make_app: MakeApp)
     for value in (1.0, 2.0):
         assert (await send(app, value)).document["outputs"][0]["data"] == [value * 2]
     assert model.rows == [1, 1]
-    assert number(metrics, "rampway_queue_seconds_count") == 2
+    assert number(metrics, f"rampway_queue_seconds_count{LABELS}") == 2
 
 
 async def test_bad_row_fails_only_its_own_request(make_app: MakeApp) -> None:
@@ -119,10 +141,22 @@ async def test_client_fault_fails_only_its_own_request(make_app: MakeApp) -> Non
     assert model.rows == [1, 2]
 
 
-class Notes:
-    """An answerer that notes its batches."""
+class Heard:
+    """The part of an answerer that hears of its batches."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def batched(self, calls: int, _waited_s: float) -> None:
+        """Note a batch."""
+        self.heard.append(calls)
+
+
+class Notes(Heard):
+    """An answerer that notes what it answers."""
 
     def __init__(self, name: str, told: list[tuple[str, int]]) -> None:
+        super().__init__()
         self.name, self.told = name, told
         self.gate = threading.Event()
 
@@ -147,8 +181,7 @@ async def turn() -> None:
 
 async def test_a_lone_request_waits_for_nobody() -> None:
     """With a thread idle it goes in the turn of the event loop after the one that it comes in."""
-    told: list[int] = []
-    batcher = Batcher(1, 100, lambda calls, _s: told.append(calls))
+    batcher = Batcher(1, 100)
     notes = Notes("m", [])
     notes.gate.set()
     for times in (1, 2):
@@ -156,7 +189,7 @@ async def test_a_lone_request_waits_for_nobody() -> None:
         running = asyncio.create_task(batcher.run(notes, call, DEADLINE_S))
         await turn()
         await turn()
-        assert told == [1] * times
+        assert notes.heard == [1] * times
         await running
     batcher.close()
 
@@ -174,7 +207,7 @@ async def test_models_take_turns_and_batches_are_bounded(monkeypatch: pytest.Mon
     told: list[tuple[str, int]] = []
     busy, other = Notes("busy", told), Notes("other", told)
     other.gate.set()
-    batcher = Batcher(1, 100, lambda _calls, _s: None)
+    batcher = Batcher(1, 100)
     calls: list[Call] = [Sized() for _ in range(7)]  # type: ignore[misc]
     running = [asyncio.create_task(batcher.run(busy, call, DEADLINE_S)) for call in calls]
     await turn()
@@ -193,7 +226,7 @@ async def test_large_calls_are_not_put_together(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(batching, "QUEUE_BYTES", 12)
     told: list[tuple[str, int]] = []
     notes = Notes("m", told)
-    batcher = Batcher(1, 100, lambda _calls, _s: None)
+    batcher = Batcher(1, 100)
     calls: list[Call] = [Sized(6) for _ in range(3)]  # type: ignore[misc]
     running = [asyncio.create_task(batcher.run(notes, call, DEADLINE_S)) for call in calls]
     await turn()
@@ -209,11 +242,11 @@ async def test_large_calls_are_not_put_together(monkeypatch: pytest.MonkeyPatch)
 async def test_answerer_that_breaks_breaks_no_other_batch() -> None:
     """A bug in answering reaches those who asked; the thread goes on."""
 
-    class Broken:
+    class Broken(Heard):
         def answer(self, _calls: Any) -> list[Result]:
             raise KeyError("bug")
 
-    batcher = Batcher(1, 100, lambda _calls, _s: None)
+    batcher = Batcher(1, 100)
     call: Call = Sized()  # type: ignore[assignment]
     for _ in range(2):
         with pytest.raises(RuntimeError, match="KeyError"):
@@ -221,10 +254,11 @@ async def test_answerer_that_breaks_breaks_no_other_batch() -> None:
     assert batcher.close()
 
 
-class Timed:
+class Timed(Heard):
     """An answerer that takes as long as told, by a clock of its own, and notes its threads."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.takes_s = 0.0
         self.now_s = 0.0
         self.threads: list[bool] = []
@@ -250,7 +284,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Timed:
 
 async def test_quick_batches_are_answered_on_the_loop_and_others_in_a_thread(timed: Timed) -> None:
     """What was quick needs no thread; what is slow, or of a size not seen yet, gets one."""
-    batcher = Batcher(1, 100, lambda _calls, _s: None)
+    batcher = Batcher(1, 100)
     small, large = Sized(10), Sized(1000)
     for sized in (small, small, large, large):
         await batcher.run(timed, sized, DEADLINE_S)  # type: ignore[arg-type]
@@ -264,13 +298,12 @@ async def test_quick_batches_are_answered_on_the_loop_and_others_in_a_thread(tim
 
 async def test_what_comes_in_one_turn_is_one_batch_on_the_loop_too(timed: Timed) -> None:
     """Quick models have their batches as slow ones have: by load alone."""
-    told = list[int]()
-    batcher = Batcher(1, 100, lambda calls, _s: told.append(calls))
+    batcher = Batcher(1, 100)
     call: Call = Sized()  # type: ignore[assignment]
     await batcher.run(timed, call, DEADLINE_S)
     four: Call = Sized(4)  # type: ignore[assignment]
     await batcher.run(timed, four, DEADLINE_S)
     await asyncio.gather(*(batcher.run(timed, call, DEADLINE_S) for _ in range(4)))
-    assert told == [1, 1, 4]
+    assert timed.heard == [1, 1, 4]
     assert timed.threads == [False, False, True]
     batcher.close()

@@ -70,7 +70,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     put(tmp_path / "b.skops", 2.0)
     metrics = Metrics()
     repository = Repository(metrics, Dial(""))
-    batcher = Batcher(1, 100, metrics.batch)
+    batcher = Batcher(1, 100)
     folder = Folder(tmp_path, repository, (), allow_pickle=False)
     app = App(repository, metrics, batcher, LIMITS, Control(repository, folder, Team()))
     assert (await call(app, "/v2/health/ready")).status == 503
@@ -175,7 +175,34 @@ async def test_what_cannot_be_done_is_told(
     skops.io.dump(odd, served.root / "odd.skops")
     reply = await served.control(path, body)
     assert (reply.status, sentence in reply.error) == (status, True), reply.error
+    if "two" not in path:
+        index = json.loads((await served.control("index")).body)
+        reasons = {one["name"]: one["reason"] for one in index if one["state"] != "READY"}
+        untried = {"broken": "not loaded", "odd": "not loaded"}
+        tried = path.split("/")[1] if path.endswith("/load") and status == 400 else ""
+        assert reasons == untried | ({tried: reply.error} if tried else {})
     assert await served.answer("b") == 2.0
+
+
+async def test_a_reason_ends_with_its_cause(served: Served) -> None:
+    """What is loaded at last, or unloaded, is not said to be broken."""
+
+    async def reason() -> str:
+        index = json.loads((await served.control("index")).body)
+        (found,) = (str(one["reason"]) for one in index if one["name"] == "c")
+        return found
+
+    (served.root / "c.skops").write_bytes(b"junk")
+    assert (await served.control("models/c/load")).status == 400
+    assert "cannot be loaded" in await reason()
+    put(served.root / "c.skops", 3.0)
+    assert (await served.control("models/c/load")).status == 200
+    assert not await reason()
+    (served.root / "c.skops").write_bytes(b"junk")
+    assert (await served.control("models/c/load")).status == 400
+    assert not await reason()
+    assert (await served.control("models/c/unload")).status == 200
+    assert await reason() == "not loaded"
 
 
 async def test_a_model_that_was_given_by_uri_is_not_unloaded(make_app: MakeApp) -> None:

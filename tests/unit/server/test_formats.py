@@ -115,7 +115,7 @@ def served(model: Model) -> App:
     repository = Repository(metrics, Dial(""))
     repository.expect("m", "1")
     repository.load("m", "1", model)
-    return made(repository, metrics, Batcher(1, 8, metrics.batch))
+    return made(repository, metrics, Batcher(1, 8))
 
 
 def test_onnx_declares_its_tensors() -> None:

@@ -239,6 +239,15 @@ async def test_bad_compression_is_a_client_fault(  # noqa: PLR0917  # by pytest,
     assert (reply.status, sentence in reply.error) == (status, True), reply.error
 
 
+async def test_gzip_without_its_header_is_told(make_app: MakeApp) -> None:
+    """Who forgot the header hears of that, not of UTF-8."""
+    app, metrics = make_app(COLOURS)
+    reply = await call(app, INFER, gzip.compress(b"{}"))
+    expected = "the body is not JSON but looks like gzip; expected a header Content-Encoding: gzip"
+    assert (reply.status, reply.error) == (400, expected)
+    assert b'outcome="client_error",revision="digits-abc"} 1.0' in metrics.render()
+
+
 async def test_long_answers_are_compressed_for_who_takes_it(
     make_app: MakeApp, classifier: LogisticRegression
 ) -> None:

@@ -32,7 +32,7 @@ def folder_app(model_bytes: bytes, tmp_path: Path) -> Iterator[tuple[App, Folder
     """An application that serves a folder with one model, loaded."""
     (tmp_path / "digits.skops").write_bytes(model_bytes)
     metrics = Metrics()
-    batcher = Batcher(1, 8, metrics.batch)
+    batcher = Batcher(1, 8)
     repository = Repository(metrics, Dial(""))
     folder = Folder(tmp_path, repository, (), allow_pickle=False)
     yield App(repository, metrics, batcher, LIMITS, Control(repository, folder, Team())), folder

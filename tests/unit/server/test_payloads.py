@@ -58,7 +58,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         repository = Repository(metrics, Dial(""), log)
         repository.expect("m", "2", "m-abc")
         repository.load("m", "2", describe(estimator, ""))
-        batchers.append(Batcher(1, 8, metrics.batch))
+        batchers.append(Batcher(1, 8))
         return made(repository, metrics, batchers[-1]), log, metrics
 
     yield make

@@ -42,7 +42,7 @@ def serve(estimator: Any, profile: Profile | None = None) -> tuple[App, Counts]:
     repository = Repository(metrics, Dial(""))
     repository.expect("m", "1", "m-abc")
     repository.load("m", "1", replace(describe(estimator, ""), profile=profile))
-    app = made(repository, metrics, Batcher(1, 8, metrics.batch))
+    app = made(repository, metrics, Batcher(1, 8))
 
     def count(name: str, **labels: str) -> float:
         wanted = {"model": "m", "revision": "m-abc", **labels}
@@ -247,7 +247,7 @@ async def test_other_bins_have_counts_of_their_own() -> None:
     metrics = Metrics()
     repository = Repository(metrics, Dial(""))
     repository.expect("m", "1", "m-abc")
-    app = made(repository, metrics, Batcher(1, 8, metrics.batch))
+    app = made(repository, metrics, Batcher(1, 8))
     page = []
     for classes in ([0, 1], [0, 1], [5, 7]):
         estimator = LogisticRegression().fit(ROWS, np.tile(classes, 50))
