@@ -91,7 +91,10 @@ async def _write(api: KubeApi, namespace: str, asked: Asked, by: str, message: s
     requests: dict[str, Any] = {}
     for name, value in asked.requests.items():
         if isinstance(value, list):  # a merge patch replaces a list as a whole
-            before = (asked.about.raw["spec"].get("requests") or {}).get(name) or []
+            known = getattr(asked.about.spec.requests, name)
+            before = [
+                one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in known
+            ]
             requests[name] = [*before, *({**item, **stamp} for item in value)]
         else:
             requests[name] = {**value, **stamp}

@@ -78,7 +78,7 @@ def read(deployment: ModelDeployment, since_s: float | None, now_s: float) -> Au
 
     def told(key: str, *fields: str) -> Author | None:
         found = _stamp(deployment.annotations.get(key, ""), since_s, now_s)
-        return found or _manager(deployment.raw, fields, now_s)
+        return found or _manager(deployment.head, fields, now_s)
 
     if deployment.spec.paused:
         who = told(labels.PAUSED_BY, "paused") or Author()

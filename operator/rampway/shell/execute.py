@@ -6,7 +6,7 @@ from typing import Any
 
 from rampway.api import labels
 from rampway.api.deployment import ModelDeploymentStatus
-from rampway.api.parse import ModelDeployment, ModelRollout, parse_status
+from rampway.api.parse import ModelDeployment, ModelRollout, head_of, parse_status
 from rampway.api.rollout import ModelRolloutStatus
 from rampway.core.actions import (
     Action,
@@ -205,12 +205,12 @@ class Executor:
         """Write a status over the very version that was read: a stale decision is refused."""
         if isinstance(action, WriteStatus):
             of = obs.deployment
-            raw = await self._write_status(MODEL_DEPLOYMENT, of.raw, _dump(action.status))
+            raw = await self._write_status(MODEL_DEPLOYMENT, of.head, _dump(action.status))
             return [replace(of, **_now(raw), status=action.status)]
         read = next((r for r in obs.rollouts if r.name == action.name), None)
         if read is None:
             return []
-        raw = await self._write_status(MODEL_ROLLOUT, read.raw, _dump(action.status))
+        raw = await self._write_status(MODEL_ROLLOUT, read.head, _dump(action.status))
         return [replace(read, **_now(raw), status=action.status)]
 
     async def _write_status(
@@ -239,7 +239,7 @@ class Executor:
 
 
 def _now(raw: Obj) -> dict[str, Any]:
-    return {"resource_version": raw["metadata"]["resourceVersion"], "raw": raw}
+    return {"resource_version": raw["metadata"]["resourceVersion"], "head": head_of(raw)}
 
 
 def _dump(status: ModelDeploymentStatus | ModelRolloutStatus) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Gatherer:
         """
         owned = await self._owned(deployment)
         memory.versions.clear()
-        memory.note((deployment.raw, *owned.noted()))
+        memory.note((deployment.head, *owned.noted()))
         route = await self.router.observe(deployment)
         known = {r.uid: r for r in memory.last.rollouts} if memory.last else {}
         attempts = [_understood(o, known.get(o["metadata"]["uid"])) for o in owned.rollouts]

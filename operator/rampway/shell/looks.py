@@ -75,12 +75,13 @@ class Looks:
     def want(self, key: Key, interest: Interest | None) -> None:
         """State what a ModelDeployment wants looked at from now on; None: nothing."""
         if interest is None:
-            self._interests.pop(key, None)
-            self._latest.pop(key, None)
-            self._timed_s.pop(key, None)
-            self._untold.pop(key, None)
-        else:
-            self._interests[key] = interest
+            for known in (self._interests, self._latest, self._timed_s, self._untold):
+                known.pop(key, None)
+            return
+        self._interests[key] = interest
+        latest = self._latest.get(key)
+        if latest and (interest.seen_s or 0.0) >= latest.at_s:  # its evidence has taken it in
+            self._latest[key] = replace(latest, scrapes=(), past=None)
 
     def wanted_by(self, key: Key) -> bool:
         """Whether a ModelDeployment has a rollout that is looked at."""

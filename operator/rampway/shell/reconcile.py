@@ -171,8 +171,9 @@ class Reconciler:
         except Conflict:
             self.fence.drop(obs.deployment)
             raise
-        # A look is taken in by now, and large: without it, for what a pass builds on.
-        memory.last = after = replace(_rewritten(obs, memory, written), look=None)
+        # A look is taken in by now, and large; evidence there is newer: a pass builds on neither.
+        rewritten = _rewritten(obs, memory, written)
+        memory.last = after = replace(rewritten, look=None, evidence=None)
         if not memory.passed:
             memory.passed = True
             telemetry.RECONCILED.inc()
@@ -228,7 +229,7 @@ def _rewritten(
 ) -> Observation:
     """Return what was read with the statuses that were written since."""
     for obj in written:
-        memory.note((obj.raw,))
+        memory.note((obj.head,))
         if isinstance(obj, ModelDeployment):
             obs = replace(obs, deployment=obj)
         else:

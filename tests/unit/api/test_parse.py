@@ -51,7 +51,8 @@ def test_a_full_object_is_parsed() -> None:
     assert found.spec.rollout.progress_deadline_s == 1200.0
     assert policy.alpha == pytest.approx(0.005)
     assert found.spec.server.resources.requests == {"cpu": "1", "memory": "256Mi"}
-    assert found.raw is raw
+    head = {"name": "digits", "namespace": "team", "uid": "u-1", "resourceVersion": "12"}
+    assert found.head == {"kind": "ModelDeployment", "metadata": head, "status": {}}
 
 
 def test_a_minimal_object_is_parsed_with_defaults() -> None:

@@ -171,7 +171,7 @@ async def test_b15_who_was_granted_a_host_asks_the_servers_memory(
 
     monkeypatch.setattr(place.api, "list", listed)
     await place.observe()
-    claim = claim_of(place.deployment.raw)
+    claim = claim_of(place.store.get(MODEL_DEPLOYMENT, SPACE, NAME))
     assert claim is not None
     granted = {"status": {"address": claim.address}}
     place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, granted, subresource="status")

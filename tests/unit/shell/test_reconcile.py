@@ -7,6 +7,7 @@ from unit.shell.place import NAME, NOW_S, SPACE, Place, spec
 from unit.shell.pods import Pods
 
 from rampway.api.deployment import ModelDeploymentStatus
+from rampway.core.checks.counters import Scrape
 from rampway.core.checks.deltas import start_ledger
 from rampway.core.checks.judged import EvidenceState, History
 from rampway.core.checks.kinds.base import PairedState
@@ -268,16 +269,18 @@ async def test_a_look_that_was_taken_in_is_not_kept() -> None:
     """The scrapes of a thousand rollouts are no part of what is remembered of each."""
     place = Place()
     one = await settled(place)
-    one.looks._latest[KEY] = Look(NOW_S)
+    told = Scrape("ml", "digits-x", "digits-x-1", NOW_S, NOW_S, {"ok": 1}, ())
+    one.looks._latest[KEY] = Look(NOW_S, (told,), "Prometheus is slow", heard=True)
     one.touch(KEY, "Pod", "digits-x", "77")
     await one.reconcile(KEY)
     memory = one._memories[KEY][1]
     assert memory.evidence is not None
     assert memory.evidence.seen_s == NOW_S
     assert memory.last is not None
-    assert memory.last.look is None
+    assert (memory.last.look, memory.last.evidence) == (None, None)
     assert memory.seen is not None
-    assert memory.seen.look is None
+    assert (memory.seen.look, memory.seen.evidence) == (None, None)
+    assert one.looks.latest(KEY) == Look(NOW_S, (), "Prometheus is slow", heard=True)
 
 
 async def test_our_own_status_is_no_news() -> None:
