@@ -15,7 +15,7 @@ from rampway.api.policy import Policy, Strategy, Watch
 from rampway.api.steps import Step
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Counter
-from rampway.core.checks.unpaired import harm_of, limit_of
+from rampway.core.checks.references import harm_of, limit_of
 from rampway.core.rollout import stages
 from rampway.core.rollout.stages import Stage
 

@@ -5,7 +5,7 @@ from rampway.api.paired import Against
 from rampway.api.policy import Policy
 from rampway.cli.assumed import Traffic, bounds, errors
 from rampway.core.checks import kinds
-from rampway.core.checks.unpaired import limit_of
+from rampway.core.checks.references import limit_of
 from rampway.core.numerals import plain
 
 

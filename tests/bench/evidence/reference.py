@@ -16,7 +16,7 @@ from bench.evidence.traffic import HARD, Traffic, poisson, together
 from numpy.typing import NDArray
 
 from rampway.api.checks import Check
-from rampway.core.checks.unpaired import Reference, limit_of
+from rampway.core.checks.references import Reference, limit_of
 from rampway.core.evidence import Dispersion, start, with_past
 from rampway.core.evidence.dispersion import MOST_PER_LOOK
 

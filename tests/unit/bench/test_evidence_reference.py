@@ -5,7 +5,7 @@ import pytest
 from bench.evidence import reference
 from bench.evidence.reference import Case, Detectors
 
-from rampway.core.checks.unpaired import Reference
+from rampway.core.checks.references import Reference
 from rampway.core.evidence import Detector, EProcess
 
 ALPHA, RUNS, LOOKS = 0.05, 400, 300

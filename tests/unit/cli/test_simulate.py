@@ -98,7 +98,7 @@ VALUE = '{against: Value, percentile: "90", value: 80ms}'
         ("{}", "0.05:90,+Inf:99", "no two bounds as far apart as maxIncrease 20% tolerates"),
         ("{}", "0.05:90,0.055:95,+Inf:99", "no two bounds as far apart as"),
         ("{}", "0.05:90,0.1:99,+Inf:99", ""),
-        (VALUE, "0.05:90,0.09:95,+Inf:99", "no bound from 96 ms on, +Inf left out"),
+        (VALUE, "0.05:90,0.09:95,+Inf:99", "no bound from 96 ms (value and maxIncrease) on"),
         (VALUE, "0.05:90,0.1:99,+Inf:99", ""),
     ],
 )

@@ -14,6 +14,7 @@ from rampway.core.checks import unpaired
 from rampway.core.checks.deltas import Delta, start_ledger
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 from rampway.core.checks.judging import judge
+from rampway.core.evidence import Detector
 from rampway.core.observation import Look
 
 QUICK: dict[str, Any] = {"against": "Value", "percentile": "99", "value": "200ms"}
@@ -71,12 +72,46 @@ def test_b19_a_look_without_requests_loses_nothing() -> None:
     assert "200 of 2000 requests" in found.message
 
 
+@pytest.mark.parametrize(("value", "bound"), [("198ms", "237 ms"), ("200ms", "285 ms")])
+def test_b19_a_bound_may_be_rounded(value: str, bound: str) -> None:
+    """B19: bounds each 1.2 times the one before, in three digits, are so far apart all the same."""
+    check = {"name": "soon", "latency": QUICK | {"value": value}}
+    (found,) = held(0.0, 9, (0.165, 0.198, 0.237, 0.285, 0.342, INF), check).results
+    assert f"took longer than {bound}" in found.message
+
+
+def test_b18_bursts_make_a_pass_wait_for_more() -> None:
+    """B18: what comes together says less: two requests count as one, as in the detector."""
+    (early,), (later,) = held(0.005, 4).results, held(0.005, 14).results
+    assert (early.state, later.state) == (CheckState.WAITING, CheckState.PASS)
+    held_to = 0.02, 0.01, 2.0
+    check = rollout(checks=[SOON]).spec.policy.checks[0]
+    needed = unpaired._missing_of(check, Detector(), held_to)
+    alone = unpaired._missing_of(check, Detector(), (*held_to[:2], 1.0))
+    assert needed is not None
+    assert alone is not None
+    assert needed == pytest.approx(2 * alone, rel=0.05)
+
+
+def test_b18_a_harm_within_the_tolerance_is_never_told() -> None:
+    """B18: no number of requests does, which is said; more of them would not decide."""
+    check = {"name": "soon", "latency": QUICK | {"detect": "1.5x"}}
+    (found,) = held(0.0, 20, FINE, check).results
+    assert found.state is CheckState.WAITING
+    assert "no number of them would tell detect 1.5x from what maxIncrease 20%" in found.message
+
+
 @pytest.mark.parametrize(
     ("bounds", "value", "said"),
     [
-        ((0.05, 0.1, 0.2, INF), "200ms", "the histogram has no bound from 240 ms on, +Inf left"),
-        ((INF,), "200ms", "the histogram has no bound from 240 ms on, +Inf left out"),
-        (FINE, "1h", "the histogram has no bound from 4320 s on, +Inf left out"),
+        (
+            (0.05, 0.1, 0.2, INF),
+            "200ms",
+            "the histogram has no bound from 240 ms (value and maxIncrease) on",
+        ),
+        ((INF,), "200ms", "the histogram has no bound from 240 ms (value and maxIncrease) on"),
+        (FINE, "1h", "the histogram has no bound from 4320 s (value and maxIncrease) on"),
+        ((0.1, 10.0, INF), "200ms", "on is 10 s; expected one up to 480 ms"),
     ],
 )
 def test_b18_a_histogram_that_ends_too_soon_never_passes(

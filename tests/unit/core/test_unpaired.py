@@ -19,7 +19,7 @@ from rampway.core.checks.counters import Scrape
 from rampway.core.checks.deltas import Delta, start_ledger
 from rampway.core.checks.judged import CheckState, Contest, EvidenceState, Judged
 from rampway.core.checks.judging import judge
-from rampway.core.checks.unpaired import Reference
+from rampway.core.checks.references import Reference, limit_of
 from rampway.core.evidence import Detector
 from rampway.core.observation import Look
 from rampway.sim.traffic import binomial
@@ -181,7 +181,7 @@ def test_b19_at_the_value_harm_is_rarely_called() -> None:
     dice, called = Random(9), 0  # noqa: S311 - nothing here is secret
     wanted = rollout(checks=[USUAL], falseRollbackRate="1%").spec.policy
     check = wanted.checks[0]
-    limit = unpaired.limit_of(check, 0.02)
+    limit = limit_of(check, 0.02)
     for _ in range(200):
         detector = Detector()
         for look in range(40):

@@ -129,9 +129,9 @@ def passed(check: Check, state: PairedState) -> str:
 
     What it passes by is that harm of the size of `detect` would have shown (B18).
     """
-    whole, *_ = parts(check, state)
-    part, index = _foremost([whole])
+    part, *_ = parts(check, state)
     kind, limits = part.kind, check.paired
+    index = max(range(kind.decisive()), key=lambda one: _contribution(part, one))
     more, less = part.state.processes[index].total.rates
     if limits is None or more <= kind.tolerance.ratio * less + kind.tolerance.floor:
         return ""

@@ -9,8 +9,7 @@ a watch by default only tell.
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 
 from rampway.api.policy import Check, Policy
 from rampway.core import evidence
@@ -19,88 +18,21 @@ from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.paired import LEANING
+from rampway.core.checks.references import (
+    ENOUGH,
+    MISSED,
+    harm_of,
+    limits_of,
+    reference,
+    usual_of,
+)
 from rampway.core.evidence import Detector, EProcess, PairCount, Segment
-from rampway.core.evidence.dispersion import PRIOR_PHI
 
 PERIOD_S = 60.0
 """Harm may begin in each of these."""
-ENOUGH = 100
-"""Fewer requests of stable's are no reference."""
-MISSED = 0.01
-"""Chance that stable's true rate is beyond what is taken for it."""
 MOST = 100_000_000
 """Of more requests than this nobody waits."""
 Detectors = Mapping[str, tuple[Detector, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What stable showed of one kind of event before, frozen since.
-
-    Attributes:
-        phi: How its events came together.
-    """
-
-    requests: int
-    events: float
-    phi: float
-
-    def rate(self, *, fewer: bool) -> float:
-        """Return the largest rate that it may have had, or the smallest where fewer are harm."""
-        return _rate(self, fewer=fewer)
-
-
-@lru_cache(maxsize=4096)  # frozen, and asked for at every look
-def _rate(known: Reference, *, fewer: bool) -> float:
-    n, seen = known.requests / known.phi, known.events / known.phi
-    low, high = (0.0, seen / n) if fewer else (seen / n, 1.0)
-    for _ in range(40):
-        middle = (low + high) / 2
-        if fewer:
-            chance = evidence.at_least(seen, n, middle)
-        else:
-            chance = 1 - evidence.at_least(seen + 1, n, middle) if seen + 1 <= n else 1.0
-        if (chance <= MISSED) == fewer:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def reference(check: Check, state: PairedState) -> list[Reference]:
-    """Return what stable showed, for each process of a check; empty if that is too little."""
-    fewer = kinds.of(check).fewer
-    found = []
-    for process in state.processes:
-        total = process.total
-        n, events = (total.candidate_n, total.candidate_events) if fewer else (
-            total.stable_n, total.stable_events
-        )  # fmt: skip
-        if n < ENOUGH:
-            return []
-        found.append(Reference(n, events, process.phi))
-    return found
-
-
-def limit_of(check: Check, rate: float) -> float:
-    """Return the largest rate that is no harm beside this usual one; the smallest for fewer."""
-    kind = kinds.of(check)
-    tolerance = kind.tolerance
-    if kind.fewer:
-        return max(0.0, (rate - tolerance.floor) / tolerance.ratio)
-    return min(1.0, tolerance.ratio * rate + tolerance.floor)
-
-
-def _limits(check: Check, frozen: PairedState) -> list[tuple[float, float]]:
-    """Return limit and phi of each process that is watched; none without a reference.
-
-    A value is one of events that are the revision's own fault: how often clients are wrong it does
-    not say.
-    """
-    if check.usual is not None:
-        return [(limit_of(check, check.usual), PRIOR_PHI)]
-    fewer = kinds.of(check).fewer
-    return [(limit_of(check, one.rate(fewer=fewer)), one.phi) for one in reference(check, frozen)]
 
 
 def applies(check: Check, contest: Contest) -> bool:
@@ -143,7 +75,7 @@ def watched(
         if not applies(check, contest):
             continue
         kind, frozen = kinds.of(check), _frozen(check, state, mine)
-        limits = _limits(check, frozen)
+        limits = limits_of(check, frozen)
         before = state.lone.get(check.name) or (Detector(),) * len(limits)
         found[check.name] = tuple(
             detector.after(seen, limit, begun=begun, phi=phi, endless=endless, fewer=kind.fewer)
@@ -173,7 +105,7 @@ def beyond(policy: Policy, found: Detectors, *, watching: bool) -> frozenset[str
 def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
     """Answer a check that has nobody to compare with."""
     (frozen, lacking), found = _known(check, state, contest), state.lone.get(check.name, ())
-    limits = _limits(check, frozen)
+    limits = limits_of(check, frozen)
     if not limits or not found:
         return _without(check, state, contest, known=bool(limits))
     wrong = lacking or _mistake(check, frozen, found)
@@ -186,7 +118,8 @@ def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
         return _result(check, contest, CheckState.FAIL, text)
     missing = 0 if contest.watching else _missing(check, frozen, found)
     if missing is None:
-        return _result(check, contest, CheckState.WAITING, f"{text}; more of them decide")
+        more = _why_never(check, frozen) or "more of them decide"
+        return _result(check, contest, CheckState.WAITING, f"{text}; {more}")
     if missing:
         text += f"; about {missing} more {kinds.of(check).exposures} on the candidate"
         text += "" if kinds.of(check).counters else sentences.at_present(missing, state)
@@ -229,58 +162,60 @@ def _missing(check: Check, frozen: PairedState, found: Sequence[Detector]) -> in
     As beside a stable that is down: with a chance of MISSED it would have shown as little as was
     seen. None where more has been seen than is no harm, or it seems to begin.
     """
-    limits = [limit for limit, _ in _limits(check, frozen)][: kinds.of(check).decisive()]
+    limits = limits_of(check, frozen)[: kinds.of(check).decisive()]
     each = [
-        _missing_of(check, one, limit, usual)
-        for one, limit, usual in zip(found, limits, _usual(check, frozen), strict=False)
+        _missing_of(check, one, (limit, usual, phi))
+        for one, (limit, phi), usual in zip(found, limits, usual_of(check, frozen), strict=False)
     ]
     known = [n for n in each if n is not None]
     return max(known) if len(known) == len(each) else None
 
 
-def _usual(check: Check, frozen: PairedState) -> list[float]:
-    """Return how often each kind of event is usual."""
-    if check.usual is not None:
-        return [check.usual]
-    return [one.events / one.requests for one in reference(check, frozen)]
+_Held = tuple[float, float, float]
+"""The limit, what is usual, and how events come together (phi)."""
 
 
-def _missing_of(check: Check, found: Detector, limit: float, usual: float) -> int | None:
-    if not found.requests:
-        return ENOUGH
-    rate = found.events / found.requests
+def _why_never(check: Check, frozen: PairedState) -> str:
+    """Return why no number of requests makes a check pass, empty if one may."""
+    kind, asked = kinds.of(check), check.comparison
+    limits = [limit for limit, _ in limits_of(check, frozen)][: kind.decisive()]
+    harms = [harm_of(check, usual) for usual in usual_of(check, frozen)]
+    pairs = zip(limits, harms, strict=False)
+    if asked is None or not any(h >= x if kind.fewer else h <= x for x, h in pairs):
+        return ""
+    return (
+        f"no number of them would tell detect {asked.detect} from what {kind.tolerated} tolerate; "
+        "raise detect, or tolerate less"
+    )
+
+
+def _missing_of(check: Check, found: Detector, held: _Held) -> int | None:
+    limit, usual, _ = held
+    rate = found.events / found.requests if found.requests else usual
     beyond_it = rate < limit if kinds.of(check).fewer else rate > limit
     if beyond_it or found.log_e() >= math.log(LEANING):
         return None
-    high = found.requests
-    while not _shown(check, high, rate, (limit, usual)):
+    high = max(1, found.requests)
+    while not _shown(check, high, rate, held):
         high *= 2
         if high > MOST:
             return None
     low = max(found.requests, high // 2)
-    held = limit, usual
     return bisect_left(range(high), 1, lo=low, key=lambda n: _shown(check, n, rate, held)) - (
         found.requests
     )
 
 
-def harm_of(check: Check, usual: float) -> float:
-    """Return the rate of events that must not be missed beside this usual one."""
-    detect = check.comparison.detect_ratio if check.comparison else 1.0
-    kind = kinds.of(check)
-    return usual / detect if kind.fewer else min(1.0, detect * max(usual, kind.tolerance.floor))
-
-
-def _shown(check: Check, requests: int, rate: float, held: tuple[float, float]) -> bool:
+def _shown(check: Check, requests: int, rate: float, held: _Held) -> bool:
     """Whether so many requests with this rate of events show that the harm is not there."""
-    limit, usual = held
+    limit, usual, phi = held
     fewer, harm = kinds.of(check).fewer, harm_of(check, usual)
     if requests < ENOUGH or (harm >= limit if fewer else harm <= limit):
         return False
-    events = rate * requests
+    number, events = requests / phi, rate * requests / phi
     if fewer:
-        return evidence.at_least(events, requests, harm) <= MISSED if harm else events > 0
-    return 1 - evidence.at_least(events + 1, requests, harm) <= MISSED
+        return evidence.at_least(events, number, harm) <= MISSED if harm else events > 0
+    return 1 - evidence.at_least(events + 1, number, harm) <= MISSED
 
 
 def _told(check: Check, frozen: PairedState, found: Detector, limit: float, index: int) -> str:

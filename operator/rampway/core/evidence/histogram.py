@@ -79,8 +79,9 @@ def has_bounds(buckets: Buckets, slowdown: float) -> bool:
 
 
 def first_bound_s(buckets: Buckets, least_s: float) -> float | None:
-    """Return the shortest finite bound that is no shorter than so many seconds, None without."""
-    return next((bound for bound, _ in buckets[:-1] if bound >= least_s - _FLOAT), None)
+    """Return the shortest finite bound from so many seconds on, as bounds are rounded; or None."""
+    least_s *= 1 - ROUNDING
+    return next((bound for bound, _ in buckets[:-1] if bound >= least_s), None)
 
 
 def tail_counts(pair: BoundPair, candidate: Buckets, stable: Buckets) -> PairCount:

@@ -14,6 +14,8 @@ from rampway.core.checks.kinds.base import Comparison, PairedState
 from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
 from rampway.core.numerals import plain
 
+FARTHEST = 2.0
+"""A bound so many times as long as what a value allows says nothing of it any more."""
 _TAIL, _TAIL_SHARE = 0.1, 1 / 3
 """Of a check of all latencies: the tail with the most interest in it, and its share (histogram)."""
 
@@ -76,9 +78,16 @@ class Latency(Comparison):
                 f"{self.asked.max_increase} tolerates, +Inf left out"
             )
         least_s = (1 + slowdown) * usual_s
-        if evidence.first_bound_s(told.buckets, least_s) is not None:
+        asked = f"{_ms(least_s)} (value and maxIncrease)"
+        found_s = evidence.first_bound_s(told.buckets, least_s)
+        if found_s is None:
+            return f"the histogram has no bound from {asked} on, +Inf left out"
+        if found_s <= FARTHEST * least_s:
             return ""
-        return f"the histogram has no bound from {_ms(least_s)} on, +Inf left out"
+        return (
+            f"the first bound of the histogram from {asked} on is {_ms(found_s)}; expected one up "
+            f"to {_ms(FARTHEST * least_s)}"
+        )
 
     def counts(self, state: PairedState, candidate: Delta, stable: Delta) -> list[PairCount]:
         """Return requests and slow requests, once for each pair of bounds."""
