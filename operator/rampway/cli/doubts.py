@@ -15,7 +15,7 @@ from rampway.api.policy import Policy, Strategy, Watch
 from rampway.api.steps import Step
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Counter
-from rampway.core.checks.references import harm_of, limit_of
+from rampway.core.checks.references import harm_of, is_tolerated, limit_of
 from rampway.core.rollout import stages
 from rampway.core.rollout.stages import Stage
 
@@ -214,7 +214,7 @@ def _cold(path: tuple[int | str, ...], requests: int, found: tuple[Stage, ...]) 
 def _never(path: tuple[int | str, ...], check: Check, usual: float) -> Iterator[Doubt]:
     """Yield that the harm to detect is none beside this value, so that nothing ever passes."""
     kind, limit, harm = kinds.of(check), limit_of(check, usual), harm_of(check, usual)
-    if check.comparison is None or (harm < limit if kind.fewer else harm > limit):
+    if check.comparison is None or not is_tolerated(check, limit, harm):
         return
     bound = "at least" if kind.fewer else "at most"
     yield Doubt(

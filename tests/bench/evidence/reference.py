@@ -143,15 +143,16 @@ def changed() -> Iterator[Case]:
 def alarms(case: Case, seed: int, *, runs: int, looks: int, alpha: float) -> Alarms:
     """Return how often harm is called within so many looks where the candidate does none."""
     rng = np.random.default_rng(seed)
-    called = _called(rng, case, held_against(rng, case, runs, alpha), looks, alpha)
+    limits, phis, _ = held_against(rng, case, runs, alpha)
+    called = _called(rng, case, (limits, phis), looks, alpha)
     error = math.sqrt(alpha * (1 - alpha) / runs)
     return Alarms(case.name, alpha, float(called.mean()), error)
 
 
 def held_against(
     rng: np.random.Generator, case: Case, runs: int, alpha: float
-) -> tuple[Floats, Floats]:
-    """Return limit and phi of each run, from a past of its own, as the shipped check has them."""
+) -> tuple[Floats, Floats, Floats]:
+    """Return limit, phi and rate of each run, from a past of its own, as the shipped check does."""
     halves = case.draw(case.per_look, case.per_look)
     surprise, variance, looks, whole = np.zeros((4, runs))
     for first in range(0, case.intervals, 2):
@@ -168,7 +169,7 @@ def held_against(
         phis[run] = with_past(start(), past, -math.log(alpha)).phi
         shown = Reference(requests, min(requests, whole[run]), phis[run])
         limits[run] = limit_of(case.check, shown.rate(fewer=case.fewer))
-    return limits, phis
+    return limits, phis, np.minimum(requests, whole) / requests
 
 
 def _called(

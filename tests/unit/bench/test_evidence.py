@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from bench.evidence import __main__ as bench
-from bench.evidence import harmless, power, proof, reference, rivals
+from bench.evidence import clearance, harmless, power, proof, reference, rivals
 from bench.evidence.batch import Batch
 from bench.evidence.harmless import Alarms
 from bench.evidence.power import Cell, detected
@@ -51,6 +51,9 @@ def test_tiny_run_ends_with_one_json_object(capsys: pytest.CaptureFixture[str]) 
     assert len(found["max_false_alarm_guard_all"]) == 30
     assert found["max_false_alarm_past"] == max(found["max_false_alarm_past_all"].values())
     assert len(found["max_false_alarm_past_all"]) == len(list(reference.cases()))
+    assert found["max_false_pass"] in found["max_false_pass_all"].values()
+    assert len(found["max_false_pass_all"]) == len(list(clearance.cases()))
+    assert len(found["false_pass_beyond"]) == len(list(clearance.beyond()))
     assert len(found["max_false_proof_all"]) == len(list(proof.cases()))
     assert len(found["false_alarm_past_changed"]) == len(list(reference.changed()))
     assert set(found["aims_met"]) == set(bench.AIMS)

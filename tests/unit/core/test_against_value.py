@@ -10,10 +10,11 @@ from unit.core.builders import NOW_S, rollout
 from unit.core.test_judging import looked, scrape, state_of
 
 from rampway.api.checks import Check
-from rampway.core.checks import unpaired
+from rampway.core.checks import references, unpaired
 from rampway.core.checks.deltas import Delta, start_ledger
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 from rampway.core.checks.judging import judge
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import Detector
 from rampway.core.observation import Look
 
@@ -62,7 +63,7 @@ def test_b19_slow_answers_are_held_against_a_value() -> None:
     assert "190 of 1900 requests took longer than 250 ms; at most 2 % are no harm" in found.message
     assert not state_of(held(0.1, 20)).paired
     assert held(0.0, 1).results[0].state is CheckState.WAITING
-    assert held(0.01, 20).results[0].state is CheckState.PASS
+    assert held(0.01, 30).results[0].state is CheckState.PASS
 
 
 def test_b19_a_look_without_requests_loses_nothing() -> None:
@@ -81,16 +82,18 @@ def test_b19_a_bound_may_be_rounded(value: str, bound: str) -> None:
 
 
 def test_b18_bursts_make_a_pass_wait_for_more() -> None:
-    """B18: what comes together says less: two requests count as one, as in the detector."""
-    (early,), (later,) = held(0.005, 4).results, held(0.005, 14).results
+    """B18: nobody tells how they come, so bursts of five in the mean are reckoned with."""
+    (early,), (later,) = held(0.005, 8).results, held(0.005, 14).results
     assert (early.state, later.state) == (CheckState.WAITING, CheckState.PASS)
-    held_to = 0.02, 0.01, 2.0
     check = rollout(checks=[SOON]).spec.policy.checks[0]
-    needed = unpaired._missing_of(check, Detector(), held_to)
-    alone = unpaired._missing_of(check, Detector(), (*held_to[:2], 1.0))
+    (to,) = references.held(check, PairedState())
+    seen = Detector(requests=400, events=2)
+    needed, alone = (
+        unpaired._missing_of(check, seen, replace(to, calm_phi=phi)) for phi in (to.calm_phi, 1.0)
+    )
+    assert alone == 0
     assert needed is not None
-    assert alone is not None
-    assert needed == pytest.approx(2 * alone, rel=0.05)
+    assert 400 < needed < 1000
 
 
 def test_b18_a_harm_within_the_tolerance_is_never_told() -> None:

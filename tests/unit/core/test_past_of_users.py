@@ -156,7 +156,7 @@ def test_b19_orders_that_come_late_are_not_missed(against: str) -> None:
     counts = FEWER | ({"against": "Value", "value": "10%"} if against == "Value" else {})
     for lag, state in (("0s", CheckState.FAIL), ("60s", CheckState.PASS)):
         check = {"name": "orders", "counts": counts | {"lag": lag}}
-        assert rolled(known(shop(), check), check, 0.1, looks=50, late=12).state is state
+        assert rolled(known(shop(), check), check, 0.1, looks=100, late=12).state is state
 
 
 def test_users_counters_are_asked_for() -> None:

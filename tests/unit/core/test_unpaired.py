@@ -171,9 +171,29 @@ def test_b18_against_a_value_it_passes_once_it_would_have_been_seen() -> None:
     assert re.search(r"more requests on the candidate, \d+ s at the present rate", early.message)
     (later,) = held(0.01, 10).results
     assert later.state is CheckState.PASS
+    assert not re.search(r"more requests", later.message)
     (near,) = held(0.03, 4).results
     assert near.state is CheckState.WAITING
     assert "more of them decide" in near.message
+
+
+def test_b18_harm_that_begins_in_a_later_step_is_no_pass() -> None:
+    """B18: what all steps showed is fine; what this one shows speaks for harm: it waits."""
+    wanted = rollout(checks=[USUAL]).spec.policy
+    (check,), found = wanted.checks, {}
+    for again in (False, True):
+        state = EvidenceState(0.0, start_ledger(0.0))
+        for look in range(100):
+            step, failed = (1, 8) if look >= 97 else (0, 0)
+            contest = replace(ROLLING, step_index=0 if again else step)
+            mine = Delta({"ok": 100 - failed, "model_error": failed})
+            lone = unpaired.watched(wanted, state, mine, contest, NOW_S + 300 + look)
+            state = replace(state, lone=lone, step_index=contest.step_index)
+        assert not unpaired.beyond(wanted, state.lone, watching=False)
+        found[again] = unpaired.answer(check, state, contest)
+        assert "24 of 10000 requests failed" in found[again].message
+    assert (found[False].state, found[True].state) == (CheckState.WAITING, CheckState.PASS)
+    assert "more of them decide" in found[False].message
 
 
 def test_b19_at_the_value_harm_is_rarely_called() -> None:

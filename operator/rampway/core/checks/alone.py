@@ -19,8 +19,6 @@ from rampway.core.numerals import plain
 
 ENOUGH = 100
 """Fewer requests than this show nothing."""
-MISSED = 0.01
-"""Chance that the harm to detect has shown as little as was seen."""
 BACK_S = 60.0
 """A pod that is ready for so long is back."""
 ABSENT_S = 120.0
@@ -35,20 +33,23 @@ class Limit:
     Attributes:
         tolerated: Largest share of the requests.
         harm: Share that must not be missed.
+        phi: How such events come together.
     """
 
     tolerated: float
     harm: float
+    phi: float
 
     def __str__(self) -> str:
         """Say what is tolerated."""
         return f"{plain(100 * self.tolerated)} %"
 
-    def kept(self, requests: int, events: float) -> bool:
-        """Whether so many events in so many requests show that it is kept."""
-        if requests < ENOUGH or events > self.tolerated * requests or self.harm <= self.tolerated:
-            return False
-        return 1 - evidence.at_least(events + 1, requests, self.harm) <= MISSED
+    def missing(self, requests: int, events: float) -> int | None:
+        """Return about how many more requests show that it is kept; None: no number does."""
+        if events > self.tolerated * requests or self.harm <= self.tolerated:
+            return None
+        rate = events / requests if requests else 0.0
+        return evidence.requests_to_clear(requests, rate, self.harm, self.phi)
 
 
 def watched(state: EvidenceState, contest: Contest, now_s: float) -> EvidenceState:
@@ -113,26 +114,31 @@ def answer(check: Check, state: EvidenceState, contest: Contest, now_s: float) -
         enough = state.step_requests >= ENOUGH
         verdict = CheckState.PASS if enough else CheckState.WAITING
         return CheckResult(check.name, verdict, f"{why}: {text}")
-    limits = _limits(check, standards)
+    limits = _limits(check, mine, standards)
     tallies = state.alone.get(check.name) or ((0, 0),) * len(limits)
     judged = list(zip(limits, tallies, strict=True))[: kind.decisive()]
     said = [
         f"{events} of {n} requests {kind.what(mine, index)} (at most {limit})"
         for index, (limit, (n, events)) in enumerate(judged)
     ]
-    kept = all(limit.kept(n, events) for limit, (n, events) in judged)
-    verdict = CheckState.PASS if kept else CheckState.WAITING
-    return CheckResult(check.name, verdict, f"{why}: {', '.join(said)}")
+    text = f"{why}: {', '.join(said)}"
+    missing = [limit.missing(n, events) for limit, (n, events) in judged]
+    known = [more for more in missing if more is not None]
+    more = max(known, default=0)
+    if len(known) < len(missing) or more:
+        text += f"; about {more} more requests{sentences.at_present(more, state)}" if more else ""
+        return CheckResult(check.name, CheckState.WAITING, text)
+    return CheckResult(check.name, CheckState.PASS, text)
 
 
-def _limits(check: Check, rates: list[float]) -> list[Limit]:
+def _limits(check: Check, state: PairedState, rates: list[float]) -> list[Limit]:
     """Return the limit of each process of a check, given the rates that it is held to."""
     tolerance = kinds.of(check).tolerance
     detect = check.paired.detect_ratio if check.paired else 1.0
     harms = [min(1.0, detect * max(rate, tolerance.floor)) for rate in rates]
     return [
-        Limit(tolerance.ratio * rate + tolerance.floor, harm)
-        for rate, harm in zip(rates, harms, strict=True)
+        Limit(tolerance.ratio * rate + tolerance.floor, harm, process.careful_phi)
+        for rate, harm, process in zip(rates, harms, state.processes, strict=True)
     ]
 
 

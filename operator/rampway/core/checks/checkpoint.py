@@ -76,7 +76,13 @@ def _paired_from(data: dict[str, Any]) -> PairedState:
 def _detector(one: Detector) -> list[Any]:
     # JSON has no infinity.
     log_r = [None if log == -math.inf else round(log, 9) for log in one.log_r]
-    return [log_r, one.begun, one.requests, one.events, one.waiting]
+    return [log_r, one.begun, one.requests, one.events, one.waiting, list(one.step)]
+
+
+def _detected(numbers: list[Any]) -> Detector:
+    log_r, begun, requests, events, waiting, (step_requests, step_events) = numbers
+    seen = begun, requests, events, waiting
+    return Detector(tuple(map(_log, log_r)), *seen, (step_requests, step_events))
 
 
 def _log(log: float | None) -> float:
@@ -118,8 +124,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
         cutoff_s=data["cutoff"],
         down=Down(*data["down"]) if data.get("down") else None,
         lone={
-            name: tuple(Detector(tuple(map(_log, log_r)), *seen) for log_r, *seen in of)
-            for name, of in data.get("lone", {}).items()
+            name: tuple(_detected(one) for one in of) for name, of in data.get("lone", {}).items()
         },
         alone={name: tuple((n, k) for n, k in of) for name, of in data.get("alone", {}).items()},
         references={name: _paired_from(mine) for name, mine in data.get("references", {}).items()},

@@ -32,6 +32,25 @@ class Reference:
         return _rate(self, fewer=fewer)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one kind of event is held against.
+
+    Attributes:
+        limit: The largest rate that is no harm; the smallest where fewer are harm.
+        harm: The rate that must not be missed.
+        usual: How often it is usual.
+        phi: How events come together, for calling harm.
+        calm_phi: The same for clearing of it: where nobody tells, they may come in bursts.
+    """
+
+    limit: float
+    harm: float
+    usual: float
+    phi: float
+    calm_phi: float
+
+
 @lru_cache(maxsize=4096)  # frozen, and asked for at every look
 def _rate(known: Reference, *, fewer: bool) -> float:
     n, seen = known.requests / known.phi, known.events / known.phi
@@ -73,23 +92,21 @@ def limit_of(check: Check, rate: float) -> float:
     return min(1.0, tolerance.ratio * rate + tolerance.floor)
 
 
-def limits_of(check: Check, frozen: PairedState) -> list[tuple[float, float]]:
-    """Return limit and phi of each process that is watched; none without a reference.
+def held(check: Check, frozen: PairedState) -> list[Held]:
+    """Return what each process that is watched is held against; nothing without a reference.
 
     A value is one of events that are the revision's own fault: how often clients are wrong it does
     not say.
     """
     if check.usual is not None:
-        return [(limit_of(check, check.usual), PRIOR_PHI)]
-    fewer = kinds.of(check).fewer
-    return [(limit_of(check, one.rate(fewer=fewer)), one.phi) for one in reference(check, frozen)]
-
-
-def usual_of(check: Check, frozen: PairedState) -> list[float]:
-    """Return how often each kind of event is usual."""
-    if check.usual is not None:
-        return [check.usual]
-    return [one.events / one.requests for one in reference(check, frozen)]
+        limit, harm = limit_of(check, check.usual), harm_of(check, check.usual)
+        return [Held(limit, harm, check.usual, PRIOR_PHI, evidence.UNTOLD_PHI)]
+    found, fewer = [], kinds.of(check).fewer
+    for one in reference(check, frozen):
+        limit, usual = limit_of(check, one.rate(fewer=fewer)), one.events / one.requests
+        harm, careful = harm_of(check, usual), evidence.calm(one.phi)
+        found.append(Held(limit, harm, usual, one.phi, careful))
+    return found
 
 
 def harm_of(check: Check, usual: float) -> float:
@@ -97,3 +114,8 @@ def harm_of(check: Check, usual: float) -> float:
     detect = check.comparison.detect_ratio if check.comparison else 1.0
     kind = kinds.of(check)
     return usual / detect if kind.fewer else min(1.0, detect * max(usual, kind.tolerance.floor))
+
+
+def is_tolerated(check: Check, limit: float, harm: float) -> bool:
+    """Whether the harm to detect lies within what is none: no number of requests tells it then."""
+    return harm >= limit if kinds.of(check).fewer else harm <= limit

@@ -7,7 +7,6 @@ a watch by default only tell.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -17,21 +16,12 @@ from rampway.core.checks import kinds, sentences
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.checks.paired import LEANING
-from rampway.core.checks.references import (
-    ENOUGH,
-    MISSED,
-    harm_of,
-    limits_of,
-    reference,
-    usual_of,
-)
+from rampway.core.checks.paired import LEANING, LEANING_LATELY
+from rampway.core.checks.references import Held, held, is_tolerated, reference
 from rampway.core.evidence import Detector, EProcess, PairCount, Segment
 
 PERIOD_S = 60.0
 """Harm may begin in each of these."""
-MOST = 100_000_000
-"""Of more requests than this nobody waits."""
 Detectors = Mapping[str, tuple[Detector, ...]]
 
 
@@ -69,19 +59,22 @@ def watched(
     `settled_s`: as for `Comparison.take`.
     """
     begun = 1 + int(max(0.0, at_s - (contest.traffic_since_s or at_s)) // PERIOD_S)
-    endless = not contest.watching
+    endless, new_step = not contest.watching, contest.step_index != state.step_index
     found: dict[str, tuple[Detector, ...]] = {}
     for check in policy.checks:
         if not applies(check, contest):
             continue
         kind, frozen = kinds.of(check), _frozen(check, state, mine)
-        limits = limits_of(check, frozen)
-        before = state.lone.get(check.name) or (Detector(),) * len(limits)
+        asked = held(check, frozen)
+        before = state.lone.get(check.name) or (Detector(),) * len(asked)
+        if new_step:
+            before = tuple(detector.in_new_step() for detector in before)
+        seen = kind.lone(frozen, mine, settled_s)
         found[check.name] = tuple(
-            detector.after(seen, limit, begun=begun, phi=phi, endless=endless, fewer=kind.fewer)
-            for detector, (limit, phi), seen in zip(
-                before, limits, kind.lone(frozen, mine, settled_s), strict=False
+            detector.after(
+                counts, to.limit, begun=begun, phi=to.phi, endless=endless, fewer=kind.fewer
             )
+            for detector, to, counts in zip(before, asked, seen, strict=False)
         )
     return found
 
@@ -105,20 +98,20 @@ def beyond(policy: Policy, found: Detectors, *, watching: bool) -> frozenset[str
 def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
     """Answer a check that has nobody to compare with."""
     (frozen, lacking), found = _known(check, state, contest), state.lone.get(check.name, ())
-    limits = limits_of(check, frozen)
-    if not limits or not found:
-        return _without(check, state, contest, known=bool(limits))
+    asked = held(check, frozen)
+    if not asked or not found:
+        return _without(check, state, contest, known=bool(asked))
     wrong = lacking or _mistake(check, frozen, found)
     if wrong and check.name not in state.harmed:
         return replace(_result(check, contest, CheckState.UNKNOWN, wrong), mistake=wrong)
     index = max(range(len(found)), key=lambda i: found[i].log_e())
-    text = _told(check, frozen, found[index], limits[index][0], index)
+    text = _told(check, frozen, found[index], asked[index].limit, index)
     if check.name in state.harmed:
         text += "; there is nobody to compare with, so what changed for all looks the same"
         return _result(check, contest, CheckState.FAIL, text)
-    missing = 0 if contest.watching else _missing(check, frozen, found)
+    missing = 0 if contest.watching else _missing(check, asked, found)
     if missing is None:
-        more = _why_never(check, frozen) or "more of them decide"
+        more = _why_never(check, asked) or "more of them decide"
         return _result(check, contest, CheckState.WAITING, f"{text}; {more}")
     if missing:
         text += f"; about {missing} more {kinds.of(check).exposures} on the candidate"
@@ -156,66 +149,39 @@ def _result(check: Check, contest: Contest, state: CheckState, text: str) -> Che
     )
 
 
-def _missing(check: Check, frozen: PairedState, found: Sequence[Detector]) -> int | None:
-    """Return about how many more requests show that the harm to detect is not there (B18).
+def _missing(check: Check, asked: Sequence[Held], found: Sequence[Detector]) -> int | None:
+    """Return about how many more requests clear it of the harm to detect (B18).
 
-    As beside a stable that is down: with a chance of MISSED it would have shown as little as was
-    seen. None where more has been seen than is no harm, or it seems to begin.
+    None where more has been seen than is no harm, or it seems to begin.
     """
-    limits = limits_of(check, frozen)[: kinds.of(check).decisive()]
-    each = [
-        _missing_of(check, one, (limit, usual, phi))
-        for one, (limit, phi), usual in zip(found, limits, usual_of(check, frozen), strict=False)
-    ]
+    number = kinds.of(check).decisive()
+    each = [_missing_of(check, one, to) for one, to in zip(found, asked[:number], strict=False)]
     known = [n for n in each if n is not None]
     return max(known) if len(known) == len(each) else None
 
 
-_Held = tuple[float, float, float]
-"""The limit, what is usual, and how events come together (phi)."""
+def _missing_of(check: Check, found: Detector, to: Held) -> int | None:
+    fewer = kinds.of(check).fewer
+    rate = found.events / found.requests if found.requests else to.usual
+    beyond_it = rate < to.limit if fewer else rate > to.limit
+    leaning = found.log_e() >= math.log(LEANING) or found.log_in_step(
+        to.limit, to.phi, fewer=fewer
+    ) >= math.log(LEANING_LATELY)
+    if beyond_it or leaning or is_tolerated(check, to.limit, to.harm):
+        return None
+    return evidence.requests_to_clear(found.requests, rate, to.harm, to.calm_phi, fewer=fewer)
 
 
-def _why_never(check: Check, frozen: PairedState) -> str:
+def _why_never(check: Check, asked: Sequence[Held]) -> str:
     """Return why no number of requests makes a check pass, empty if one may."""
-    kind, asked = kinds.of(check), check.comparison
-    limits = [limit for limit, _ in limits_of(check, frozen)][: kind.decisive()]
-    harms = [harm_of(check, usual) for usual in usual_of(check, frozen)]
-    pairs = zip(limits, harms, strict=False)
-    if asked is None or not any(h >= x if kind.fewer else h <= x for x, h in pairs):
+    kind, limits = kinds.of(check), check.comparison
+    decisive = asked[: kind.decisive()]
+    if limits is None or not any(is_tolerated(check, to.limit, to.harm) for to in decisive):
         return ""
     return (
-        f"no number of them would tell detect {asked.detect} from what {kind.tolerated} tolerate; "
+        f"no number of them would tell detect {limits.detect} from what {kind.tolerated} tolerate; "
         "raise detect, or tolerate less"
     )
-
-
-def _missing_of(check: Check, found: Detector, held: _Held) -> int | None:
-    limit, usual, _ = held
-    rate = found.events / found.requests if found.requests else usual
-    beyond_it = rate < limit if kinds.of(check).fewer else rate > limit
-    if beyond_it or found.log_e() >= math.log(LEANING):
-        return None
-    high = max(1, found.requests)
-    while not _shown(check, high, rate, held):
-        high *= 2
-        if high > MOST:
-            return None
-    low = max(found.requests, high // 2)
-    return bisect_left(range(high), 1, lo=low, key=lambda n: _shown(check, n, rate, held)) - (
-        found.requests
-    )
-
-
-def _shown(check: Check, requests: int, rate: float, held: _Held) -> bool:
-    """Whether so many requests with this rate of events show that the harm is not there."""
-    limit, usual, phi = held
-    fewer, harm = kinds.of(check).fewer, harm_of(check, usual)
-    if requests < ENOUGH or (harm >= limit if fewer else harm <= limit):
-        return False
-    number, events = requests / phi, rate * requests / phi
-    if fewer:
-        return evidence.at_least(events, number, harm) <= MISSED if harm else events > 0
-    return 1 - evidence.at_least(events + 1, number, harm) <= MISSED
 
 
 def _told(check: Check, frozen: PairedState, found: Detector, limit: float, index: int) -> str:

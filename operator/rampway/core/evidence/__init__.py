@@ -2,6 +2,13 @@
 
 from rampway.core.evidence.average import log_average
 from rampway.core.evidence.betting import Bets
+from rampway.core.evidence.clearance import (
+    LOG_BAR,
+    UNTOLD_PHI,
+    calm,
+    log_cleared,
+    requests_to_clear,
+)
 from rampway.core.evidence.detector import Detector
 from rampway.core.evidence.dispersion import MOST_PER_LOOK, Dispersion
 from rampway.core.evidence.histogram import (
@@ -29,8 +36,10 @@ from rampway.core.evidence.shares import Move, bin_moves, class_moves, share_cou
 from rampway.core.evidence.totals import Segment
 
 __all__ = [
+    "LOG_BAR",
     "MOST_PER_LOOK",
     "TARGET",
+    "UNTOLD_PHI",
     "Bets",
     "BoundPair",
     "Detector",
@@ -45,6 +54,7 @@ __all__ = [
     "at_least",
     "bet",
     "bin_moves",
+    "calm",
     "choose_bounds",
     "class_moves",
     "counting_down",
@@ -55,11 +65,13 @@ __all__ = [
     "interval",
     "is_tellable",
     "log_average",
+    "log_cleared",
     "log_e",
     "log_factor",
     "power",
     "ratio",
     "requests_missing",
+    "requests_to_clear",
     "requests_to_rule_out",
     "share_counts",
     "start",

@@ -36,6 +36,7 @@ class Detector:
         events: Seen so far, at most as many as requests.
         waiting: Events beyond the requests of their look: they came after theirs, and count in the
             next one.
+        step: Requests and events since the present step of the rollout began.
     """
 
     log_r: tuple[float, ...] = (-math.inf,) * len(RHOS)
@@ -43,6 +44,7 @@ class Detector:
     requests: int = 0
     events: float = 0
     waiting: float = 0
+    step: tuple[int, float] = (0, 0.0)
 
     def log_e(self) -> float:
         """Return the logarithm of the detector, in nats; harm is called at log(periods / alpha).
@@ -50,6 +52,18 @@ class Detector:
         Where it was `endless`, at log(1 / alpha).
         """
         return log_sum(self.log_r)
+
+    def in_new_step(self) -> "Detector":
+        """Return the detector at the beginning of a step."""
+        return replace(self, step=(0, 0.0))
+
+    def log_in_step(self, limit: float, phi: float, *, fewer: bool = False) -> float:
+        """Return the logarithm of what the present step alone has won, in nats.
+
+        Its looks together: it is no e-value at every look, and only delays a pass.
+        """
+        won = _won(*self.step, limit, phi, fewer=fewer)
+        return log_sum([math.log(w) + gain for w, gain in zip(WEIGHTS, won, strict=True)])
 
     def after(
         self,
@@ -84,10 +98,16 @@ class Detector:
         if endless:  # the sum of their weights
             weighs = 1 / (self.begun + 1) - 1 / (self.begun + fresh + 1)
         log_r = []
-        for log, rho, weight in zip(self.log_r, RHOS, WEIGHTS, strict=True):
-            times = 1 / rho if fewer else rho
-            won = (events * math.log(times) - requests * limit * (times - 1)) / phi
+        won = _won(requests, events, limit, phi, fewer=fewer)
+        for log, gain, weight in zip(self.log_r, won, WEIGHTS, strict=True):
             known = log_sum([log, math.log(weighs * weight)]) if fresh else log
-            log_r.append(known + min(MOST_PER_LOOK, won))
+            log_r.append(known + min(MOST_PER_LOOK, gain))
         total = self.requests + requests, self.events + events
-        return Detector(tuple(log_r), self.begun + fresh, *total, told - events)
+        step = self.step[0] + requests, self.step[1] + events
+        return Detector(tuple(log_r), self.begun + fresh, *total, told - events, step)
+
+
+def _won(requests: int, events: float, limit: float, phi: float, *, fewer: bool) -> list[float]:
+    """Return what counts add to each alternative, in nats."""
+    rhos = [1 / rho if fewer else rho for rho in RHOS]
+    return [(events * math.log(rho) - requests * limit * (rho - 1)) / phi for rho in rhos]

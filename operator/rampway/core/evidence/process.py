@@ -97,6 +97,11 @@ class EProcess:
         return over_dispersion(self.past, self.dispersion)
 
     @property
+    def careful_phi(self) -> float:
+        """Over-dispersion as proof takes it: nobody is free of bursts before it was seen."""
+        return harmless.phi_of(self.past, self.dispersion)
+
+    @property
     def total(self) -> Segment:
         """All totals together."""
         whole, *more = self.segments
@@ -151,7 +156,7 @@ def requests_to_rule_out(
     At the rates seen so far and the present split; 0: it is ruled out; None: no number is known
     to do, as the present split had no traffic on both sides or the candidate does too much harm.
     """
-    phi = harmless.phi_of(process.past, process.dispersion)
+    phi = process.careful_phi
     if harmless.log_ruled_out(process.ruled, phi) >= harmless.LOG_BAR:
         return 0
     now, rates = process.segments[-1], process.total.smoothed_rates
