@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,9 @@ class Telemetry:
         self._lock = threading.Lock()
         self._classes = [str(label)[:LONGEST_LABEL] for label in model.classes[:MOST_CLASSES]]
         self._at = {label: at for at, label in enumerate(model.classes[:MOST_CLASSES])}
+        known = np.array(list(self._at))
+        self._order = np.argsort(known if known.dtype.kind in "biuf" else [])
+        self._sorted = known[self._order]
         predicted = model.profile.prediction if model.profile else None
         self._edges = np.array(predicted.edges if predicted else ())
         bins = self._classes or (predicted.bins[:-2] if predicted else [])
@@ -120,14 +123,24 @@ class Telemetry:
             self._nulls.own[0] += nulls.sum()
             values = values[~nulls]
         if self._classes:
-            for label, count in _counted(values):
-                self._predictions.own[self._at.get(label, -1)] += count
+            self._count_classes(values)
         elif self._edges.size:
             at = np.searchsorted(self._edges, values)
             counts = self._predictions.own
             counts += np.bincount(at, minlength=len(counts))
         if values.dtype.kind == "O":
             self._nulls.own[0] += sum(not value for value in values.tolist())
+
+    def _count_classes(self, values: NDArray[Any]) -> None:
+        counts = self._predictions.own
+        if values.dtype.kind == "O" or len(values) <= _FEW:
+            for label, count in Counter(values.tolist()).items():
+                counts[self._at.get(label, -1)] += count
+            return
+        # Half of what np.unique takes, which does not know the classes.
+        near = np.searchsorted(self._sorted[1:], values, side="right")
+        at = np.where(self._sorted[near] == values, self._order[near], len(counts) - 1)
+        counts += np.bincount(at, minlength=len(counts))
 
     def add_to(self, families: dict[str, Any]) -> None:
         """Add the counts of all workers to families of metrics."""
@@ -155,14 +168,6 @@ class Telemetry:
             families["outside"].add_metric([*self.labels, name[:LONGEST_LABEL]], count)
         for kind, count in self._inputs.violations().items():
             families["violations"].add_metric([*self.labels, kind], count)
-
-
-def _counted(values: NDArray[Any]) -> Iterable[tuple[Any, int]]:
-    """Return each value that is there, with how often."""
-    if values.dtype.kind == "O" or len(values) <= _FEW:
-        return Counter(values.tolist()).items()
-    known, counts = np.unique(values, return_counts=True)
-    return zip(known.tolist(), counts.tolist(), strict=True)
 
 
 class Collector:

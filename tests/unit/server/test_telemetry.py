@@ -87,14 +87,15 @@ async def test_numbers_are_counted_by_bins_of_the_profile() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 1000])
-@pytest.mark.parametrize("labels", [["low", "mid", "high"], [0, 1, 2], [0.5, 1.5, 2.5]])
+@pytest.mark.parametrize("labels", [["low", "mid", "high"], [0, 1, 2], [0.5, 1.5, 2.5], [7, 3, 5]])
 def test_few_and_many_rows_are_counted_alike(rows: int, labels: list[Any]) -> None:
     """Each class gets its rows, and what the model does not name is another."""
     estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     model = replace(describe(estimator, ""), classes=tuple(labels[:2]))
     counts = telemetry.Telemetry(model, ["m", "r"], Sheet().page())
-    answers = np.array(labels * rows, dtype=object if isinstance(labels[0], str) else None)
-    counts.observe([np.zeros((3 * rows, 1))], model.offers[:1], [answers])
+    given = [*labels * rows, labels[0]]
+    answers = np.array(given, dtype=object if isinstance(labels[0], str) else None)
+    counts.observe([np.zeros((len(given), 1))], model.offers[:1], [answers])
     shown = telemetry.Collector()
     shown.add(counts)
     samples = [one for family in shown.collect() for one in family.samples]
@@ -103,7 +104,7 @@ def test_few_and_many_rows_are_counted_alike(rows: int, labels: list[Any]) -> No
         for one in samples
         if one.name == "rampway_predictions_total"
     }
-    assert found == {str(labels[0]): rows, str(labels[1]): rows, "other": rows}
+    assert found == {str(labels[0]): rows + 1, str(labels[1]): rows, "other": rows}
 
 
 async def test_null_answers_are_counted() -> None:
