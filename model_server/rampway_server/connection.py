@@ -3,7 +3,11 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from rampway_server.protocol import error_body
 
@@ -48,6 +52,8 @@ class Connection(HttpToolsProtocol):
         """Stop the clock."""
         self._head_came()
         super().on_headers_complete()
+        if self.scope["method"] != "HEAD":  # whose answer is a head alone
+            self.cycle.transport = _Joining(self.cycle)  # type: ignore[assignment]
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -78,3 +84,35 @@ class Connection(HttpToolsProtocol):
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + head % len(body) + body)
         self.transport.close()
+
+
+class _Joining:
+    """A transport that sends a response's head with what follows it: in one system call, not two.
+
+    Args:
+        cycle: The request whose response it is.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Send data, but keep the first of a response until there is more."""
+        if not self._cycle.response_started:  # 100 Continue
+            self._transport.write(data)
+        elif self._head is None:
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what was kept, and close."""
+        self._transport.write(self._head or b"")
+        self._transport.close()

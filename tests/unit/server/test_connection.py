@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,49 @@ def test_a_head_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> No
         return found
 
     assert asyncio.run(statuses()) == [b"408", b"408"]
+
+
+class _Sent:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self.writes.append(data)
+
+    def close(self) -> None:
+        self.writes.append(b"end")
+
+
+@dataclass
+class _Cycle:
+    transport: _Sent
+    response_started: bool = False
+
+
+def test_head_and_body_leave_together() -> None:
+    """What invites the body leaves at once; a head waits for its body, or for the end."""
+    sent = _Sent()
+    cycle = _Cycle(sent)
+    joining = connection._Joining(cycle)  # type: ignore[arg-type]
+    joining.write(b"100;")
+    cycle.response_started = True
+    for data in (b"head;", b"body;", b"more;"):
+        joining.write(data)
+    assert sent.writes == [b"100;", b"head;body;", b"more;"]
+    broken = connection._Joining(cycle)  # type: ignore[arg-type]
+    broken.write(b"head;")
+    broken.close()
+    assert sent.writes[3:] == [b"head;", b"end"]
+
+
+def test_answer_to_head_is_a_head(digits_server: Process) -> None:
+    """It comes at once, though no body follows."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", digits_server.port), timeout=10) as client:
+        client.sendall(b"HEAD /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        with contextlib.suppress(TimeoutError):
+            received = client.recv(65536)
+    assert received.startswith(b"HTTP/1.1 200")
