@@ -9,6 +9,11 @@ MEAN = {
     "upper": "500",
 }
 HELD = {"against": "Value", "value": "40"}
+COUNTS = {
+    "against": "Value",
+    "events": {"metric": "shop_orders_total"},
+    "exposures": {"metric": "shop_visits_total"},
+}
 QUICK = {"against": "Value", "percentile": "99", "value": "200ms"}
 
 
@@ -33,6 +38,55 @@ _VALUES: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
         MEAN | HELD | {"value": "501"},
         "",
         "value: expected a mean from lower to upper",
+    ),
+    (
+        "a usual mean that none is below",
+        "mean",
+        MEAN | HELD | {"value": "1", "harmWhen": "Less"},
+        "",
+        "with harmWhen: Less, above lower: else nothing could be harm",
+    ),
+    (
+        "a usual mean that none is above",
+        "mean",
+        MEAN | HELD | {"value": "500"},
+        "",
+        "and below upper",
+    ),
+    (
+        "failures of more than all answers",
+        "errorRate",
+        {"against": "Value", "value": "150%"},
+        "",
+        "value: expected a share of the answers below 100%",
+    ),
+    (
+        "failures of all answers, beside which nothing is worse",
+        "errorRate",
+        {"against": "Value", "value": "100%"},
+        "",
+        "value: expected a share of the answers below 100%",
+    ),
+    (
+        "events of more than all exposures",
+        "counts",
+        COUNTS | {"value": "150%"},
+        "",
+        "value: expected a share of the exposures below 100%",
+    ),
+    (
+        "more events than exposures, where less is harm",
+        "counts",
+        COUNTS | {"value": "100.5%", "harmWhen": "Less"},
+        "",
+        "with harmWhen: Less, above 0% and up to 100%",
+    ),
+    (
+        "no events, where less is harm",
+        "counts",
+        COUNTS | {"value": "0%", "harmWhen": "Less"},
+        "",
+        "with harmWhen: Less, above 0% and up to 100%",
     ),
     (
         "a usual mean as a share",

@@ -61,6 +61,17 @@ def duration(seen: object) -> str:
     return f"write {number}{_UNITS[unit]}" if unit in _UNITS else ""
 
 
+def latency(seen: object) -> str:
+    """Return the same of how long an answer takes: milliseconds, where nothing says else."""
+    text = str(seen).strip().lower()
+    part = re.fullmatch(r"([0-9]{0,5}\.[0-9]{1,3})\s*s?", text)
+    if part is not None and float(part[1]) > 0:
+        return f"write {1000 * float(part[1]):.0f}ms"
+    if re.fullmatch(r"[0-9]{1,5}", text):
+        return f"write its unit: {text}ms or {text}s"
+    return duration(seen)
+
+
 def _percent(seen: object) -> float | None:
     """Return a percentage: `5`, `"5"`, `"5 %"` and `0.05` are all five of a hundred."""
     text = str(seen).strip()

@@ -141,6 +141,11 @@ def _shortened(text: object) -> object:
     return text
 
 
+AT_MOST_A_WEEK = Rule(
+    cel=f"!{matches('self', DURATION_PATTERN)} || duration(self) <= duration('168h')",
+    message="expected a duration of at most 7 days (168h)",
+    holds=lambda text: seconds(text) <= WEEK_S,
+)
 Duration = Annotated[
     str,
     Field(max_length=32),
@@ -149,11 +154,7 @@ Duration = Annotated[
         "a duration of at most 7 days, for example 90s, 5m or 1h30m",
         advice.duration,
     ),
-    Rule(
-        cel=f"!{matches('self', DURATION_PATTERN)} || duration(self) <= duration('168h')",
-        message="expected a duration of at most 7 days (168h)",
-        holds=lambda text: seconds(text) <= WEEK_S,
-    ),
+    AT_MOST_A_WEEK,
 ]
 """A duration as Go writes it: at most 7 days."""
 Percent = Annotated[

@@ -41,6 +41,13 @@ class ErrorRateCheck(PairedCheck):
         VALUE_RULE,
         PROOF_RULE,
         Rule(
+            cel=f"!has(self.value) || !{matches('self.value', PERCENT_PATTERN)} || "
+            "double(self.value.replace('%', '')) < 100.0",
+            message="value: expected a share of the answers below 100%: no more than all can fail",
+            holds=lambda check: check.usual is None or check.usual < 1,
+            seen=lambda check: check.value,
+        ),
+        Rule(
             cel=f"!{matches('self.detect', FACTOR_PATTERN)} || "
             f"!{matches('self.maxIncrease', PERCENT_PATTERN)} || "
             "double(self.detect.replace('x', '')) > "

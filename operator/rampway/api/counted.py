@@ -168,6 +168,12 @@ class CountedCheck(PairedCheck):
         return self.harm_when is HarmWhen.LESS
 
     @property
+    def leaves_room(self) -> bool:
+        """Whether `value` is one that can be, and there is more of it, or less, as is harm."""
+        usual = self.usual or 0.0
+        return 0 < usual <= 1 if self.fewer else 0 <= usual < 1
+
+    @property
     def change(self) -> float:
         """Tolerated relative change as a fraction."""
         return fraction(self.max_change)
@@ -188,6 +194,17 @@ class CountsCheck(CountedCheck):
 
     rules = (
         *CountedCheck.rules,
+        Rule(
+            cel=f"!has(self.value) || !{matches('self.value', PERCENT_PATTERN)} || "
+            "(has(self.harmWhen) && self.harmWhen == 'Less' "
+            "? double(self.value.replace('%', '')) > 0.0 "
+            "&& double(self.value.replace('%', '')) <= 100.0 "
+            ": double(self.value.replace('%', '')) < 100.0)",
+            message="value: expected a share of the exposures below 100%, or, with harmWhen: Less, "
+            "above 0% and up to 100%: else nothing could be harm",
+            holds=lambda check: check.usual is None or check.leaves_room,
+            seen=lambda check: f"{check.value} with harmWhen: {check.harm_when}",
+        ),
         Rule(
             cel="!has(self.require) || self.require != 'HarmRuledOut' || "
             f"!{matches('self.maxChange', PERCENT_PATTERN)} || "

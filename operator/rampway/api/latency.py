@@ -4,8 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rampway.api.advice import quoted
-from rampway.api.base import DURATION_PATTERN, ApiModel, Duration, Percent, fraction, seconds
+from rampway.api import advice
+from rampway.api.base import (
+    AT_MOST_A_WEEK,
+    DURATION_PATTERN,
+    ApiModel,
+    Percent,
+    fraction,
+    seconds,
+)
 from rampway.api.paired import PROOF_RULE, VALUE_RULE, PairedCheck
 from rampway.api.rules import Form, Rule, matches
 
@@ -13,8 +20,15 @@ _PERCENTILE = r"^[1-9][0-9]?(\.[0-9]{1,2})?$"
 Percentile = Annotated[
     str,
     Field(max_length=5),
-    Form(_PERCENTILE, 'a percentile from "1" to "99.99", for example "99"', quoted),
+    Form(_PERCENTILE, 'a percentile from "1" to "99.99", for example "99"', advice.quoted),
 ]
+Latency = Annotated[
+    str,
+    Field(max_length=32),
+    Form(DURATION_PATTERN, "a duration of at most 7 days, for example 200ms or 1s", advice.latency),
+    AT_MOST_A_WEEK,
+]
+"""How long an answer takes."""
 
 
 class WarmUp(ApiModel):
@@ -41,16 +55,18 @@ class LatencyCheck(PairedCheck):
             message="percentile: expected beside value, which says how long that percentile "
             'usually takes: for example percentile "99" and value 200ms',
             holds=lambda check: check.value is None or check.percentile is not None,
+            seen=lambda check: f"value {check.value!r} without percentile",
         ),
         Rule(
             cel=f"!has(self.value) || !{matches('self.value', DURATION_PATTERN)} || "
             "duration(self.value) > duration('0s')",
             message="value: expected a duration above 0s, for example 200ms",
             holds=lambda check: check.value is None or seconds(check.value) > 0,
+            seen=lambda check: check.value,
         ),
     )
 
-    value: Duration | None = Field(
+    value: Latency | None = Field(
         default=None,
         description="With against: Value, and only then: how long `percentile` usually takes, "
         "for example 200ms.",

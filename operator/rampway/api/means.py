@@ -35,11 +35,17 @@ class MeanCheck(CountedCheck):
             cel=f"!has(self.value) || !{matches('self.value', AMOUNT_PATTERN)} || "
             f"!{matches('self.lower', AMOUNT_PATTERN)} || "
             f"!{matches('self.upper', AMOUNT_PATTERN)} || "
-            "(double(self.lower) <= double(self.value) && "
-            "double(self.value) <= double(self.upper))",
-            message="value: expected a mean from lower to upper",
-            holds=lambda check: (
-                check.value is None or 0 <= float(check.value) - check.low <= check.span
+            "(has(self.harmWhen) && self.harmWhen == 'Less' "
+            "? double(self.lower) < double(self.value) "
+            "&& double(self.value) <= double(self.upper) "
+            ": double(self.lower) <= double(self.value) "
+            "&& double(self.value) < double(self.upper))",
+            message="value: expected a mean from lower to upper, and below upper, or, with "
+            "harmWhen: Less, above lower: else nothing could be harm",
+            holds=lambda check: check.usual is None or check.leaves_room,
+            seen=lambda check: (
+                f"{check.value} with lower {check.lower}, upper {check.upper} and harmWhen: "
+                f"{check.harm_when}"
             ),
         ),
         Rule(

@@ -1,7 +1,7 @@
 """What all checks have in common that compare with stable."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -24,10 +24,21 @@ class Require(StrEnum):
     HARM_RULED_OUT = "HarmRuledOut"
 
 
+def _unmatched(check: Any) -> str:
+    """Return which of `against` and `value` stands alone, and what to write."""
+    if check.value is None:
+        return "against: Value without value (add value: what is usual)"
+    return (
+        f"value {check.value!r} with against: {check.against} (write against: Value beside it, or "
+        "leave value out)"
+    )
+
+
 VALUE_RULE = Rule(
     cel="has(self.value) == (has(self.against) && self.against == 'Value')",
     message="expected value where against is Value, and only there",
     holds=lambda check: (check.value is not None) == (check.against is Against.VALUE),
+    seen=_unmatched,
 )
 PROOF_RULE = Rule(
     cel="!has(self.against) || self.against == 'Stable' || !has(self.require) || "

@@ -192,3 +192,70 @@ def test_what_else_names_a_step_is_named() -> None:
     hook = {"name": "smoke", "when": "BeforeStep", "step": "six", "http": {"url": "http://a/b"}}
     assert "seen: hooks[0] smoke before six" in said((*POLICY, "hooks"), [hook])
     assert "only; seen: steps[0] five, steps[1]" in said((*POLICY, "strategy"), "BlueGreen")
+
+
+MEAN = {"sum": {"metric": "s"}, "count": {"metric": "n"}, "lower": "1", "upper": "5"}
+EVENTS = {"events": {"metric": "e"}, "exposures": {"metric": "v"}}
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (
+            {"errorRate": {"value": "2%"}},
+            "'2%' with against: Stable (write against: Value beside it, or leave value out)",
+        ),
+        (
+            {"errorRate": {"against": "Value"}},
+            "seen: against: Value without value (add value: what is usual)",
+        ),
+        ({"errorRate": {"against": "Value", "value": "150%"}}, "can fail; seen: 150%"),
+        (
+            {"counts": EVENTS | {"against": "Value", "value": "0%", "harmWhen": "Less"}},
+            "else nothing could be harm; seen: 0% with harmWhen: Less",
+        ),
+        (
+            {"mean": MEAN | {"against": "Value", "value": "5.5"}},
+            "seen: 5.5 with lower 1, upper 5 and harmWhen: More",
+        ),
+        (
+            {"latency": {"against": "Value", "value": "200ms"}},
+            "seen: value '200ms' without percentile",
+        ),
+        (
+            {"latency": {"against": "Value", "percentile": "99", "value": "0s"}},
+            "above 0s, for example 200ms; seen: 0s",
+        ),
+        (
+            {"latency": {"against": "Value", "percentile": "99", "value": 200}},
+            "seen: 200 (a number, not a string: write its unit: 200ms or 200s)",
+        ),
+        (
+            {"latency": {"against": "Value", "percentile": "99", "value": "0.2s"}},
+            "seen: '0.2s' (write 200ms)",
+        ),
+        (
+            {"latency": {"against": "Value", "percentile": "99", "value": "1 min"}},
+            "(write 1m)",
+        ),
+    ],
+)
+def test_what_a_value_lacks_is_told_with_what_was_written(
+    check: dict[str, Any], words: str
+) -> None:
+    """Both fields, their bounds, and what to write."""
+    assert said(CHECKS, [{"name": "held"} | check]).endswith(words)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"counts": EVENTS | {"against": "Value", "value": "100%", "harmWhen": "Less"}},
+        {"counts": EVENTS | {"against": "Value", "value": "0%"}},
+        {"mean": MEAN | {"against": "Value", "value": "5", "harmWhen": "Less"}},
+        {"mean": MEAN | {"against": "Value", "value": "1", "ignoreBelow": "0.1"}},
+    ],
+)
+def test_a_value_at_the_bound_that_harm_leads_away_from_is_good(check: dict[str, Any]) -> None:
+    """Nothing can be better, but much can be worse."""
+    parse_deployment(changed(full(), CHECKS, [{"name": "held"} | check]))

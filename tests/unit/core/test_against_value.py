@@ -188,7 +188,7 @@ def test_b39_a_value_is_in_the_unit_of_what_it_is_held_against(
 
 
 def test_the_bounds_of_values_are_valid_ones() -> None:
-    """A mean may be at either end."""
-    for value in ("1", "5"):
-        check = {"name": "x", "mean": RATED | {"value": value}}
+    """A mean may be at the end that harm leads away from."""
+    for value, harm in (("1", "More"), ("5", "Less")):
+        check = {"name": "x", "mean": RATED | {"value": value, "harmWhen": harm}}
         assert Check.model_validate(check).usual == (float(value) - 1) / 4
