@@ -9,8 +9,9 @@ from rampway.api.checks import Check
 from rampway.api.policy import Policy
 from rampway.cli.doubts import Doubt, Level
 from rampway.core import evidence
-from rampway.core.checks import kinds, paired
+from rampway.core.checks import kinds, paired, references
 from rampway.core.checks.bound import bound_of
+from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import PairCount
 from rampway.core.instants import brief
 from rampway.core.rollout import stages
@@ -20,6 +21,7 @@ _LOOKS = 20
 """Looks that imagined evidence is spread over."""
 _FIRST, _MOST = 32, 100_000_000
 """Requests that are tried first, and after which nobody would wait."""
+_OF_PAST = "how often harm is usual in stable's past is not known from --rps"
 
 
 def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
@@ -34,15 +36,25 @@ def about(policy: Policy, rps: float | None) -> Iterator[Doubt]:
     first = next((step for step in steps if _share_pct(step[0])), None)
     for index, check in enumerate(policy.checks):
         path = ("checks", index)
-        if first is None or check.paired is None:
+        if first is None or check.comparison is None:
             continue
-        imagined = kinds.of(check).imagined()
-        if imagined is not None:
+        if check.past:
+            if rps is not None:
+                yield Doubt(path, f"check {check.name}: {_OF_PAST}: not reckoned", Level.NOTE)
+        elif kinds.of(check).imagined() is not None:
             yield from _comparison(path, policy, check, first, rps)
         elif rps is not None:
-            what = kinds.of(check).exposures
-            text = f"check {check.name}: how many {what} there are is not known from --rps: not"
-            yield Doubt(path, f"{text} reckoned", Level.NOTE)
+            yield Doubt(path, _uncounted(policy, check, _share_pct(first[0])), Level.NOTE)
+
+
+def _uncounted(policy: Policy, check: Check, share_pct: int) -> str:
+    """Return how many exposures a check of users' counters needs, as far as that is known."""
+    what = kinds.of(check).exposures
+    text = f"check {check.name}: how many {what} there are is not known from --rps: not reckoned"
+    if check.usual is None:
+        return text
+    needed = requests_needed(policy, check, share_pct, mirrored=False)
+    return f"{text}; it passes after about {needed} on the candidate" if needed else text
 
 
 def lasts_s(policy: Policy, rps: float) -> float:
@@ -65,7 +77,7 @@ def _waits(policy: Policy, stage: Stage, rps: float) -> Iterator[tuple[Check, in
     None and infinite where no number of requests lets it pass.
     """
     for check in policy.checks:
-        if check.paired is None or kinds.of(check).imagined() is None:
+        if check.comparison is None or check.past or kinds.of(check).imagined() is None:
             continue
         mirrored = not stage.weight_pct
         needed = requests_needed(policy, check, _share_pct(stage), mirrored=mirrored)
@@ -138,6 +150,8 @@ def _comparison(
     stage = step[0]
     share_pct = _share_pct(stage)
     needed = requests_needed(policy, check, share_pct, mirrored=not stage.weight_pct)
+    if needed is None and check.usual is not None and _is_tolerated(check):
+        return  # doubts.py tells it
     if needed is None:
         yield Doubt(path, f"check {check.name} would never pass{_in_vain(check)}")
         return
@@ -189,8 +203,11 @@ def requests_needed(policy: Policy, check: Check, share_pct: int, *, mirrored: b
     """Return about how many requests on a harmless candidate let a comparison pass.
 
     Beside a stable without errors, or with a tenth of its requests beyond the bound of latency;
+    against a value without an event, where harm is more of them, else at the value itself.
     None where no number up to a hundred million does.
     """
+    if check.usual is not None:
+        return _cleared(check, check.usual)
     low, high = 0, _FIRST
     while not _passes(policy, check, high, share_pct, mirrored=mirrored):
         low, high = high, 2 * high
@@ -201,6 +218,22 @@ def requests_needed(policy: Policy, check: Check, share_pct: int, *, mirrored: b
         enough = _passes(policy, check, middle, share_pct, mirrored=mirrored)
         low, high = (low, middle) if enough else (middle, high)
     return high + kinds.of(check).warm_up  # of one pod: how many there will be is not known
+
+
+def _cleared(check: Check, usual: float) -> int | None:
+    """Return about how many requests clear a harmless candidate of harm beside a value."""
+    kind, (to,) = kinds.of(check), references.held(check, PairedState())
+    if _is_tolerated(check):
+        return None
+    rate = usual if kind.fewer or not kind.whole else 0.0
+    needed = evidence.requests_to_clear(0, rate, to.harm, to.calm_phi, fewer=kind.fewer)
+    return None if needed is None else needed + kind.warm_up
+
+
+def _is_tolerated(check: Check) -> bool:
+    """Whether the harm to detect beside a value lies within what is none."""
+    (to,) = references.held(check, PairedState())
+    return references.is_tolerated(check, to.limit, to.harm)
 
 
 def _passes(policy: Policy, check: Check, number: int, share_pct: int, *, mirrored: bool) -> bool:

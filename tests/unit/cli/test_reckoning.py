@@ -7,8 +7,9 @@ from mistakes import full, minimal
 from unit.cli.test_lint import MIRROR, policy
 
 from rampway.api.policy import Policy
-from rampway.cli import reckoning
+from rampway.cli import doubts, reckoning
 from rampway.cli.linting import lint
+from rampway.core import evidence
 from rampway.core.evidence import harmless
 
 
@@ -138,3 +139,75 @@ def test_what_users_count_is_not_reckoned_with() -> None:
     (text,) = said(given, 10)
     assert text == "check orders: how many visits there are is not known from --rps: not reckoned"
     assert said(given, None) == []
+
+
+VALUE = {"against": "Value", "value": "1%", "detect": "3x", "ignoreBelow": "0.5%"}
+
+
+def held(kind: str, **asked: Any) -> Policy:
+    """Return a policy with one check that is held against a value."""
+    return five().model_copy(
+        update={"checks": policy(checks=[{"name": "held", kind: asked}]).checks}
+    )
+
+
+def test_b18_a_check_against_a_value_is_reckoned_with() -> None:
+    """B18: without an event it passes at the very request at which the operator lets it."""
+    given = held("errorRate", **VALUE)
+    needed = reckoning.requests_needed(given, given.checks[0], 5, mirrored=False)
+    assert needed is not None
+    cleared = [evidence.log_cleared(n, 0, 0.03, evidence.UNTOLD_PHI) for n in (needed - 1, needed)]
+    assert cleared[0] < evidence.LOG_BAR <= cleared[1]
+    (slow,) = said(given, 10)
+    assert f"check held passes after about {needed} requests on the candidate: at 10 req" in slow
+    assert "step five lasts about" in slow
+    assert said(given, None) == []
+    assert "until check held has" in reckoning.hopeless(given, 1, 60)
+
+
+def test_b18_durations_against_a_value_are_reckoned_with() -> None:
+    """B18: their percentile is how often longer ones are usual; a warm-up comes on top."""
+    quick = VALUE | {"percentile": "99", "value": "200ms"}
+    needs = []
+    for more in ({}, {"warmUp": {"requests": 50}}):
+        given = held("latency", **quick, **more)
+        needs.append(reckoning.requests_needed(given, given.checks[0], 5, mirrored=False))
+    assert needs[0] is not None
+    assert needs[1] == needs[0] + 50
+
+
+def test_b18_what_users_count_against_a_value_is_told_in_its_own_number() -> None:
+    """B18: how many exposures, at the value itself where less is harm; never how long."""
+    counters = {"events": {"metric": "orders"}, "exposures": {"metric": "visits"}}
+    needs = []
+    for value, harm_when in (("1%", "More"), ("10%", "Less")):
+        asked = {"against": "Value", "value": value, "harmWhen": harm_when, "detect": "3x"}
+        given = held("counts", **counters, **asked)
+        (text,) = said(given, 10)
+        needed = reckoning.requests_needed(given, given.checks[0], 5, mirrored=False)
+        assert needed is not None
+        assert text == (
+            "check held: how many visits there are is not known from --rps: not reckoned; it "
+            f"passes after about {needed} on the candidate"
+        )
+        needs.append(needed)
+    rates = (0.0, 0.1)
+    harms = (0.03, 0.1 / 3)
+    for needed, rate, harm, fewer in zip(needs, rates, harms, (False, True), strict=True):
+        assert needed == evidence.requests_to_clear(0, rate, harm, evidence.UNTOLD_PHI, fewer=fewer)
+
+
+def test_b18_a_past_is_not_reckoned_with_and_that_is_said() -> None:
+    """B18: how often harm is usual is stable's to show, and of no file."""
+    (text,) = said(held("errorRate", against="Past"), 10)
+    assert text == (
+        "check held: how often harm is usual in stable's past is not known from --rps: not reckoned"
+    )
+    assert said(held("errorRate", against="Past"), None) == []
+
+
+def test_b18_what_a_value_tolerates_is_told_once() -> None:
+    """B18: `detect` within the tolerance is a doubt of lint's own, whatever the traffic."""
+    given = held("errorRate", **VALUE | {"detect": "1.2x"})
+    assert said(given, 10) == []
+    assert sum("never passes" in doubt.text for doubt in doubts.about(given)) == 1
