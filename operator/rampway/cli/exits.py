@@ -33,11 +33,16 @@ MEANINGS: tuple[tuple[ExitCode, tuple[str, ...], str], ...] = (
     (ExitCode.FAILED, ("history",), "no such attempt is kept"),
     (ExitCode.FAILED, ("lint",), "a mistake; with --strict a warning, too"),
     (ExitCode.FAILED, ("plan",), "there are no such steps; the message says why"),
-    (ExitCode.FAILED, ("replay",), "nothing to judge: no such attempt, policy or history"),
+    (ExitCode.FAILED, ("replay",), "nothing to judge: no such attempt, or no history of it"),
     (ExitCode.USAGE, ALL, "wrong usage"),
     (ExitCode.TIMEOUT, ("status",), "with --wait: --timeout is over"),
     (ExitCode.UNREADABLE, ("status",), f"{_UNREAD}; with --wait: deleted meanwhile"),
-    (ExitCode.UNREADABLE, (*_LOOK, "replay"), _UNREAD),
+    (ExitCode.UNREADABLE, _LOOK, _UNREAD),
+    (
+        ExitCode.UNREADABLE,
+        ("replay",),
+        f"{_UNREAD}; the file of --under cannot be read, has mistakes, or no such policy",
+    ),
     (ExitCode.UNREADABLE, _ACT, f"{_UNREAD}; or no right to write it"),
     (ExitCode.UNREADABLE, ("lint",), "a file cannot be read; with --cluster: no API server"),
     (

@@ -63,7 +63,9 @@ def _text(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        terminal.complain(f"error: {name} cannot be read: {err}")
+        from rampway.cli.words import why
+
+        terminal.complain(f"error: {name} cannot be read: {why(err)}")
         raise typer.Exit(ExitCode.UNREADABLE) from err
 
 

@@ -12,6 +12,7 @@ from rampway.api.policy import Policy, PolicyKind
 from rampway.cli.doubts import Level
 from rampway.cli.linting import lint, named
 from rampway.cli.source import documents
+from rampway.cli.words import why
 from rampway.core.model.policies import Policies, Trouble, choose
 from rampway.kube import kinds
 
@@ -48,7 +49,7 @@ def of_file(file: str, wanted: str | None) -> Subject:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        raise NoPolicy(f"{file} cannot be read: {err}") from err
+        raise NoPolicy(f"{file} cannot be read: {why(err)}") from err
     found_wrong = lint(file, text, None, doubting=False).findings
     wrong = [one for one in found_wrong if one.level is Level.ERROR]
     if wrong:

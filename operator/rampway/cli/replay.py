@@ -23,6 +23,10 @@ Under = Annotated[
     str | None,
     typer.Option(help="File with the other policy; left out, the rollout's own.", metavar="FILE"),
 ]
+_BY_PROMETHEUS = (
+    "Prometheus alone is replayed: what was read from the pods directly is not in it, so checks "
+    "may pass or fail later here than they did, or not before the end."
+)
 RIGHTS = "list modelrollouts.rampway.dev and its metric sources"
 
 
@@ -53,7 +57,9 @@ def replay(
 ) -> None:
     """Judge a past rollout again, from Prometheus's history, by another policy's checks.
 
-    Without ATTEMPT the last one. The steps are those that were.
+    Without ATTEMPT the last one. The steps are those that were. What the operator read from the
+    pods directly is not in Prometheus: a check may pass or fail later here than it did then, or
+    not before the end.
     """
     if policy is not None and under is None:
         raise typer.BadParameter("--policy: is for a FILE that --under names")
@@ -80,8 +86,8 @@ def _other(file: str | None, name: str | None) -> "Subject | None":
     try:
         return of_file(file, name) if file is not None else None
     except NoPolicy as err:
-        terminal.complain(f"refused: {err}")
-        raise typer.Exit(ExitCode.FAILED) from err
+        terminal.complain(f"error: {err}")
+        raise typer.Exit(ExitCode.UNREADABLE) from err
 
 
 async def _replayed(
@@ -157,5 +163,5 @@ def view(rollout: "ModelRollout", policy: str, verdict: "Verdict") -> "Renderabl
         for r in (verdict.last.results if verdict.last else ())
     ]
     lines += [f"Lacking: {text}." for text in verdict.lacking]
-    lines += ["Prometheus alone is replayed: direct looks at the pods saw it a little sooner."]
+    lines += [_BY_PROMETHEUS]
     return Group(*(Text("  " * line.startswith("  ") + clean(line)) for line in lines))

@@ -198,10 +198,11 @@ def _warn(policy: "Policy", traffic: "Traffic") -> None:
 
 def _draw(found: Found, file: str) -> None:
     from rampway.cli.picture import picture
+    from rampway.cli.words import why
 
     title = f"{found.subject.name}: {found.traffic.said}"
     try:
         Path(file).write_text(picture(found.outcomes, title), encoding="utf-8")
     except OSError as err:
-        terminal.complain(f"error: {file} cannot be written: {err}")
+        terminal.complain(f"error: {file} cannot be written: {why(err)}")
         raise typer.Exit(ExitCode.UNREADABLE) from err

@@ -37,6 +37,12 @@ OTHER = ("•", "default")
 """For a word that a newer operator wrote."""
 
 
+def why(err: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read or written, without the name that is told beside it."""
+    told = err.strerror if isinstance(err, OSError) else None
+    return told[0].lower() + told[1:] if told else str(err)
+
+
 def clean(text: str) -> str:
     """Return the text on one line and without control characters.
 

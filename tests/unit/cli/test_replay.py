@@ -63,7 +63,7 @@ def test_a_failure_is_told_with_its_moment(typed: Callable[..., Result], tmp_pat
     assert "by the checks of RolloutPolicy careful" in said
     assert "in step tenth, errors fails: 3 of 100 requests failed" in said
     assert "Lacking: the beginning of the rollout is gone" in said
-    assert "a little sooner" in said
+    assert "read from the pods directly is not in it" in said
 
 
 def test_without_failures_each_step_is_told() -> None:
@@ -88,8 +88,13 @@ def test_mistakes_of_the_file_are_told_before_the_cluster_is_asked(tmp_path: Pat
     path = tmp_path / "a.yaml"
     path.write_text(POLICY.replace("spec: {}", "spec: {steps: 3}"))
     result = CliRunner().invoke(app, ["replay", "digits", "--under", str(path)])
-    assert result.exit_code == 1
-    assert result.stderr.startswith("refused: the file has mistakes")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("error: the file has mistakes")
+    gone = CliRunner().invoke(app, ["replay", "digits", "--under", str(tmp_path / "no.yaml")])
+    assert gone.exit_code == 4
+    assert (
+        gone.stderr == f"error: {tmp_path / 'no.yaml'} cannot be read: no such file or directory\n"
+    )
     idle = CliRunner().invoke(app, ["replay", "digits", "--policy", "careful"])
     assert idle.exit_code == 2
     assert "--policy: is for a FILE that --under names" in idle.stderr
@@ -101,7 +106,6 @@ def test_mistakes_of_the_file_are_told_before_the_cluster_is_asked(tmp_path: Pat
         (replaying.NoHistory("the history is gone"), [], "refused: the history is gone"),
         (MetricsUnavailable("no answer"), [], "port-forward"),
         (PASSED, ["7"], "no rollout with attempt 7; kept: 1"),
-        (PASSED, ["--under", "/nowhere.yaml"], "cannot be read"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused(
@@ -114,3 +118,10 @@ def test_what_cannot_be_replayed_is_refused(
     result = typed(comes_to, words)
     assert result.exit_code == 1
     assert said in result.stderr
+
+
+def test_help_says_what_prometheus_has_not() -> None:
+    """Else a replay that passes later than the rollout did looks like a fault."""
+    said = " ".join(CliRunner().invoke(app, ["replay", "--help"]).stdout.split())
+    assert "read from the pods directly is not in Prometheus" in said
+    assert "or not before the end" in said
