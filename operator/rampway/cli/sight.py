@@ -5,8 +5,10 @@ from rampway.api.paired import Against
 from rampway.api.policy import Policy
 from rampway.cli.assumed import Traffic, bounds, errors
 from rampway.core.checks import kinds
+from rampway.core.checks.kinds.counts import OfUsers
 from rampway.core.checks.references import limit_of
 from rampway.core.numerals import plain
+from rampway.sim.answering import share_within
 
 
 def blind(policy: Policy, traffic: Traffic, detect: str) -> str:
@@ -49,6 +51,40 @@ def coarse(policy: Policy, traffic: Traffic) -> str:
     told = bounds(traffic)
     found = [(check, kinds.of(check).lacks(told)) for check in policy.checks if check.latency]
     return "; ".join(f"check {check.name} never passes: {why}" for check, why in found if why)
+
+
+def beyond(policy: Policy, traffic: Traffic) -> dict[str, str]:
+    """Return the checks that hold stable itself for harm, by name, and why in words.
+
+    Those against a value that stable is beyond: to stop a candidate like it is what they are for.
+    """
+    found = {}
+    for check in policy.checks:
+        rate = _of_stable(check, traffic)
+        if check.usual is None or rate is None:
+            continue
+        kind, limit = kinds.of(check), limit_of(check, check.usual)
+        if rate < limit if kind.fewer else rate > limit:
+            bound = "at least" if kind.fewer else "at most"
+            found[check.name] = (
+                f"stable itself is beyond the value of check {check.name}: {bound} "
+                f"{kind.amount(limit)} is no harm, and stable has {kind.amount(rate)}"
+            )
+    return found
+
+
+def _of_stable(check: Check, traffic: Traffic) -> float | None:
+    """Return how often stable has a check's events, as a fraction; None where nobody knows."""
+    kind = kinds.of(check) if check.comparison else None
+    if check.error_rate:
+        return traffic.error_rate
+    if kind is not None and check.latency and check.latency.usual_s is not None:
+        (pair,) = kind.begin(bounds(traffic)).bounds
+        return 1 - share_within(traffic.durations, pair.candidate_bound_s)
+    told = traffic.counted.get(check.name)
+    if told is None or not isinstance(kind, OfUsers):
+        return None
+    return kind.scaled(1, told.mean)
 
 
 def _asking(policy: Policy) -> list[Check]:

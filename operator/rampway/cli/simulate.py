@@ -96,12 +96,17 @@ def simulate(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the trials of a policy came to."""
+    """What the trials of a policy came to.
+
+    Attributes:
+        beyond: The checks that stable itself is beyond, and why (sight.py).
+    """
 
     subject: "Subject"
     policy: "Policy"
     traffic: "Traffic"
     notes: list[str]
+    beyond: dict[str, str]
     seed: int
     outcomes: "list[Outcome]"
 
@@ -115,6 +120,7 @@ class Found:
             "requestsPerSecond": self.traffic.rate_per_s,
             "seed": self.seed,
             "takenForGranted": self.notes,
+            "stableBeyond": self.beyond,
         }
         return as_data(self.outcomes, about)
 
@@ -129,11 +135,11 @@ class Found:
         from rampway.cli.simulating import sentences, table
         from rampway.cli.words import clean
 
-        said = sentences(self.outcomes, self.policy, LONGEST_S)
+        said = sentences(self.outcomes, self.policy, LONGEST_S, self.beyond)
         said += [f"Taken for granted: {'; '.join(self.notes)}."] if self.notes else []
         said += [f"Again with the same dice: --seed {self.seed}"]
         head = Text(f"{clean(self.subject.name)}: {self.traffic.said}", "bold")
-        parts = [head, Text(), table(self.outcomes), Text(), *map(Text, said)]
+        parts = [head, Text(), table(self.outcomes, self.beyond), Text(), *map(Text, said)]
         wide = output is Format.WIDE
         terminal.show(terminal.console(no_color=no_color, wide=wide), Group(*parts))
 
@@ -149,7 +155,7 @@ class Harms:
 
 def tried(asked: Options, told: Harms) -> Found:
     """Try the policy that is asked about."""
-    from rampway.cli import assumed, simulating
+    from rampway.cli import assumed, sight, simulating
 
     subject, traffic = wanted(asked, needs_policy=True)
     policy, notes = assumed.tried(subject.policy, traffic)
@@ -159,7 +165,8 @@ def tried(asked: Options, told: Harms) -> Found:
         *_each("--changed", told.changed, lambda t: assumed.changed(t, traffic, subject.policy)),
     ] or assumed.usual(traffic, policy)
     seed = asked.dice()
-    _warn(policy, traffic)
+    beyond = sight.beyond(policy, traffic)
+    _warn(policy, traffic, beyond)
     with progress((1 + len(harms)) * asked.runs, "trials") as heard, began(subject):
         outcomes = simulating.simulate(
             subject,
@@ -173,7 +180,7 @@ def tried(asked: Options, told: Harms) -> Found:
             longest_s=LONGEST_S,
             **asked.more(),
         )
-    return Found(subject, policy, traffic, notes, seed, outcomes)
+    return Found(subject, policy, traffic, notes, beyond, seed, outcomes)
 
 
 def _each(option: str, texts: list[str], harm: "Callable[[str], Harm]") -> "Iterator[Harm]":
@@ -184,13 +191,18 @@ def _each(option: str, texts: list[str], harm: "Callable[[str], Harm]") -> "Iter
         raise typer.BadParameter(f"{option}: {err}") from err
 
 
-def _warn(policy: "Policy", traffic: "Traffic") -> None:
-    """Say before the trials where none of them can end: with little traffic they take long."""
+def _warn(policy: "Policy", traffic: "Traffic", beyond: dict[str, str]) -> None:
+    """Say before the trials where none of them can end, or well: with little traffic they are long.
+
+    `beyond`: the checks that stable itself is beyond.
+    """
     from rampway.cli import reckoning, sight
 
     why = reckoning.hopeless(policy, traffic.rate_per_s, LONGEST_S)
     if why:
         terminal.complain(f"note: {why}, and a trial is given up after {LONGEST_S / 3600:.0f} h")
+    for why in beyond.values():
+        terminal.complain(f"note: {why}; a candidate like it is stopped rightly: raise the value")
     why = sight.coarse(policy, traffic)
     if why:
         terminal.complain(f"note: {why}")

@@ -1,7 +1,7 @@
 """What trials of a policy come to: figures for programs, a table for people. Pure but for dice."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -155,13 +155,16 @@ TITLES = (
 )
 
 
-def table(outcomes: Sequence[Outcome]) -> "RenderableType":
-    """Return the figures for people."""
+def table(outcomes: Sequence[Outcome], beyond: Mapping[str, str]) -> "RenderableType":
+    """Return the figures for people; `beyond`: the checks that stable itself is beyond."""
     from rich.text import Text
 
     from rampway.cli.printing import rows
 
-    return rows(TITLES, [[Text(text) for text in _row(one)] for one in outcomes])
+    found = [_row(one) for one in outcomes]
+    if beyond:
+        found[0][0] += f" (beyond {', '.join(beyond)})"
+    return rows(TITLES, [[Text(text) for text in row] for row in found])
 
 
 def _row(one: Outcome) -> list[str]:
@@ -203,17 +206,28 @@ def _why(policy: "Policy", longest_s: float) -> str:
     return "; `kubectl rampway lint --rps` says which step waits, and for what"
 
 
-def sentences(outcomes: Sequence[Outcome], policy: "Policy", longest_s: float) -> list[str]:
-    """Return what the table does not say."""
-    good = outcomes[0]
-    seen = good.stopped
+def _false(good: Outcome, policy: "Policy", beyond: Mapping[str, str]) -> list[str]:
+    """Return how many candidates without harm were stopped, and which of them wrongly."""
+    rightly = sum(good.checks.get(name, 0) for name in beyond)
+    seen = chance(good.stopped.count - rightly, good.runs)
+    found = [f"{why[0].upper()}{why[1:]}." for why in beyond.values()]
+    if rightly:
+        found[-1] += f" {rightly} of {good.runs} were stopped by that: no false rollbacks."
+    others = " by other checks" if beyond else ""
     text = (
-        f"False rollbacks: {seen.count} of {good.runs}, {plain(100 * seen.share, 2)} % ± "
+        f"False rollbacks{others}: {seen.count} of {good.runs}, {plain(100 * seen.share, 2)} % ± "
         f"{plain(100 * seen.error, 2)} (95 % certain: at most {plain(100 * seen.high, 2)} %); "
         f"the policy allows {policy.false_rollback_rate}. Requests are taken to fail each by "
         "itself: with bursts of failures there may be more."
     )
-    found = [text]
+    return [*found, text]
+
+
+def sentences(
+    outcomes: Sequence[Outcome], policy: "Policy", longest_s: float, beyond: Mapping[str, str]
+) -> list[str]:
+    """Return what the table does not say; `beyond`: as `sight.beyond` has it."""
+    found = _false(outcomes[0], policy, beyond)
     unfinished = [one for one in outcomes if one.unfinished]
     found += [
         f"{one.harm.name}: {one.unfinished} of {one.runs} had neither ended nor been stopped after "

@@ -3,6 +3,7 @@
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from unit.cli import scenes
 from unit.cli.conftest import Connect
 
 from rampway.api.policy import Policy
-from rampway.cli import assumed, measured
+from rampway.cli import assumed, counted, measured, sight
 from rampway.cli import simulate as verb
 from rampway.cli.app import app
 from rampway.cli.assumed import Traffic
@@ -374,3 +375,63 @@ def test_what_is_wrong_with_what_users_count_is_said(
     result = typed(COUNTED, "--rps", "5", *words)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+HELD = HEAD + "  - {name: held, errorRate: {against: Value, value: 2%, detect: 5x}}\n"
+
+
+def test_b41_what_stops_stable_itself_is_no_false_rollback(typed: Callable[..., Result]) -> None:
+    """B41: a value that stable is beyond is named in the note, the table and the figures."""
+    words = (*FAST, "--error-rate", "20%")
+    result = typed(HELD, *words)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    why = (
+        "stable itself is beyond the value of check held: at most 2.7 % is no harm, and stable has"
+    )
+    assert f"note: {why} 20 %" in result.stderr
+    assert "no harm (beyond held) 4 of 4" in said
+    assert f"S{why[1:]} 20 %. 4 of 4 were stopped by that: no false rollbacks." in said
+    assert "False rollbacks by other checks: 0 of 4" in said
+    found = json.loads(typed(HELD, *words, "-o", "json").stdout)
+    assert found["stableBeyond"] == {"held": f"{why} 20 %"}
+    assert found["candidates"][0]["stoppedBy"] == {"held": 4}
+
+
+def _held(kind: str, **asked: object) -> Policy:
+    return Policy.model_validate({"checks": [{"name": "held", kind: {"against": "Value"} | asked}]})
+
+
+@pytest.mark.parametrize(
+    ("error_rate", "median", "checks", "beyond"),
+    [
+        ("2%", "50ms", {"kind": "errorRate", "value": "2%"}, False),
+        ("3%", "50ms", {"kind": "errorRate", "value": "2%"}, True),
+        ("0%", "50ms", {"kind": "latency", "percentile": "99", "value": "200ms"}, False),
+        ("0%", "300ms", {"kind": "latency", "percentile": "99", "value": "200ms"}, True),
+    ],
+)
+def test_b41_what_stable_is_beyond_is_told_by_what_is_tolerated(
+    error_rate: str, median: str, checks: dict[str, str], *, beyond: bool
+) -> None:
+    """B41: what lies within the tolerance is no harm of stable's."""
+    asked = dict(checks)
+    given = _held(asked.pop("kind"), **asked)
+    found = sight.beyond(given, assumed.traffic(10, error_rate, median, None))
+    assert list(found) == ["held"] * beyond
+
+
+@pytest.mark.parametrize(
+    ("mean", "names"), [("4,1", []), ("2,1", ["held"])], ids=["as usual", "too small"]
+)
+def test_b41_a_mean_that_is_too_small_is_beyond_its_value(mean: str, names: list[str]) -> None:
+    """B41: in its own unit, and where less is harm below what is tolerated."""
+    series = {"sum": {"metric": "stars_sum"}, "count": {"metric": "stars_count"}}
+    bounds = {"lower": "1", "upper": "5", "value": "4", "harmWhen": "Less"}
+    given = _held("mean", **series, **bounds)
+    plain = assumed.traffic(10, "0%", "50ms", None)
+    assert sight.beyond(given, plain) == {}
+    told = replace(plain, counted=counted.told([f"held={mean}"], given))
+    found = sight.beyond(given, told)
+    assert list(found) == names
+    assert all(text.endswith("and stable has 2") for text in found.values())
