@@ -16,6 +16,7 @@ from rampway.api.steps import Step
 from rampway.core.checks import kinds
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.references import harm_of, is_tolerated, limit_of
+from rampway.core.numerals import plain
 from rampway.core.rollout import stages
 from rampway.core.rollout.stages import Stage
 
@@ -66,6 +67,7 @@ def about(policy: Policy) -> Iterator[Doubt]:
             yield from _cold(path, check.latency.warm_up_requests, found)
         if check.usual is not None:
             yield from _never(("checks", index), check, check.usual)
+            yield from _cut(("checks", index), check, check.usual)
         counted = check.counts or check.mean
         if counted is not None and counted.slices is not None:
             path = ("checks", index, "counts" if check.counts else "mean", "slices")
@@ -217,12 +219,34 @@ def _never(path: tuple[int | str, ...], check: Check, usual: float) -> Iterator[
     if check.comparison is None or not is_tolerated(check, limit, harm):
         return
     bound = "at least" if kind.fewer else "at most"
+    advice = f"tolerate less ({kind.tolerated}), or detect more"
+    if not (harm or kind.fewer):
+        advice = "many times nothing is nothing: give a larger value, or an ignoreBelow above 0"
     yield Doubt(
         path,
         f"{check.name} never passes: {bound} {kind.amount(limit)} is no harm, and that of detect "
-        f"{check.comparison.detect}, {kind.amount(harm)}, lies within it; tolerate less "
-        f"({kind.tolerated}), or detect more",
+        f"{check.comparison.detect}, {kind.amount(harm)}, lies within it; {advice}",
     )
+
+
+def _cut(path: tuple[int | str, ...], check: Check, usual: float) -> Iterator[Doubt]:
+    """Yield that the harm to detect is more than there can be, so that the most is detected.
+
+    Where less is harm there is none: no part of what is usual is below nothing.
+    """
+    kind, limit = kinds.of(check), limit_of(check, usual)
+    base = max(usual, kind.tolerance.floor)
+    if check.comparison is None or kind.fewer or is_tolerated(check, limit, harm_of(check, usual)):
+        return
+    asked = check.comparison.detect_ratio * base
+    if asked > 1:
+        yield Doubt(
+            path,
+            f"{check.name}: detect {check.comparison.detect} is {kind.amount(asked)}, and there "
+            f"cannot be more than {kind.amount(1.0)}: it passes once that is ruled out, whatever "
+            f"lies between it and the {kind.amount(limit)} that is no harm; detect less than "
+            f"{plain(1 / base)}x",
+        )
 
 
 def _query(path: tuple[int | str, ...], query: str) -> Iterator[Doubt]:

@@ -223,6 +223,29 @@ DOUBTS: dict[str, tuple[dict[str, Any], str]] = {
         {"checks": [{"name": "stars", "mean": STARS | {"ignoreBelow": "2"}}]},
         "stars never passes: at least 1.6 is no harm, and that of detect 1.5x, 3, lies within",
     ),
+    "detects times nothing": (
+        {
+            "checks": [
+                {
+                    "name": "e",
+                    "errorRate": {"against": "Value", "value": "0%", "ignoreBelow": "0%"},
+                }
+            ]
+        },
+        "many times nothing is nothing: give a larger value, or an ignoreBelow above 0",
+    ),
+    "detects more than all": (
+        {
+            "checks": [
+                {"name": "e", "errorRate": {"against": "Value", "value": "40%", "detect": "3x"}}
+            ]
+        },
+        "whatever lies between it and the 44.5 % that is no harm; detect less than 2.5x",
+    ),
+    "detects more than the bounds": (
+        {"checks": [{"name": "stars", "mean": STARS | {"harmWhen": "More", "value": "4"}}]},
+        "stars: detect 1.5x is 5.5, and there cannot be more than 5: it passes once that is",
+    ),
     "compared with nothing": (
         {"checks": threshold("up{{ candidate }}"), "watch": {"hold": "1h", "holdback": "5%"}},
         "holdback 5%: no check compares anything with the old revision",
@@ -235,6 +258,24 @@ def test_a_policy_that_may_not_do_as_it_seems(name: str) -> None:
     """Each is valid, and each is worth a second thought."""
     changes, words = DOUBTS[name]
     assert any(words in one for one in said(policy(**changes))), said(policy(**changes))
+
+
+def test_b18_a_detect_beyond_what_there_can_be_is_told() -> None:
+    """B18: the power is that of the most there can be, which is not what was asked for."""
+    asked = {"against": "Value", "value": "40%", "detect": "3x"}
+    (text,) = said(policy(checks=[{"name": "e", "errorRate": asked}]))
+    assert text.startswith("e: detect 3x is 120 %, and there cannot be more than 100 %: it passes")
+
+
+def test_b18_what_can_be_detected_is_no_doubt() -> None:
+    """B18: all that there is may be detected, and of less there is always some."""
+    for check in (
+        {"errorRate": {"against": "Value", "value": "40%", "detect": "2.5x"}},
+        {"mean": STARS | {"detect": "40x"}},
+    ):
+        assert not any(
+            "cannot be more" in one for one in said(policy(checks=[{"name": "x"} | check]))
+        )
 
 
 def test_a_sound_policy_raises_no_doubt() -> None:
