@@ -405,7 +405,7 @@ def _held(kind: str, **asked: object) -> Policy:
 @pytest.mark.parametrize(
     ("error_rate", "median", "checks", "beyond"),
     [
-        ("2%", "50ms", {"kind": "errorRate", "value": "2%"}, False),
+        ("2.5%", "50ms", {"kind": "errorRate", "value": "2%"}, False),
         ("3%", "50ms", {"kind": "errorRate", "value": "2%"}, True),
         ("0%", "50ms", {"kind": "latency", "percentile": "99", "value": "200ms"}, False),
         ("0%", "300ms", {"kind": "latency", "percentile": "99", "value": "200ms"}, True),
