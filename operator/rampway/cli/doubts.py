@@ -222,6 +222,8 @@ def _never(path: tuple[int | str, ...], check: Check, usual: float) -> Iterator[
     advice = f"tolerate less ({kind.tolerated}), or detect more"
     if not (harm or kind.fewer):
         advice = "many times nothing is nothing: give a larger value, or an ignoreBelow above 0"
+    elif not 0 < limit < 1:
+        advice = f"it never fails either: tolerate less ({kind.tolerated}), or give another value"
     yield Doubt(
         path,
         f"{check.name} never passes: {bound} {kind.amount(limit)} is no harm, and that of detect "

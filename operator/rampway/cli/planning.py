@@ -116,6 +116,8 @@ class Planner:
         if why:
             raise Impossible(f"impossible: {why}.")
         within_s = FAR * self.budget.finish_s
+        for why in sight.beyond(policy, self.traffic).values():
+            raise Impossible(f"impossible: {why}.")
         why = reckoning.hopeless(policy, self.traffic.rate_per_s, within_s)
         if why:
             mirror = "" if self.budget.mirror else ", or --mirror: copies are judged as well"

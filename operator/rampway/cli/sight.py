@@ -68,7 +68,8 @@ def beyond(policy: Policy, traffic: Traffic) -> dict[str, str]:
             bound = "at least" if kind.fewer else "at most"
             found[check.name] = (
                 f"stable itself is beyond the value of check {check.name}: {bound} "
-                f"{kind.amount(limit)} is no harm, and stable has {kind.amount(rate)}"
+                f"{kind.amount(limit)} is no harm, and stable has {kind.amount(rate)}; a candidate "
+                f"like it is stopped rightly: {'lower' if kind.fewer else 'raise'} the value"
             )
     return found
 

@@ -202,7 +202,7 @@ def _warn(policy: "Policy", traffic: "Traffic", beyond: dict[str, str]) -> None:
     if why:
         terminal.complain(f"note: {why}, and a trial is given up after {LONGEST_S / 3600:.0f} h")
     for why in beyond.values():
-        terminal.complain(f"note: {why}; a candidate like it is stopped rightly: raise the value")
+        terminal.complain(f"note: {why}")
     why = sight.coarse(policy, traffic)
     if why:
         terminal.complain(f"note: {why}")

@@ -25,7 +25,8 @@ from rampway.core.evidence.dispersion import PRIOR_PHI
 
 MISSED = 1 - TARGET
 BEYOND = "rate gamma(.5)"
-"""Its counts vary 21 times as much as independent ones: more than is reckoned with untold."""
+"""At ten usual events a look, 30 with the harm, counts vary 61 times as much as independent ones:
+more than is reckoned with untold."""
 
 
 @dataclass(frozen=True)

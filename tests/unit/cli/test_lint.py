@@ -269,6 +269,15 @@ def test_b18_a_detect_beyond_what_there_can_be_is_told() -> None:
     assert found == [["e", " detect 3x is 120 %, and there cannot be more than 100 %"]]
 
 
+def test_b18_a_check_that_calls_nothing_harm_is_told_to_tolerate_less() -> None:
+    """B18: with all that there can be tolerated, to detect more would not help."""
+    asked = {"against": "Value", "value": "95%"}
+    (found,) = said(policy(checks=[{"name": "e", "errorRate": asked}]))
+    assert "e never passes: at most 100 % is no harm" in found
+    assert "it never fails either: tolerate less (" in found
+    assert "detect more" not in found
+
+
 def test_b18_what_can_be_detected_is_no_doubt() -> None:
     """B18: all that there is may be detected, and of less there is always some."""
     for check in (

@@ -143,6 +143,11 @@ FAR = {"against": "Value", "value": "5%"}
             "0%",
             "stable has no failures and the checks ignore none, so 10x as many are none",
         ),
+        (
+            {"name": "fails", "errorRate": {"against": "Value", "value": "2%"}},
+            "4%",
+            "stable has 4 %; a candidate like it is stopped rightly: raise the value.",
+        ),
     ],
 )
 def test_b41_harm_that_no_check_can_see_gets_no_plan(

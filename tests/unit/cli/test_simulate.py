@@ -391,10 +391,12 @@ def test_b41_what_stops_stable_itself_is_no_false_rollback(typed: Callable[..., 
     )
     assert f"note: {why} 20 %" in result.stderr
     assert "no harm (beyond held) 4 of 4" in said
-    assert f"S{why[1:]} 20 %. 4 of 4 were stopped by that: no false rollbacks." in said
+    advice = "a candidate like it is stopped rightly: raise the value"
+    rightly = "4 of 4 were stopped by that: no false rollbacks."
+    assert f"S{why[1:]} 20 %; {advice}. {rightly}" in said
     assert "False rollbacks by other checks: 0 of 4" in said
     found = json.loads(typed(HELD, *words, "-o", "json").stdout)
-    assert found["stableBeyond"] == {"held": f"{why} 20 %"}
+    assert found["stableBeyond"] == {"held": f"{why} 20 %; {advice}"}
     assert found["candidates"][0]["stoppedBy"] == {"held": 4}
 
 
@@ -434,4 +436,5 @@ def test_b41_a_mean_that_is_too_small_is_beyond_its_value(mean: str, names: list
     told = replace(plain, counted=counted.told([f"held={mean}"], given))
     found = sight.beyond(given, told)
     assert list(found) == names
-    assert all(text.endswith("and stable has 2") for text in found.values())
+    assert all("and stable has 2; " in text for text in found.values())
+    assert all(text.endswith("rightly: lower the value") for text in found.values())

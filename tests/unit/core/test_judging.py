@@ -417,6 +417,17 @@ def test_b17_a_candidate_beside_a_stable_that_is_down_keeps_its_checks_limits(
     assert ("more requests" in errors.message) is (events == 0 and found == "Waiting")
 
 
+def test_b18_beside_a_stable_that_is_down_a_harm_within_the_tolerance_is_told() -> None:
+    """B18: no number of requests makes that check pass, so none is named."""
+    check = {"name": "errors", "errorRate": {"detect": "1.5x"}}
+    wanted = rollout(checks=[check]).spec.policy
+    refusing = scrape("1", 3, 0, outcomes={"ok": 4950, "client_error": 50})
+    first = looked([(5, (scrape("2", 3, 0), refusing))], wanted, DOWN)
+    (errors,) = looked([(65, (scrape("2", 64, 3000),))], wanted, DOWN, first.state).results
+    assert errors.state is CheckState.WAITING
+    assert "no number tells the harm to detect" in errors.message
+
+
 def test_b17_a_stable_is_down_only_after_the_patience() -> None:
     """B17: before it the metrics that are missing are missing; the message says for how long."""
     (errors,) = alone(3000, 0, at_s=64.9).results  # the clock began with the first look, at 5 s

@@ -1,5 +1,6 @@
 """The watch without a holdback: held against what stable showed before (B27)."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -17,7 +18,13 @@ from rampway.core.checks import unpaired
 from rampway.core.checks.checkpoint import from_text, to_text
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.deltas import Delta, start_ledger
-from rampway.core.checks.judged import CheckState, Contest, EvidenceState, Judged
+from rampway.core.checks.judged import (
+    CheckResult,
+    CheckState,
+    Contest,
+    EvidenceState,
+    Judged,
+)
 from rampway.core.checks.judging import judge
 from rampway.core.checks.references import Reference, limit_of
 from rampway.core.evidence import Detector
@@ -194,6 +201,54 @@ def test_b18_harm_that_begins_in_a_later_step_is_no_pass() -> None:
         assert "24 of 10000 requests failed" in found[again].message
     assert (found[False].state, found[True].state) == (CheckState.WAITING, CheckState.PASS)
     assert "more of them decide" in found[False].message
+
+
+def told(*looks: tuple[int, float, float]) -> CheckResult:
+    """Return what counts against a value of 1 % come to, in looks of (step, exposures, events)."""
+    counts = {
+        "events": {"metric": "faults"},
+        "exposures": {"metric": "visits"},
+        "detect": "3x",
+        "ignoreBelow": "0%",
+        "against": "Value",
+        "value": "1%",
+    }
+    wanted = rollout(checks=[{"name": "faults", "counts": counts}]).spec.policy
+    state, contest = EvidenceState(0.0, start_ledger(0.0)), ROLLING
+    for step, visits, faults in looks:
+        contest = replace(ROLLING, step_index=step)
+        mine = Delta(counters={"visits": visits, "faults": faults})
+        lone = unpaired.watched(wanted, state, mine, contest, NOW_S)
+        state = replace(state, lone=lone, step_index=step)
+    return unpaired.answer(wanted.checks[0], state, contest)
+
+
+def test_b18_events_that_wait_for_their_requests_pass_nothing() -> None:
+    """B18: they were scraped before the requests that they are of, and are harm all the same."""
+    assert told((0, 1000, 0)).state is CheckState.PASS
+    late = told((0, 1000, 0), (0, 0, 100))
+    assert late.state is CheckState.WAITING
+    assert "more of them decide" in late.message
+
+
+def test_b18_a_step_in_which_nothing_was_counted_passes_nothing() -> None:
+    """B18: neither before its first requests, nor while a lag leaves them out."""
+    empty = told((0, 1000, 0), (1, 0, 0))
+    assert empty.state is CheckState.WAITING
+    assert "nothing of this step was counted yet" in empty.message
+    assert told((0, 1000, 0), (1, 1, 0)).state is CheckState.PASS
+
+
+def test_b32_a_detector_of_an_earlier_version_is_read() -> None:
+    """B32: it does not know what the step showed, and that is no reason to forget all else."""
+    text = to_text(replace(rolled(), lone={"errors": (Detector(requests=9),)}))
+    data, state = json.loads(text), from_text(text)
+    assert state is not None
+    data["lone"] = {name: [one[:5] for one in of] for name, of in data["lone"].items()}
+    found = from_text(json.dumps(data))
+    assert found is not None
+    assert found.paired == state.paired
+    assert found.lone["errors"] == (Detector(requests=9),)
 
 
 def test_b19_at_the_value_harm_is_rarely_called() -> None:

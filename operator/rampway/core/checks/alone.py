@@ -126,7 +126,10 @@ def answer(check: Check, state: EvidenceState, contest: Contest, now_s: float) -
     known = [more for more in missing if more is not None]
     more = max(known, default=0)
     if len(known) < len(missing) or more:
-        text += f"; about {more} more requests{sentences.at_present(more, state)}" if more else ""
+        if any(limit.harm <= limit.tolerated for limit, _ in judged):
+            text += "; no number tells the harm to detect from that: promote it, or mend stable"
+        elif more:
+            text += f"; about {more} more requests{sentences.at_present(more, state)}"
         return CheckResult(check.name, CheckState.WAITING, text)
     return CheckResult(check.name, CheckState.PASS, text)
 

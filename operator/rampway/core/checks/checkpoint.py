@@ -80,9 +80,10 @@ def _detector(one: Detector) -> list[Any]:
 
 
 def _detected(numbers: list[Any]) -> Detector:
-    log_r, begun, requests, events, waiting, (step_requests, step_events) = numbers
-    seen = begun, requests, events, waiting
-    return Detector(tuple(map(_log, log_r)), *seen, (step_requests, step_events))
+    log_r, begun, requests, events, waiting, *step = numbers
+    # Not written by earlier versions: then this step has shown nothing yet.
+    in_step = tuple(step[0]) if step else (0, 0.0)
+    return Detector(tuple(map(_log, log_r)), begun, requests, events, waiting, in_step)
 
 
 def _log(log: float | None) -> float:

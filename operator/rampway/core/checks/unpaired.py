@@ -109,6 +109,9 @@ def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
     if check.name in state.harmed:
         text += "; there is nobody to compare with, so what changed for all looks the same"
         return _result(check, contest, CheckState.FAIL, text)
+    if not contest.watching and not all(one.step[0] for one in found[: kinds.of(check).decisive()]):
+        text += "; nothing of this step was counted yet"
+        return _result(check, contest, CheckState.WAITING, text)
     missing = 0 if contest.watching else _missing(check, asked, found)
     if missing is None:
         more = _why_never(check, asked) or "more of them decide"
@@ -162,7 +165,9 @@ def _missing(check: Check, asked: Sequence[Held], found: Sequence[Detector]) -> 
 
 def _missing_of(check: Check, found: Detector, to: Held) -> int | None:
     fewer = kinds.of(check).fewer
-    rate = found.events / found.requests if found.requests else to.usual
+    # Events that wait for their requests are harm, too; where fewer are, they might excuse it.
+    events = found.events if fewer else min(found.requests, found.events + max(0, found.waiting))
+    rate = events / found.requests if found.requests else to.usual
     beyond_it = rate < to.limit if fewer else rate > to.limit
     leaning = found.log_e() >= math.log(LEANING) or found.log_in_step(
         to.limit, to.phi, fewer=fewer
@@ -180,7 +185,7 @@ def _why_never(check: Check, asked: Sequence[Held]) -> str:
         return ""
     return (
         f"no number of them would tell detect {limits.detect} from what {kind.tolerated} tolerate; "
-        "raise detect, or tolerate less"
+        "tolerate less, or raise detect"
     )
 
 

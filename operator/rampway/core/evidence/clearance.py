@@ -14,8 +14,10 @@ larger eigenvalue of its tilted matrix (Dembo & Zeitouni, Large Deviations, 2nd 
 
 With d = 0 it is 1 + p (rho - 1): the factor's mean is at most 1 at every look, for parts of events
 too, so that a mixture ever reaches 1 / (1 - TARGET) by a chance of at most 1 - TARGET (Ville): the
-power of B18. With d > 0 the mean of rho**e is at most L**n as well, as such events are associated;
-that the bound also holds at all looks together is measured (docs/reference/evidence.md).
+power of B18. With d > 0 the factor times v(last request) is a martingale, v the eigenvector. It
+rises only at requests with the larger v (no event, or an event where fewer are harm): whenever it
+crosses a bound v is at its largest, so the same chance holds, whatever looks there are. For bursts
+by another law it is measured (docs/reference/evidence.md).
 """
 
 import math
@@ -34,7 +36,7 @@ UNTOLD_PHI = PRIOR.phi
 MOST = 100_000_000
 """Of more requests than this nobody waits."""
 _SURE = 1e-6
-"""What never happens, or always, is tested as if it did so rarely: that asks for a little more."""
+"""What never happens, or always, is tested as if it did so rarely."""
 _FARTHEST = 30.0
 _HALVINGS = 50
 
