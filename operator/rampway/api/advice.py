@@ -8,6 +8,7 @@ _UNITS = {"s": "s", "m": "m", "h": "h", "ms": "ms", "sec": "s", "second": "s", "
           "minute": "m", "hour": "h", "hr": "h"}  # fmt: skip
 _DAY_H = 24
 _MOST_DAYS = 7
+_LEAST_PERCENT = 0.001
 
 
 def whole_percent(least: int, most: int) -> Callable[[object], str]:
@@ -32,7 +33,16 @@ def whole_percent(least: int, most: int) -> Callable[[object], str]:
 def percent(seen: object) -> str:
     """Return how a percentage is written that may be meant, empty if nobody knows."""
     found = _percent(seen)
-    return "" if found is None or not 0 <= found < 1000 else f"write {found:.5g}%"  # noqa: PLR2004
+    if found is None or not 0 <= found < 1000:  # noqa: PLR2004
+        return ""
+    nearest = max(round(found, 3), _LEAST_PERCENT if found else 0)
+    much = "" if math.isclose(nearest, found) else "at most three decimals: "
+    return f"{much}write {_decimal(nearest)}%"
+
+
+def _decimal(number: float) -> str:
+    """Return a number without an exponent, to three decimals."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
 def quoted(seen: object) -> str:

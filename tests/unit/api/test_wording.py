@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from mistakes import CHECKS, LEFT_OUT, POLICY, ROUTE, STEPS, changed, full
 
+from rampway.api import advice
 from rampway.api.parse import Unparseable, parse_deployment
 
 
@@ -259,3 +260,19 @@ def test_what_a_value_lacks_is_told_with_what_was_written(
 def test_a_value_at_the_bound_that_harm_leads_away_from_is_good(check: dict[str, Any]) -> None:
     """Nothing can be better, but much can be worse."""
     parse_deployment(changed(full(), CHECKS, [{"name": "held"} | check]))
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ("5", "write 5%"),
+        ("0.25", "write 25%"),
+        ("0.0001%", "at most three decimals: write 0.001%"),
+        ("1.23456%", "at most three decimals: write 1.235%"),
+        ("1e-6", ""),
+        ("2000%", ""),
+    ],
+)
+def test_a_percentage_is_advised_that_is_taken(seen: str, words: str) -> None:
+    """Never the one that was refused, and none with an exponent."""
+    assert advice.percent(seen) == words
