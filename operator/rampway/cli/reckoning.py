@@ -54,7 +54,11 @@ def _uncounted(policy: Policy, check: Check, share_pct: int) -> str:
     if check.usual is None:
         return text
     needed = requests_needed(policy, check, share_pct, mirrored=False)
-    return f"{text}; it passes after about {needed} on the candidate" if needed else text
+    if needed:
+        return f"{text}; it passes after about {needed} on the candidate"
+    if _is_tolerated(check):  # doubts.py tells it
+        return text
+    return f"{text}; a hundred million would not let it pass: narrow its bounds, or raise detect"
 
 
 def lasts_s(policy: Policy, rps: float) -> float:

@@ -197,6 +197,16 @@ def test_b18_what_users_count_against_a_value_is_told_in_its_own_number() -> Non
         assert needed == evidence.requests_to_clear(0, rate, harm, evidence.UNTOLD_PHI, fewer=fewer)
 
 
+def test_b18_a_check_that_practically_never_passes_is_told() -> None:
+    """B18: a harm so near to what is usual that no traffic tells it."""
+    counters = {"events": {"metric": "orders"}, "exposures": {"metric": "visits"}}
+    near = {"harmWhen": "Less", "maxChange": "0%", "ignoreBelow": "0%", "detect": "1.001x"}
+    (text,) = said(held("counts", **counters, against="Value", value="10%", **near), 10)
+    assert text.endswith(
+        "a hundred million would not let it pass: narrow its bounds, or raise detect"
+    )
+
+
 def test_b18_a_past_is_not_reckoned_with_and_that_is_said() -> None:
     """B18: how often harm is usual is stable's to show, and of no file."""
     assert said(held("errorRate", against="Past"), 10) == [
