@@ -183,11 +183,13 @@ def _address(text: str | None) -> str | None:
 
 
 def _readable(file: str | None) -> str | None:
+    from rampway.cli.words import why
+
     try:
         if file is not None:
             Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        raise typer.BadParameter(f"{file} cannot be read: {err}") from err
+        raise typer.BadParameter(f"{file} cannot be read: {why(err)}") from err
     return file
 
 

@@ -112,7 +112,7 @@ class Planner:
         why = sight.blind(policy, self.traffic, self.budget.detect)
         if why:
             raise Impossible(f"impossible: {why}")
-        why = sight.coarse(policy, self.traffic)
+        why = sight.endless(policy, self.traffic)
         if why:
             raise Impossible(f"impossible: {why}.")
         within_s = FAR * self.budget.finish_s

@@ -3,6 +3,7 @@
 from rampway.api.checks import Check
 from rampway.api.paired import Against
 from rampway.api.policy import Policy
+from rampway.cli import doubts
 from rampway.cli.assumed import Traffic, bounds, errors
 from rampway.core.checks import kinds
 from rampway.core.checks.kinds.counts import OfUsers
@@ -46,11 +47,19 @@ def hasty(policy: Policy, traffic: Traffic) -> str:
     )
 
 
-def coarse(policy: Policy, traffic: Traffic) -> str:
-    """Return which checks find no bounds to compare in how long answers take; empty if none."""
+def endless(policy: Policy, traffic: Traffic) -> str:
+    """Return which checks no candidate ever passes, and why; empty if there are none.
+
+    Those of latency that find no bounds to compare in how long answers take, and those against a
+    value beside which the harm to detect is none.
+    """
     told = bounds(traffic)
-    found = [(check, kinds.of(check).lacks(told)) for check in policy.checks if check.latency]
-    return "; ".join(f"check {check.name} never passes: {why}" for check, why in found if why)
+    coarse = [(check.name, kinds.of(check).lacks(told)) for check in policy.checks if check.latency]
+    found = [f"{name} never passes: {why}" for name, why in coarse if why]
+    for check in policy.checks:
+        if check.usual is not None:
+            found += doubts.never(check, check.usual)
+    return "; ".join(f"check {why}" for why in found)
 
 
 def beyond(policy: Policy, traffic: Traffic) -> dict[str, str]:

@@ -203,9 +203,12 @@ def _warn(policy: "Policy", traffic: "Traffic", beyond: dict[str, str]) -> None:
         terminal.complain(f"note: {why}, and a trial is given up after {LONGEST_S / 3600:.0f} h")
     for why in beyond.values():
         terminal.complain(f"note: {why}")
-    why = sight.coarse(policy, traffic)
+    why = sight.endless(policy, traffic)
     if why:
-        terminal.complain(f"note: {why}")
+        terminal.complain(
+            f"note: {why}. A trial that nothing stops is given up after {LONGEST_S / 3600:.0f} h, "
+            "which takes a while; Ctrl-C ends it"
+        )
 
 
 def _draw(found: Found, file: str) -> None:

@@ -56,6 +56,7 @@ def cases() -> Iterator[Case]:
                 if traffic != BEYOND:
                     yield Case(Before(traffic, 0, per_look, fewer=fewer), told=False)
                 yield Case(Before(traffic, 240, per_look, fewer=fewer), told=True)
+        yield Case(Before(BEYOND, 0, 1.0, fewer=fewer), told=False)
 
 
 def beyond() -> Iterator[Case]:

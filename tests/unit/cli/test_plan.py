@@ -173,6 +173,19 @@ def test_b41_a_histogram_too_coarse_for_a_check_gets_no_plan(
     assert result.stderr.startswith("impossible: check latency never passes: the histogram has")
 
 
+def test_b41_a_harm_that_is_none_to_a_check_gets_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B41: nothing passes a check whose `detect` lies within what it tolerates."""
+    monkeypatch.setattr(planning, "play", None)
+    vain = {"against": "Value", "value": "60%", "detect": "2x", "maxIncrease": "90%"}
+    checks = [{"name": "errors", "errorRate": {}}, {"name": "vain", "errorRate": vain}]
+    file = written(tmp_path / "a.yaml", {"checks": checks})
+    result = typed(file, "--max-bad-answers", "500", "--rps", "200", "--error-rate", "1%")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("impossible: check vain never passes: at most 100 % is no harm")
+
+
 @pytest.mark.no_cover
 def test_b41_harm_that_passes_unseen_gets_no_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -118,6 +118,17 @@ def test_b41_a_histogram_too_coarse_for_a_check_is_said(
     assert told in said if why else "never passes" not in said
 
 
+def test_b41_a_harm_that_is_none_to_a_check_is_said(
+    typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B41: nothing passes a check whose `detect` lies within what it tolerates."""
+    monkeypatch.setattr(verb, "LONGEST_S", 60.0)
+    check = "errorRate: {against: Value, value: 60%, detect: 2x, maxIncrease: 90%}"
+    said = typed(HEAD + f"  - {{name: errors, {check}}}\n", *FAST).stderr
+    assert "note: check errors never passes: at most 100 % is no harm, and that of detect" in said
+    assert "given up after 0 h, which takes a while; Ctrl-C ends it" in said
+
+
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
@@ -193,7 +204,10 @@ def test_b41_a_warm_up_is_played_and_said(typed: Callable[..., Result]) -> None:
         (["--rps", "inf"], "'--rps': expected a finite number; seen: inf"),
         (["--rps", "5", "--latency", "0s"], "'--latency': expected 1ms at least; seen: 0s"),
         (["--rps", "5", "--scrape-interval", "20ms"], "expected 1s at least; seen: 20ms"),
-        (["--rps", "5", "--token", "/no/such"], "'--token': /no/such cannot be read"),
+        (
+            ["--rps", "5", "--token", "/no/such"],
+            "/no/such cannot be read: no such file or directory",
+        ),
         (["--of", "digits", "--prometheus", "prom:9090"], "expected http://HOST:PORT or https:"),
         (["--rps", "5", "--window", "2h"], "--window: is for traffic that --of measures"),
         (["--rps", "5", "--of", "digits"], "--of: FILE has the policy and --rps the traffic"),
