@@ -76,6 +76,14 @@ def test_b18_as_many_as_before_pass_once_harm_would_have_been_seen() -> None:
     assert rolled(begun, ERRORS, 0.05, looks=4).state is CheckState.WAITING
 
 
+def test_b18_a_past_too_short_to_pass_by_is_said() -> None:
+    """B18: so few requests without a failure leave room for as many as are to be detected."""
+    found = rolled(known(steady(1), ERRORS), ERRORS, 0.0)
+    assert found.state is CheckState.WAITING
+    assert "the 200 requests of stable's past are too few to tell detect 3x" in found.message
+    assert "roll out again once stable has answered more, or raise detect" in found.message
+
+
 def test_b19_slower_than_before_is_harm() -> None:
     """B19: durations are held against stable's own, bound by bound."""
     begun = known(steady(199), SLOW)

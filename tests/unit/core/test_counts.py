@@ -16,7 +16,7 @@ from rampway.core.checks.bound import bound_of
 from rampway.core.checks.checkpoint import from_text, to_text
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.deltas import Delta
-from rampway.core.checks.judged import CheckResult, CheckState, Contest, Down, Judged
+from rampway.core.checks.judged import CheckResult, CheckState, Contest, Down, EvidenceState, Judged
 from rampway.core.checks.judging import judge
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.instants import brief
@@ -55,10 +55,11 @@ def looked(
     looks: list[tuple[float, tuple[Scrape, ...]]],
     contest: Contest = BOTH,
     wanted: Policy | None = None,
+    before: EvidenceState | None = None,
     **more: Any,
 ) -> Judged:
     """Return what is judged after these looks, each so many seconds after NOW_S."""
-    judged = Judged(None, ())
+    judged = Judged(before, ())
     for at_s, scrapes in looks:
         answered = round(100 * at_s)
         both = (own("1", at_s - 0.5, answered), own("2", at_s - 0.5, answered))
@@ -201,6 +202,18 @@ def test_in_a_mirror_step_it_is_not_asked() -> None:
     found = only(looked(shop(0.0, 0.5, 20)[:1], replace(BOTH, mirrored=True)))
     assert found.state is CheckState.PASS
     assert "copies only" in found.message
+
+
+@pytest.mark.parametrize("against", [{}, {"against": "Value", "value": "50%"}])
+def test_b21_what_copies_come_to_is_not_counted(against: dict[str, Any]) -> None:
+    """B21: also where the model's own pods count: no harm, and no evidence for the next step."""
+    copies = replace(BOTH, mirrored=True)
+    judged = looked(shop(0.0, 0.5, 20), copies, policy(**against))
+    assert only(judged).state is CheckState.PASS
+    assert judged.state is not None
+    assert not judged.state.harmed
+    found = looked(shop(0.0, 0.5, 21)[20:], wanted=policy(**against), before=judged.state)
+    assert only(found).state is CheckState.WAITING
 
 
 def test_b17_counters_that_nobody_tells_are_unknown() -> None:

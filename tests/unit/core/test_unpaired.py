@@ -229,6 +229,8 @@ def test_b18_events_that_wait_for_their_requests_pass_nothing() -> None:
     late = told((0, 1000, 0), (0, 0, 100))
     assert late.state is CheckState.WAITING
     assert "more of them decide" in late.message
+    assert told((0, 20_000, 0), (1, 1, 0)).state is CheckState.PASS
+    assert told((0, 20_000, 0), (1, 1, 0), (1, 0, 100)).state is CheckState.WAITING
 
 
 def test_b18_a_step_in_which_nothing_was_counted_passes_nothing() -> None:
@@ -239,16 +241,25 @@ def test_b18_a_step_in_which_nothing_was_counted_passes_nothing() -> None:
     assert told((0, 1000, 0), (1, 1, 0)).state is CheckState.PASS
 
 
-def test_b32_a_detector_of_an_earlier_version_is_read() -> None:
+@pytest.mark.parametrize(
+    ("known", "read"),
+    [
+        (7, Detector(requests=9, step=(4, 1.0), part=0.5)),
+        (6, Detector(requests=9, step=(4, 1.0))),
+        (5, Detector(requests=9)),
+    ],
+)
+def test_b32_a_detector_of_an_earlier_version_is_read(known: int, read: Detector) -> None:
     """B32: it does not know what the step showed, and that is no reason to forget all else."""
-    text = to_text(replace(rolled(), lone={"errors": (Detector(requests=9),)}))
+    shown = Detector(requests=9, step=(4, 1.0), part=0.5)
+    text = to_text(replace(rolled(), lone={"errors": (shown,)}))
     data, state = json.loads(text), from_text(text)
     assert state is not None
-    data["lone"] = {name: [one[:5] for one in of] for name, of in data["lone"].items()}
+    data["lone"] = {name: [one[:known] for one in of] for name, of in data["lone"].items()}
     found = from_text(json.dumps(data))
     assert found is not None
     assert found.paired == state.paired
-    assert found.lone["errors"] == (Detector(requests=9),)
+    assert found.lone["errors"] == (read,)
 
 
 def test_b19_at_the_value_harm_is_rarely_called() -> None:
@@ -276,10 +287,35 @@ def test_b19_harm_that_begins_late_is_called_against_a_value_too() -> None:
     for look in range(360 + 15):
         failed = 33 if look >= 360 else 0
         mine = Delta({"ok": 100 - failed, "model_error": failed})
-        found = unpaired.watched(wanted, state, mine, ROLLING, NOW_S + 300 + 10 * look)
-        state = replace(state, lone=found)
+        at_s = NOW_S + 300 + 10 * look
+        found = unpaired.watched(wanted, state, mine, ROLLING, at_s)
+        state = replace(state, lone=found, seen_s=at_s)
         assert look >= 360 or not unpaired.beyond(wanted, found, watching=False)
     assert unpaired.beyond(wanted, state.lone, watching=False) == {"errors"}
+
+
+def test_b19_traffic_that_comes_again_begins_anew() -> None:
+    """B19: harm may begin with it; that more than an hour went well before does not hide it."""
+    wanted = rollout(checks=[USUAL]).spec.policy
+    begun = []
+    state, contest = EvidenceState(0.0, start_ledger(0.0)), ROLLING
+    for look in range(360):
+        at_s = NOW_S + 300 + 10 * look
+        if look == 180:
+            contest = replace(ROLLING, traffic_since_s=at_s)
+        found = unpaired.watched(wanted, state, Delta({"ok": 100}), contest, at_s)
+        state = replace(state, lone=found, seen_s=at_s)
+        begun.append(found["errors"][0].begun)
+    assert [begun[look] for look in (0, 5, 6, 179, 180, 185, 186, 359)] == [
+        1, 1, 2, 30, 31, 31, 32, 60
+    ]  # fmt: skip
+
+
+def test_b20_parts_of_an_exposure_are_not_lost() -> None:
+    """B20: what users count need not be whole: seconds, or weighted visits."""
+    assert told(*[(0, 0.5, 0.0)] * 2000).state is CheckState.PASS
+    found = told(*[(0, 1.5, 0.0)] * 100)
+    assert "0 of 150 visits" in found.message
 
 
 @pytest.mark.parametrize(

@@ -76,14 +76,15 @@ def _paired_from(data: dict[str, Any]) -> PairedState:
 def _detector(one: Detector) -> list[Any]:
     # JSON has no infinity.
     log_r = [None if log == -math.inf else round(log, 9) for log in one.log_r]
-    return [log_r, one.begun, one.requests, one.events, one.waiting, list(one.step)]
+    return [log_r, one.begun, one.requests, one.events, one.waiting, list(one.step), one.part]
 
 
 def _detected(numbers: list[Any]) -> Detector:
-    log_r, begun, requests, events, waiting, *step = numbers
+    log_r, begun, requests, events, waiting, *later = numbers
     # Not written by earlier versions: then this step has shown nothing yet.
-    in_step = tuple(step[0]) if step else (0, 0.0)
-    return Detector(tuple(map(_log, log_r)), begun, requests, events, waiting, in_step)
+    step = tuple(later[0]) if later else (0, 0.0)
+    part = later[1] if len(later) > 1 else 0.0
+    return Detector(tuple(map(_log, log_r)), begun, requests, events, waiting, step, part)
 
 
 def _log(log: float | None) -> float:

@@ -132,8 +132,8 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
     ledger, _ = advance(state.ledger, stale)
     ledger, deltas = advance(ledger, counted, kinds.warm_ups(policy.checks))
-    mine = deltas.get(contest.candidate, Delta())
-    other = deltas.get(contest.stable, Delta())
+    mine = _seen(deltas.get(contest.candidate, Delta()), contest)
+    other = _seen(deltas.get(contest.stable, Delta()), contest)
     heard = replace(state, last_scrape_s=_newest(policy, state, look))
     one_sided = bool(mine.requests) != bool(other.requests)
     down = contest.stable_down
@@ -164,6 +164,11 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
         rate_per_s=_rate_per_s(state, mine.requests, look.at_s, settled=settled),
         cutoff_s=cutoff_s,
     )
+
+
+def _seen(delta: Delta, contest: Contest) -> Delta:
+    """Leave out what users count of copies: nobody sees their answers, so nobody does anything."""
+    return replace(delta, counters={}) if contest.mirrored else delta
 
 
 @dataclass(frozen=True, slots=True)

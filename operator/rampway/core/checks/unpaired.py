@@ -17,7 +17,7 @@ from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.checks.paired import LEANING, LEANING_LATELY
-from rampway.core.checks.references import Held, held, is_tolerated, reference
+from rampway.core.checks.references import Held, held, is_tolerated, limit_of, reference
 from rampway.core.evidence import Detector, EProcess, PairCount, Segment
 
 PERIOD_S = 60.0
@@ -58,7 +58,6 @@ def watched(
 
     `settled_s`: as for `Comparison.take`.
     """
-    begun = 1 + int(max(0.0, at_s - (contest.traffic_since_s or at_s)) // PERIOD_S)
     endless, new_step = not contest.watching, contest.step_index != state.step_index
     found: dict[str, tuple[Detector, ...]] = {}
     for check in policy.checks:
@@ -72,11 +71,25 @@ def watched(
         seen = kind.lone(frozen, mine, settled_s)
         found[check.name] = tuple(
             detector.after(
-                counts, to.limit, begun=begun, phi=to.phi, endless=endless, fewer=kind.fewer
+                counts,
+                to.limit,
+                begun=_begun(detector, state.seen_s, at_s, contest.traffic_since_s),
+                phi=to.phi,
+                endless=endless,
+                fewer=kind.fewer,
             )
             for detector, to, counts in zip(before, asked, seen, strict=False)
         )
     return found
+
+
+def _begun(before: Detector, seen_s: float, at_s: float, since_s: float | None) -> int:
+    """Return how many periods have begun; one does when traffic comes again after a pause, too."""
+    known, now = (
+        0 if since_s is None or t < since_s else 1 + int((t - since_s) // PERIOD_S)
+        for t in (seen_s, at_s)
+    )
+    return max(1, before.begun + now - known)
 
 
 def beyond(policy: Policy, found: Detectors, *, watching: bool) -> frozenset[str]:
@@ -114,7 +127,7 @@ def answer(check: Check, state: EvidenceState, contest: Contest) -> CheckResult:
         return _result(check, contest, CheckState.WAITING, text)
     missing = 0 if contest.watching else _missing(check, asked, found)
     if missing is None:
-        more = _why_never(check, asked) or "more of them decide"
+        more = _why_never(check, frozen, asked) or "more of them decide"
         return _result(check, contest, CheckState.WAITING, f"{text}; {more}")
     if missing:
         text += f"; about {missing} more {kinds.of(check).exposures} on the candidate"
@@ -177,16 +190,25 @@ def _missing_of(check: Check, found: Detector, to: Held) -> int | None:
     return evidence.requests_to_clear(found.requests, rate, to.harm, to.calm_phi, fewer=fewer)
 
 
-def _why_never(check: Check, asked: Sequence[Held]) -> str:
+def _why_never(check: Check, frozen: PairedState, asked: Sequence[Held]) -> str:
     """Return why no number of requests makes a check pass, empty if one may."""
     kind, limits = kinds.of(check), check.comparison
-    decisive = asked[: kind.decisive()]
-    if limits is None or not any(is_tolerated(check, to.limit, to.harm) for to in decisive):
+    never = [
+        (index, to)
+        for index, to in enumerate(asked[: kind.decisive()])
+        if is_tolerated(check, to.limit, to.harm)
+    ]
+    if limits is None or not never:
         return ""
-    return (
-        f"no number of them would tell detect {limits.detect} from what {kind.tolerated} tolerate; "
-        "tolerate less, or raise detect"
-    )
+    index, to = never[0]
+    what = f"detect {limits.detect} from what {kind.tolerated} tolerate"
+    if check.past and not is_tolerated(check, limit_of(check, to.usual), to.harm):
+        known = reference(check, frozen)[index].requests
+        return (
+            f"the {known} {kind.exposures} of stable's past are too few to tell {what}; roll out "
+            "again once stable has answered more, or raise detect"
+        )
+    return f"no number of them would tell {what}; tolerate less, or raise detect"
 
 
 def _told(check: Check, frozen: PairedState, found: Detector, limit: float, index: int) -> str:

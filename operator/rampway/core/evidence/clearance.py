@@ -22,6 +22,7 @@ by another law it is measured (docs/reference/evidence.md).
 
 import math
 from bisect import bisect_left
+from dataclasses import dataclass
 from functools import lru_cache
 
 from rampway.core.evidence.harmless import HALVES, PRIOR
@@ -92,38 +93,61 @@ def requests_to_clear(
 @lru_cache(maxsize=1024)  # the same at every look
 def alternatives(harm: float, phi: float, fewer: bool) -> tuple[tuple[float, float], ...]:
     """Return log rho and log L(rho) of each alternative: the best ones for its rate of events."""
-    again = (phi - 1) / (phi + 1)
+    anew = 2 / (phi + 1)
     harm = min(1 - _SURE, max(_SURE, harm))
     rhos = []
     for times in ODDS:
         odds = harm / (1 - harm) * (1 / times if fewer else times)
-        rhos.append(_best(odds / (1 + odds), harm, again))
-    return tuple((log_rho, _growth(log_rho, harm, again)) for log_rho in rhos)
+        rhos.append(_best(odds / (1 + odds), harm, anew))
+    return tuple((log_rho, _growth(log_rho, harm, anew)) for log_rho in rhos)
 
 
-def _best(rate: float, harm: float, again: float) -> float:
+def _best(rate: float, harm: float, anew: float) -> float:
     """Return the log rho with which this rate of events gains most: where L grows like it."""
     low, high = (-_FARTHEST, 0.0) if rate < harm else (0.0, _FARTHEST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _slope(middle, harm, again) < rate:
+        if _slope(middle, harm, anew) < rate:
             low = middle
         else:
             high = middle
     return (low + high) / 2
 
 
-def _growth(log_rho: float, harm: float, again: float) -> float:
-    """Return log L; the numerator's root is real, as both states may follow each other."""
-    rho = math.exp(log_rho)
-    trace = 1 - harm * (1 - again) + rho * (harm + (1 - harm) * again)
-    return math.log((trace + math.sqrt(trace * trace - 4 * again * rho)) / 2)
+@dataclass(frozen=True, slots=True)
+class _Tilted:
+    """The chain's tilted matrix at one rho: its diagonal, the part of its determinant, its roots.
+
+    With d near 1 the textbook's t**2 - 4 d rho is a difference of almost equal numbers; the same
+    number is (other - mine)**2 + 4 turns, a sum.
+    """
+
+    other: float
+    mine: float
+    turns: float
+
+    @classmethod
+    def at(cls, log_rho: float, harm: float, anew: float) -> "_Tilted":
+        """Return it; `anew`: the chance 1 - d that a request does not repeat the one before."""
+        rho = math.exp(log_rho)
+        turns = rho * harm * (1 - harm) * anew * anew
+        return cls(1 - harm * anew, rho * (1 - (1 - harm) * anew), turns)
+
+    @property
+    def root(self) -> float:
+        """The difference of its two eigenvalues."""
+        return math.hypot(self.other - self.mine, 2 * math.sqrt(self.turns))
 
 
-def _slope(log_rho: float, harm: float, again: float) -> float:
+def _growth(log_rho: float, harm: float, anew: float) -> float:
+    """Return log L, of the larger eigenvalue."""
+    tilted = _Tilted.at(log_rho, harm, anew)
+    return math.log((tilted.other + tilted.mine + tilted.root) / 2)
+
+
+def _slope(log_rho: float, harm: float, anew: float) -> float:
     """Return the derivative of log L by log rho: the rate of events where rho is the truth."""
-    rho = math.exp(log_rho)
-    mine = rho * (harm + (1 - harm) * again)
-    trace = 1 - harm * (1 - again) + mine
-    root = math.sqrt(trace * trace - 4 * again * rho)
-    return (mine + (trace * mine - 2 * again * rho) / root) / (trace + root)
+    tilted = _Tilted.at(log_rho, harm, anew)
+    mine, other, root = tilted.mine, tilted.other, tilted.root
+    grows = (mine * (mine - other) + 2 * tilted.turns) / root
+    return (mine + grows) / (other + mine + root)

@@ -37,6 +37,7 @@ class Detector:
         waiting: Events beyond the requests of their look: they came after theirs, and count in the
             next one.
         step: Requests and events since the present step of the rollout began.
+        part: Of a request: exposures that users count need not be whole.
     """
 
     log_r: tuple[float, ...] = (-math.inf,) * len(RHOS)
@@ -45,6 +46,7 @@ class Detector:
     events: float = 0
     waiting: float = 0
     step: tuple[int, float] = (0, 0.0)
+    part: float = 0.0
 
     def log_e(self) -> float:
         """Return the logarithm of the detector, in nats; harm is called at log(periods / alpha).
@@ -60,14 +62,18 @@ class Detector:
     def log_in_step(self, limit: float, phi: float, *, fewer: bool = False) -> float:
         """Return the logarithm of what the present step alone has won, in nats.
 
-        Its looks together: it is no e-value at every look, and only delays a pass.
+        Its looks together: it is no e-value at every look, and only delays a pass. Events that wait
+        for their requests are harm, too; where fewer are harm they might excuse it.
         """
-        won = _won(*self.step, limit, phi, fewer=fewer)
+        requests, events = self.step
+        if not fewer:
+            events = min(requests, events + max(0, self.waiting))
+        won = _won(requests, events, limit, phi, fewer=fewer)
         return log_sum([math.log(w) + gain for w, gain in zip(WEIGHTS, won, strict=True)])
 
     def after(
         self,
-        seen: tuple[int, float],
+        seen: tuple[float, float],
         limit: float,
         *,
         begun: int,
@@ -82,29 +88,35 @@ class Detector:
         given the past; bursts have phi and MOST_PER_LOOK, which are no theorem.
 
         Args:
-            seen: Requests and events of the look; without requests it is none yet.
+            seen: Requests and events of the look; without a whole request it is none yet.
             limit: The largest rate that is no harm, with `fewer` the smallest; always the same.
             begun: How many periods have begun, this one included; it never falls.
             phi: Over-dispersion known beforehand, at least 1, by which log factors are divided.
             endless: It is not known how many periods there will be.
             fewer: Rarer events are harm.
         """
-        requests, told = seen[0], seen[1] + self.waiting
+        exposures, told = seen[0] + self.part, seen[1] + self.waiting
+        requests, part = math.floor(exposures), exposures % 1
         if requests <= 0:
-            return replace(self, waiting=told)
+            return replace(self, waiting=told, part=part)
         events = min(requests, max(0, told))
-        fresh = max(0, begun - self.begun)
-        weighs = float(fresh)
-        if endless:  # the sum of their weights
-            weighs = 1 / (self.begun + 1) - 1 / (self.begun + fresh + 1)
+        begun = max(begun, self.begun)
+        weighs = self._weight(begun, endless=endless)
         log_r = []
         won = _won(requests, events, limit, phi, fewer=fewer)
         for log, gain, weight in zip(self.log_r, won, WEIGHTS, strict=True):
-            known = log_sum([log, math.log(weighs * weight)]) if fresh else log
+            known = log_sum([log, math.log(weighs * weight)]) if weighs else log
             log_r.append(known + min(MOST_PER_LOOK, gain))
-        total = self.requests + requests, self.events + events
-        step = self.step[0] + requests, self.step[1] + events
-        return Detector(tuple(log_r), self.begun + fresh, *total, told - events, step)
+        total, step = (
+            (n + requests, e + events) for n, e in ((self.requests, self.events), self.step)
+        )
+        return Detector(tuple(log_r), begun, *total, told - events, step, part)
+
+    def _weight(self, begun: int, *, endless: bool) -> float:
+        """Return what all beginnings since the last look weigh together."""
+        if endless:
+            return 1 / (self.begun + 1) - 1 / (begun + 1)
+        return float(begun - self.begun)
 
 
 def _won(requests: int, events: float, limit: float, phi: float, *, fewer: bool) -> list[float]:

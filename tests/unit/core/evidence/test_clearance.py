@@ -54,6 +54,22 @@ def test_b18_mean_of_bursts_is_at_most_one(harm: float, phi: float, *, fewer: bo
 
 
 @pytest.mark.parametrize("fewer", [False, True])
+@pytest.mark.parametrize("harm", [0.0, 1e-5, 0.3, 1.0])
+@pytest.mark.parametrize("phi", [1e5, 1e9, math.inf])
+def test_bursts_however_large_clear_of_nothing(harm: float, phi: float, *, fewer: bool) -> None:
+    """Growth is never NaN, and by the textbook's formula in many digits it is what it is."""
+    for log_rho, growth in alternatives(harm, phi, fewer):
+        with mpmath.workdps(60):
+            d = 1 - 2 / (mpmath.mpf(phi) + 1)
+            p = min(1 - mpmath.mpf(1e-6), max(mpmath.mpf(1e-6), mpmath.mpf(harm)))
+            rho = mpmath.exp(log_rho)
+            t = 1 - p * (1 - d) + rho * (p + (1 - p) * d)
+            exact = mpmath.log((t + mpmath.sqrt(t**2 - 4 * d * rho)) / 2)
+        assert growth == pytest.approx(float(exact), rel=1e-4, abs=1e-15)
+    assert log_cleared(100, 100 * harm, harm, phi, fewer=fewer) < LOG_BAR
+
+
+@pytest.mark.parametrize("fewer", [False, True])
 @pytest.mark.parametrize("phi", [INDEPENDENT, BURSTS])
 def test_no_other_bet_wins_more(phi: float, *, fewer: bool) -> None:
     """Each alternative is the best one for a revision with its odds of events."""

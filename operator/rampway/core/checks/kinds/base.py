@@ -131,7 +131,7 @@ class Comparison(Protocol):
 
     def lone(
         self, state: PairedState, candidate: Delta, settled_s: float
-    ) -> list[tuple[int, float]]:
+    ) -> list[tuple[float, float]]:
         """Return what a look adds of the candidate alone: requests and events of each process.
 
         `settled_s`: as for `take`.

@@ -86,12 +86,12 @@ class OfUsers(Comparison):
 
     def lone(
         self, state: PairedState, candidate: Delta, settled_s: float  # noqa: ARG002
-    ) -> list[tuple[int, float]]:  # fmt: skip
+    ) -> list[tuple[float, float]]:  # fmt: skip
         """Return what a look adds; nothing for as long as events of another split may come."""
         if 0 < self.asked.lag_s > settled_s:
             return [(0, 0.0)]
         exposures, events = self._told(candidate)
-        return [(round(exposures), self.scaled(exposures, events))]
+        return [(exposures, self.scaled(exposures, events))]
 
     def frozen(self, state: PairedState, stable: Delta) -> PairedState:
         """Return the state of a comparison in which stable alone has shown something."""
@@ -156,7 +156,8 @@ class OfUsers(Comparison):
             return PairCount(0, 0, 0, 0), (n_c, e_c, n_s, e_s)
         mine, other = round(n_c), round(n_s)
         ours, theirs = self.part(mine, e_c), self.part(other, e_s)
-        return PairCount(mine, ours, other, theirs), (0.0, e_c - ours, 0.0, e_s - theirs)
+        left = n_c - mine, e_c - ours, n_s - other, e_s - theirs
+        return PairCount(mine, ours, other, theirs), left
 
 
 @dataclass(frozen=True, slots=True)
