@@ -23,7 +23,8 @@ if os.getenv("JSON_BYTES") ~= "" then
 end
 local pause = tonumber(os.getenv("DELAY_MS"))
 if pause > 0 then
-  delay = function() return pause end
+  local whole = math.floor(pause)  -- wrk rests whole milliseconds: in the mean it is what was asked
+  delay = function() return math.random() < pause - whole and whole + 1 or whole end
 end
 done = function(summary, latency)
   local e = summary.errors
@@ -61,11 +62,11 @@ def body(rows: np.ndarray, form: str) -> Body:
 
 
 def run(
-    sent: Body, path: str, connections: int, seconds: float, folder: Path, *, delay_ms: int = 0
+    sent: Body, path: str, connections: int, seconds: float, folder: Path, *, delay_ms: float = 0.0
 ) -> dict[str, float]:
     """Return requests, seconds, p50_ms, p99_ms and how many requests went wrong (`bad`).
 
-    `delay_ms` is how long each connection rests before a request.
+    `delay_ms` is how long each connection rests before a request, in the mean.
     """
     (folder / "body").write_bytes(sent.content)
     (folder / "wrk.lua").write_text(_SCRIPT, encoding="utf-8")

@@ -73,14 +73,14 @@ class Watch:
         return round(float(np.polyfit(times, sizes, 1)[0]) * 3600, 2)
 
 
-def rest_ms(sent: load.Body, rps: float, connections: int, folder: Path) -> int:
+def rest_ms(sent: load.Body, rps: float, connections: int, folder: Path) -> float:
     """Return how long connections have to rest for so many requests a second in all."""
     cycle_ms = 1000 * connections / rps
-    found = round(cycle_ms)
+    found = cycle_ms
     for _ in range(TRIALS):  # what a connection does not rest it waits for its answer
         tried = load.run(sent, INFER, connections, 5, folder, delay_ms=found)
         took_ms = 1000 * connections * tried["seconds"] / tried["requests"]
-        found = max(0, round(found + cycle_ms - took_ms))
+        found = max(0.0, found + cycle_ms - took_ms)
     return found
 
 
