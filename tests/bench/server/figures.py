@@ -1,6 +1,7 @@
 """From measurements to what is told of them: pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 OURS = "rampway"
@@ -10,16 +11,13 @@ CLOSE_MS = 0.3
 Row = Mapping[str, Any]
 
 
-def ratios(rows: Sequence[Row], raw_ms: Mapping[str, float]) -> list[dict[str, Any]]:
+def ratios(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return for each case that a peer can do: our rate, the best peer's, and their ratio.
 
     `ratio_of_cpu` compares processor time a request, which a crowded machine changes little.
-    A row has system, peer, work, form, connections, rps, p50_ms and cpu_ms. BentoML's own form
-    counts as JSON, which it is.
-
-    Args:
-        rows: What was measured.
-        raw_ms: What `predict` alone takes for one request, by work.
+    A row has system, peer, work, form, connections, rps, p50_ms, cpu_ms and predict_ms, what
+    `predict` alone took for one request right before and after. BentoML's own form counts as JSON,
+    which it is.
     """
     found = []
     for mine in (row for row in rows if row["system"] == OURS):
@@ -27,7 +25,7 @@ def ratios(rows: Sequence[Row], raw_ms: Mapping[str, float]) -> list[dict[str, A
         best = max(peers, key=lambda row: float(row["rps"]), default=None)
         if best is None or not best["rps"]:
             continue
-        raw = raw_ms[mine["work"]]
+        raw = mine["predict_ms"]
         found.append(
             {
                 "work": mine["work"],
@@ -51,17 +49,14 @@ def _same(mine: Row, other: Row) -> bool:
     return same and other["form"] in forms
 
 
-def summary(
-    rows: Sequence[Row], raw_ms: Mapping[str, float], raw_rps: Mapping[str, float]
-) -> dict[str, Any]:
+def summary(rows: Sequence[Row], raw_rps: Mapping[str, float]) -> dict[str, Any]:
     """Return what the last line says.
 
     Args:
         rows: What was measured.
-        raw_ms: What `predict` alone takes for one request, by work.
         raw_rps: How many requests a second `predict` alone answers, 64 together, by work.
     """
-    compared = ratios(rows, raw_ms)
+    compared = ratios(rows)
     free = [one["ratio"] for one in compared if not one["predict_dominates"]]
     alone = [
         one["p50_over_predict_ms"]
@@ -74,9 +69,20 @@ def summary(
         "max_p50_over_predict_ms_alone": max(alone, default=None),
         "share_of_raw_predict": shares(rows, raw_rps),
         "counting_inputs_us": counting_us(rows),
-        "raw_predict_ms": dict(raw_ms),
+        "raw_predict_ms": predicting_ms(rows),
         "ratios": compared,
         "cases": [dict(row) for row in rows],
+    }
+
+
+def predicting_ms(rows: Iterable[Row]) -> dict[str, list[float]]:
+    """Return by work what `predict` alone took in the course of the run: least, median, most."""
+    took: dict[str, list[float]] = {}
+    for row in rows:
+        took.setdefault(row["work"], []).append(float(row["predict_ms"]))
+    return {
+        work: [round(one, 4) for one in (min(found), median(found), max(found))]
+        for work, found in took.items()
     }
 
 
