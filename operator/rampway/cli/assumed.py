@@ -169,12 +169,15 @@ def changed(text: str, traffic: Traffic, policy: Policy) -> Harm:
     """Return a candidate with which users count something else: `orders=0.5x`.
 
     Raises:
-        ValueError: it is no such check, or nothing is known of it, or it is no factor.
+        ValueError: it is no such check, or nothing is known of it, or it is no factor of harm.
     """
     check, times = counted.named(text, policy)
     if check.name not in traffic.counted:
         raise ValueError(f"{text}: expected --counted {check.name}=... as well, what it is of")
-    factor(times)
+    fewer, more = kinds.of(check).fewer, factor(times)
+    if more >= 1 if fewer else more <= 1:
+        bound = "less" if fewer else "more"
+        raise ValueError(f"{text}: expected {bound} than 1x, which is harm to {check.name}")
     return Harm(f"{check.name} {times}", changed=(check.name, times))
 
 
@@ -184,7 +187,8 @@ def usual(traffic: Traffic, policy: Policy) -> list[Harm]:
     if any(check.error_rate for check in policy.checks):
         multiples = ("2x", "5x", "20x") if _failing(traffic, policy) else ("1%", "5%", "20%")
         if traffic.error_rate < 1:
-            found += [errors(text, traffic, policy) for text in (*multiples, "100%")]
+            failing = [errors(text, traffic, policy) for text in (*multiples, "100%")]
+            found += {harm.error_rate: harm for harm in failing}.values()
     if any(check.latency for check in policy.checks):
         found += [slower(text) for text in ("1.5x", "3x")]
     asked = [check for check in counted.of_users(policy.checks) if check.name in traffic.counted]

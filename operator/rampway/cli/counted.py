@@ -47,7 +47,14 @@ def _told(text: str, policy: Policy) -> tuple[str, Counting]:
     middle, asked = _number(mean, text), check.mean
     if not asked.low <= middle <= asked.low + asked.span:
         raise ValueError(f"{text}: expected a mean from lower {asked.lower} to upper {asked.upper}")
-    return check.name, _counting(check, per_request, middle, _number(sd, text))
+    spread = _number(sd, text)
+    most = math.sqrt((middle - asked.low) * (asked.low + asked.span - middle))
+    if spread > most:
+        raise ValueError(
+            f"{text}: expected a standard deviation up to {plain(most)}, the most there can be "
+            f"with this mean from {asked.lower} to {asked.upper}; seen: {sd}"
+        )
+    return check.name, _counting(check, per_request, middle, spread)
 
 
 def named(text: str, policy: Policy) -> tuple[Check, str]:

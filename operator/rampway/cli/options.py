@@ -183,13 +183,16 @@ def _address(text: str | None) -> str | None:
 
 
 def _readable(file: str | None) -> str | None:
+    from rampway.cli import terminal
+    from rampway.cli.exits import ExitCode
     from rampway.cli.words import why
 
     try:
         if file is not None:
             Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        raise typer.BadParameter(f"{file} cannot be read: {why(err)}") from err
+        terminal.complain(f"error: {file} cannot be read: {why(err)}")
+        raise typer.Exit(ExitCode.UNREADABLE) from err
     return file
 
 

@@ -177,7 +177,8 @@ class Planner:
         larger = [pct for pct in SHARES_PCT if pct > option.first_pct]
         fast = next(iter(larger[bisect_left(larger, True, key=self._in_time) :]), None)
         if fast is None:
-            return f"{text}. No larger share is done in time either. {self._would_do()}"
+            would_do = self._would_do(answers=False)
+            return f"{text}. No larger share is done in time either. {would_do}"
         bad = self._bad(fast, FEW)
         missed = f" and promote {bad.promoted} of {bad.runs} such candidates"
         return (
@@ -190,7 +191,7 @@ class Planner:
             f"impossible: at {plain(self.traffic.rate_per_s)} requests a second even steps that "
             f"begin with {SHARES_PCT[0]} % cost {least.lost.mean:.0f} bad answers where "
             f"{least.harm.name}, not {self.budget.bad_answers:g}: so many it takes to tell "
-            f"this harm from chance. {self._would_do()}"
+            f"this harm from chance. {self._would_do(time=False)}"
         )
 
     def _missed(self, least: Outcome) -> str:
@@ -201,12 +202,14 @@ class Planner:
             f"{100 * (1 - TARGET):.0f} % is the most. {sight.hasty(policy, self.traffic)}"
         )
 
-    def _would_do(self) -> str:
-        mirror = "" if self.budget.mirror else ", or --mirror: copies are judged that nobody sees"
-        return (
-            "What would do: more --max-bad-answers, a longer --finish-within, a larger --detect"
-            f"{mirror}."
-        )
+    def _would_do(self, *, answers: bool = True, time: bool = True) -> str:
+        """Return what may help; `answers`, `time`: more of these may."""
+        harm = self._harm(self._policy(SHARES_PCT[0]))
+        ways = ["more --max-bad-answers"] * answers + ["a longer --finish-within"] * time
+        ways += ["a larger --detect"] * ((harm.error_rate or 0.0) < 1)
+        ways += ["--mirror: copies are judged that nobody sees"] * (not self.budget.mirror)
+        *others, last = ways
+        return f"What would do: {', '.join(others)}{', or ' if others else ''}{last}."
 
 
 def costs(option: Option, traffic: assumed.Traffic, replicas: int, seed: int) -> Sequence[str]:

@@ -180,6 +180,11 @@ def _in_vain(check: Check) -> str:
             "never ruled out; tolerate something on top, by ignoreBelow"
         )
     detect = check.paired.detect if check.paired else ""
+    if check.error_rate and not kinds.of(check).tolerance.floor:
+        return (
+            f" beside a stable without errors: {detect} as many as none are none; ignore some, by "
+            "ignoreBelow above 0%"
+        )
     return (
         f": no number of requests tells detect {detect} from what {tolerated} tolerate; raise "
         "detect, or tolerate less"

@@ -1,5 +1,7 @@
 """Whether the checks of a policy can see that a candidate fails more often, or is slower. Pure."""
 
+import math
+
 from rampway.api.checks import Check
 from rampway.api.paired import Against
 from rampway.api.policy import Policy
@@ -8,8 +10,12 @@ from rampway.cli.assumed import Traffic, bounds, errors
 from rampway.core.checks import kinds
 from rampway.core.checks.kinds.counts import OfUsers
 from rampway.core.checks.references import limit_of
+from rampway.core.instants import brief
 from rampway.core.numerals import plain
 from rampway.sim.answering import share_within
+
+_HARDLY = 0.001
+"""With a smaller share of the answers within its bounds a histogram tells nothing."""
 
 
 def blind(policy: Policy, traffic: Traffic, detect: str) -> str:
@@ -55,11 +61,24 @@ def endless(policy: Policy, traffic: Traffic) -> str:
     """
     told = bounds(traffic)
     coarse = [(check.name, kinds.of(check).lacks(told)) for check in policy.checks if check.latency]
+    beyond = _past_the_end(traffic)
+    coarse += [(c.name, beyond) for c in policy.checks if c.latency and c.paired and beyond]
     found = [f"{name} never passes: {why}" for name, why in coarse if why]
     for check in policy.checks:
         if check.usual is not None:
             found += doubts.never(check, check.usual)
     return "; ".join(f"check {why}" for why in found)
+
+
+def _past_the_end(traffic: Traffic) -> str:
+    """Return that answers take longer than a histogram has bounds for, empty if they do not."""
+    last_s = max((bound_s for bound_s, _ in traffic.durations if bound_s < math.inf), default=0.0)
+    if not last_s or share_within(traffic.durations, last_s) >= _HARDLY:
+        return ""
+    return (
+        f"answers take longer than {brief(last_s)}, the histogram's last bound but +Inf, so that "
+        "slower ones do not show"
+    )
 
 
 def beyond(policy: Policy, traffic: Traffic) -> dict[str, str]:

@@ -43,6 +43,8 @@ Changed = Annotated[
 def _svg(name: str | None) -> str | None:
     if name is not None and not name.endswith(".svg"):
         raise typer.BadParameter(f"expected a name that ends in .svg; seen: {name}")
+    if name is not None and not Path(name).parent.is_dir():
+        raise typer.BadParameter(f"expected a folder that exists; seen: {Path(name).parent}")
     return name
 
 

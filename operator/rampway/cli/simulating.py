@@ -203,7 +203,7 @@ def _why(policy: "Policy", longest_s: float) -> str:
     held_s += policy.watch.hold_s if policy.watch else 0.0
     if held_s >= longest_s:
         return f", as its steps and watch hold for {brief(held_s)} in all"
-    return "; `kubectl rampway lint --rps` says which step waits, and for what"
+    return "; `kubectl rampway lint --rps` may say which step waits, and for what"
 
 
 def _false(good: Outcome, policy: "Policy", beyond: Mapping[str, str]) -> list[str]:

@@ -45,6 +45,7 @@ def test_a_rate_and_a_mean_are_told_with_their_exposures() -> None:
     [
         ("basket=40", "expected mean and standard deviation, such as 40,12"),
         ("basket=5,1", "expected a mean from lower 10 to upper 110"),
+        ("basket=40,60", "expected a standard deviation up to 45.8, the most there can be"),
         ("basket=40,-1", "expected a number from 0 on; seen: '-1'"),
         ("orders=often", "percentage 'often'"),
         ("errors=3%", "there is orders, basket"),

@@ -110,6 +110,19 @@ def test_b41_what_is_impossible_is_said_with_what_would_do(words: list[str], sai
     assert result.stderr.startswith("impossible: ")
     assert said in result.stderr
     assert "--mirror" in result.stderr
+    assert "a larger --detect" in result.stderr
+    assert ("a longer --finish-within" in result.stderr) == (words[1] == "50")
+    assert ("more --max-bad-answers" in result.stderr) == (words[1] == "1")
+
+
+@pytest.mark.no_cover
+def test_b41_a_harm_that_is_the_whole_cannot_be_larger() -> None:
+    """B41: where all answers fail a larger --detect helps nobody."""
+    rates = ["--rps", "50", "--error-rate", "30%"]
+    result = typed("--max-bad-answers", "1", "--detect", "5x", *rates)
+    assert result.exit_code == 1
+    assert "where 100 % fail (5x)" in result.stderr
+    assert "a larger --detect" not in result.stderr
 
 
 def test_b41_far_too_little_traffic_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

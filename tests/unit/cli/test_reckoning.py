@@ -65,6 +65,13 @@ def test_b18_what_cannot_be_proved_beside_a_stable_without_errors_is_said() -> N
     assert "detect" not in text
 
 
+def test_b18_many_times_no_failure_is_none_and_said() -> None:
+    """B18: where nothing is ignored, more has to be tolerated and not less."""
+    (text,) = said(policy(checks=[{"name": "e", "errorRate": {"ignoreBelow": "0%"}}]), None)
+    assert text.startswith("check e would never pass beside a stable without errors: 3x as many")
+    assert text.endswith("ignore some, by ignoreBelow above 0%")
+
+
 def test_a_harm_that_nothing_tells_from_what_is_tolerated() -> None:
     """No traffic would let such a check pass, so no rate has to be told."""
     (text,) = said(policy(checks=[{"name": "e", "latency": {"detect": "1.001x"}}]), None)

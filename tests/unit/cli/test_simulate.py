@@ -86,7 +86,7 @@ def test_b41_traffic_that_ends_no_trial_is_said_before_them(
     assert " min until check errors has the " in result.stderr
     said = " ".join(result.stdout.split())
     assert said.count("had neither ended nor been stopped after") == 3
-    assert said.count("says which step waits") == 1
+    assert said.count("may say which step waits") == 1
     assert typed(POLICY, "--rps", "100", *few).stderr == ""
 
 
@@ -116,6 +116,24 @@ def test_b41_a_histogram_too_coarse_for_a_check_is_said(
     said = typed(HEAD + f"  - {{name: slow, latency: {asked}}}\n", *words, histogram).stderr
     told = f"note: check slow never passes: the histogram has {why}"
     assert told in said if why else "never passes" not in said
+
+
+def test_a_token_that_cannot_be_read_ends_as_other_files(typed: Callable[..., Result]) -> None:
+    """With exit code 4, and in words."""
+    found = typed(POLICY, "--rps", "5", "--token", "/no/such")
+    assert found.exit_code == 4
+    assert found.stderr == "error: /no/such cannot be read: no such file or directory\n"
+
+
+def test_b41_answers_beyond_the_last_bound_are_said(
+    typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B41: no bound shows that they take longer still, so the check of latency passes nothing."""
+    monkeypatch.setattr(verb, "LONGEST_S", 60.0)
+    words = ["--rps", "100", "--runs", "2", "--jobs", "1", "--slower", "3x", "--latency"]
+    slow = HEAD + "  - {name: slow, latency: {}}\n"
+    assert "check slow never passes: answers take longer than" in typed(slow, *words, "10m").stderr
+    assert "never passes" not in typed(slow, *words, "1s").stderr
 
 
 def test_b41_a_harm_that_is_none_to_a_check_is_said(
@@ -201,13 +219,10 @@ def test_b41_a_warm_up_is_played_and_said(typed: Callable[..., Result]) -> None:
         (["--rps", "5", "--histogram", "1:5,2:3,+Inf:9"], "counts from 0 on never fall"),
         (["--rps", "5", "--histogram", "zero"], "expected for example 0.01:120"),
         (["--rps", "5", "--picture", "a.png"], "ends in .svg; seen: a.png"),
+        (["--rps", "5", "--picture", "/no/a.svg"], "expected a folder that exists; seen: /no"),
         (["--rps", "inf"], "'--rps': expected a finite number; seen: inf"),
         (["--rps", "5", "--latency", "0s"], "'--latency': expected 1ms at least; seen: 0s"),
         (["--rps", "5", "--scrape-interval", "20ms"], "expected 1s at least; seen: 20ms"),
-        (
-            ["--rps", "5", "--token", "/no/such"],
-            "/no/such cannot be read: no such file or directory",
-        ),
         (["--of", "digits", "--prometheus", "prom:9090"], "expected http://HOST:PORT or https:"),
         (["--rps", "5", "--window", "2h"], "--window: is for traffic that --of measures"),
         (["--rps", "5", "--of", "digits"], "--of: FILE has the policy and --rps the traffic"),
@@ -312,12 +327,13 @@ def test_usual_harms_are_shares_where_no_multiple_is_one(
 
 
 def test_what_was_found_is_shown_where_no_picture_can_be_drawn(
-    typed: Callable[..., Result],
+    typed: Callable[..., Result], tmp_path: Path
 ) -> None:
-    """A folder that is not there costs the picture, not minutes of trials."""
-    result = typed(POLICY, *FAST, "--picture", "/nowhere/at/all.svg")
+    """What cannot be written costs the picture, not minutes of trials."""
+    (tmp_path / "all.svg").mkdir()
+    result = typed(POLICY, *FAST, "--picture", f"{tmp_path}/all.svg")
     assert result.exit_code == 4
-    assert result.stderr.startswith("error: /nowhere/at/all.svg cannot be written")
+    assert result.stderr.startswith(f"error: {tmp_path}/all.svg cannot be written")
     assert "30 % fail" in result.stdout
 
 
@@ -380,6 +396,7 @@ def test_b41_slices_are_left_out_and_said(typed: Callable[..., Result]) -> None:
         (["--counted", "orders=3%:many"], "expected a number from 0 on; seen: 'many'"),
         (["--changed", "orders=0.5x"], "expected --counted orders=... as well"),
         (["--counted", "orders=3%", "--changed", "orders=half"], "factor 'half'"),
+        (["--counted", "orders=3%", "--changed", "orders=2x"], "expected less than 1x, which is"),
     ],
 )
 def test_what_is_wrong_with_what_users_count_is_said(
