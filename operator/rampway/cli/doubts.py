@@ -66,7 +66,8 @@ def about(policy: Policy) -> Iterator[Doubt]:
             path = ("checks", index, "latency", "warmUp")
             yield from _cold(path, check.latency.warm_up_requests, found)
         if check.usual is not None:
-            yield from (Doubt(("checks", index), text) for text in never(check, check.usual))
+            if why := never(check, check.usual):
+                yield Doubt(("checks", index), why)
             yield from _cut(("checks", index), check, check.usual)
         counted = check.counts or check.mean
         if counted is not None and counted.slices is not None:
@@ -213,18 +214,21 @@ def _cold(path: tuple[int | str, ...], requests: int, found: tuple[Stage, ...]) 
         )
 
 
-def never(check: Check, usual: float) -> Iterator[str]:
-    """Yield that the harm to detect is none beside this value, so that nothing ever passes."""
+def never(check: Check, usual: float) -> str:
+    """Return that the harm to detect is none beside this value, so that nothing ever passes.
+
+    Empty if it is one.
+    """
     kind, limit, harm = kinds.of(check), limit_of(check, usual), harm_of(check, usual)
     if check.comparison is None or not is_tolerated(check, limit, harm):
-        return
+        return ""
     bound = "at least" if kind.fewer else "at most"
     advice = f"tolerate less ({kind.tolerated}), or detect more"
     if not (harm or kind.fewer):
         advice = "many times nothing is nothing: give a larger value, or an ignoreBelow above 0"
     elif not 0 < limit < 1:
         advice = f"it never fails either: tolerate less ({kind.tolerated}), or give another value"
-    yield (
+    return (
         f"{check.name} never passes: {bound} {kind.amount(limit)} is no harm, and that of detect "
         f"{check.comparison.detect}, {kind.amount(harm)}, lies within it; {advice}"
     )

@@ -41,7 +41,7 @@ MEANINGS: tuple[tuple[ExitCode, tuple[str, ...], str], ...] = (
     (
         ExitCode.UNREADABLE,
         ("replay",),
-        f"{_UNREAD}; the file of --under cannot be read, has mistakes, or no such policy",
+        f"{_UNREAD}; a file cannot be read; the one of --under has mistakes, or no such policy",
     ),
     (ExitCode.UNREADABLE, _ACT, f"{_UNREAD}; or no right to write it"),
     (ExitCode.UNREADABLE, ("lint",), "a file cannot be read; with --cluster: no API server"),

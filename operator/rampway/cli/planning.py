@@ -112,12 +112,11 @@ class Planner:
         why = sight.blind(policy, self.traffic, self.budget.detect)
         if why:
             raise Impossible(f"impossible: {why}")
-        why = sight.endless(policy, self.traffic)
+        stable = sight.beyond(policy, self.traffic).values()
+        why = sight.endless(policy, self.traffic) or "; ".join(stable)
         if why:
             raise Impossible(f"impossible: {why}.")
         within_s = FAR * self.budget.finish_s
-        for why in sight.beyond(policy, self.traffic).values():
-            raise Impossible(f"impossible: {why}.")
         why = reckoning.hopeless(policy, self.traffic.rate_per_s, within_s)
         if why:
             mirror = "" if self.budget.mirror else ", or --mirror: copies are judged as well"

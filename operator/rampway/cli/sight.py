@@ -61,13 +61,11 @@ def endless(policy: Policy, traffic: Traffic) -> str:
     """
     told = bounds(traffic)
     coarse = [(check.name, kinds.of(check).lacks(told)) for check in policy.checks if check.latency]
-    beyond = _past_the_end(traffic)
-    coarse += [(c.name, beyond) for c in policy.checks if c.latency and c.paired and beyond]
+    too_long = _past_the_end(traffic)
+    coarse += [(c.name, too_long) for c in policy.checks if c.latency and c.usual is None]
     found = [f"{name} never passes: {why}" for name, why in coarse if why]
-    for check in policy.checks:
-        if check.usual is not None:
-            found += doubts.never(check, check.usual)
-    return "; ".join(f"check {why}" for why in found)
+    found += [doubts.never(c, c.usual) for c in policy.checks if c.usual is not None]
+    return "; ".join(f"check {why}" for why in found if why)
 
 
 def _past_the_end(traffic: Traffic) -> str:

@@ -1,6 +1,7 @@
 """Checks of what users count themselves: which intervals count, and what is said of them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -52,7 +53,7 @@ def own(role: str, at_s: float, answered: int) -> Scrape:
 
 
 def looked(
-    looks: list[tuple[float, tuple[Scrape, ...]]],
+    looks: Sequence[tuple[float, tuple[Scrape, ...]]],
     contest: Contest = BOTH,
     wanted: Policy | None = None,
     before: EvidenceState | None = None,
@@ -214,6 +215,15 @@ def test_b21_what_copies_come_to_is_not_counted(against: dict[str, Any]) -> None
     assert not judged.state.harmed
     found = looked(shop(0.0, 0.5, 21)[20:], wanted=policy(**against), before=judged.state)
     assert only(found).state is CheckState.WAITING
+
+
+def test_b20_parts_of_an_exposure_are_compared_too() -> None:
+    """B20: exposures need not be whole (seconds): what an interval rounds the next one has."""
+    looks = [
+        (5.0 * n + 5, (told("2", 5 * n + 2, 1.4 * n, 0), told("1", 5 * n + 2, 1.4 * n, 0)))
+        for n in range(101)
+    ]
+    assert total(looked(looks)) == (140, 0, 140, 0)
 
 
 def test_b17_counters_that_nobody_tells_are_unknown() -> None:

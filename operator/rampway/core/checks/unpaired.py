@@ -193,14 +193,11 @@ def _missing_of(check: Check, found: Detector, to: Held) -> int | None:
 def _why_never(check: Check, frozen: PairedState, asked: Sequence[Held]) -> str:
     """Return why no number of requests makes a check pass, empty if one may."""
     kind, limits = kinds.of(check), check.comparison
-    never = [
-        (index, to)
-        for index, to in enumerate(asked[: kind.decisive()])
-        if is_tolerated(check, to.limit, to.harm)
-    ]
-    if limits is None or not never:
+    decisive = enumerate(asked[: kind.decisive()])
+    found = ((i, to) for i, to in decisive if is_tolerated(check, to.limit, to.harm))
+    index, to = next(found, (0, None))
+    if limits is None or to is None:
         return ""
-    index, to = never[0]
     what = f"detect {limits.detect} from what {kind.tolerated} tolerate"
     if check.past and not is_tolerated(check, limit_of(check, to.usual), to.harm):
         known = reference(check, frozen)[index].requests

@@ -116,10 +116,15 @@ def _best(rate: float, harm: float, anew: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Tilted:
-    """The chain's tilted matrix at one rho: its diagonal, the part of its determinant, its roots.
+    """The chain's tilted matrix at one rho.
 
     With d near 1 the textbook's t**2 - 4 d rho is a difference of almost equal numbers; the same
     number is (other - mine)**2 + 4 turns, a sum.
+
+    Attributes:
+        other: On its diagonal, of requests without an event.
+        mine: On its diagonal, of requests with one.
+        turns: The product of what is beside the diagonal.
     """
 
     other: float

@@ -107,9 +107,8 @@ class Detector:
         for log, gain, weight in zip(self.log_r, won, WEIGHTS, strict=True):
             known = log_sum([log, math.log(weighs * weight)]) if weighs else log
             log_r.append(known + min(MOST_PER_LOOK, gain))
-        total, step = (
-            (n + requests, e + events) for n, e in ((self.requests, self.events), self.step)
-        )
+        total = self.requests + requests, self.events + events
+        step = self.step[0] + requests, self.step[1] + events
         return Detector(tuple(log_r), begun, *total, told - events, step, part)
 
     def _weight(self, begun: int, *, endless: bool) -> float:
