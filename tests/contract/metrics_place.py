@@ -22,6 +22,7 @@ import yaml
 
 from rampway.core.checks.answers import Answer
 from rampway.core.checks.counters import Scrape
+from rampway.core.evidence import Histogram
 from rampway.metrics.base import MetricSource, RevisionKey
 from rampway.metrics.memory import MemorySource, Mode
 from rampway.metrics.prometheus import PrometheusSource
@@ -152,7 +153,7 @@ class MemoryPlace:
             self._now_s,
             pod.started_at_s,
             dict(pod.outcomes),
-            tuple((float(bound), count) for bound, count in pod.buckets.items()),
+            Histogram.of({float(bound): count for bound, count in pod.buckets.items()}),
             counters=_told(pod),
         )
 

@@ -20,6 +20,7 @@ from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.deltas import Delta, advance, start_ledger
 from rampway.core.checks.history import Past
+from rampway.core.evidence import UNTOLD, Histogram
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 
 BORN_S = 1_750_000_000.25
@@ -85,7 +86,7 @@ async def test_b20_counters_of_one_scrape_come_together(place: Place) -> None:
     assert (found.namespace, found.revision, found.pod) == (place.namespace, "digits-1", one.name)
     assert found.started_at_s == BORN_S
     assert found.outcomes == {"ok": 7, "model_error": 2}
-    assert found.buckets == ((0.1, 7), (float("inf"), 9))
+    assert found.buckets == Histogram.of({0.1: 7, float("inf"): 9})
     assert now_s - 30 < found.at_s <= now_s
 
 
@@ -98,7 +99,7 @@ async def test_b20_counters_come_without_their_histogram_too(place: Place) -> No
     window = [one.key], now_s - 60, now_s
     whole = await place.source.scrapes(*window)
     plain = await place.source.scrapes(*window, histograms=False)
-    assert plain == tuple(replace(scrape, buckets=()) for scrape in whole)
+    assert plain == tuple(replace(scrape, buckets=UNTOLD) for scrape in whole)
     assert plain
 
 
@@ -234,7 +235,9 @@ async def test_b20_scrapes_add_up_to_the_truth(place: Place) -> None:
         for revision, delta in deltas.items():
             whole[revision] = whole.get(revision, Delta()).plus(delta)
     assert whole["digits-1"].outcomes == {"ok": 40, "model_error": 4}
-    assert whole["digits-2"] == Delta({"ok": 16, "model_error": 8}, ((0.1, 16), (float("inf"), 24)))
+    assert whole["digits-2"] == Delta(
+        {"ok": 16, "model_error": 8}, Histogram.of({0.1: 16, float("inf"): 24})
+    )
 
 
 async def test_only_the_revisions_asked_for(place: Place) -> None:
@@ -312,10 +315,10 @@ async def test_the_past_of_a_few_pods_by_steps(place: Place) -> None:
     assert said(list(found), one)[-1] == (BORN_S, 3)
     assert len(said(list(found), other)) >= 3
     last = found[-1]
-    assert last.buckets[-1] == (float("inf"), last.outcomes["ok"] + last.outcomes["model_error"])
+    assert last.buckets.total == last.outcomes["ok"] + last.outcomes["model_error"]
     plain = await place.source.past(replace(past, buckets=False), now_s)
     if isinstance(place, PrometheusPlace):
-        assert {s.buckets for s in plain} == {()}
+        assert {s.buckets for s in plain} == {UNTOLD}
     assert [(s.pod, s.outcomes) for s in plain] == [(s.pod, s.outcomes) for s in found]
     assert await place.source.past(replace(past, pods=()), now_s) == ()
     assert await place.source.past(replace(past, counters=(Counter("none_total"),)), now_s) == ()

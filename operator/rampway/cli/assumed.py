@@ -17,6 +17,7 @@ from rampway.api.traffic import TrafficType
 from rampway.cli import counted
 from rampway.core.checks import kinds
 from rampway.core.checks.deltas import Delta
+from rampway.core.evidence import Histogram
 from rampway.core.numerals import plain
 from rampway.sim.answering import Answering, Shares, lognormal, slowed, trimmed
 from rampway.sim.counting import Counting
@@ -223,7 +224,7 @@ def setting(
 
 def bounds(traffic: Traffic) -> Delta:
     """Return the bounds of the histogram, without a count."""
-    return Delta(buckets=tuple((bound_s, 0) for bound_s, _ in traffic.durations))
+    return Delta(buckets=Histogram.of({bound_s: 0 for bound_s, _ in traffic.durations}))
 
 
 def _asked_s(checks: Sequence[Check], traffic: Traffic) -> set[float]:

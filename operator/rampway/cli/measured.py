@@ -97,7 +97,7 @@ def told(
 
 
 def _durations(counted: Delta) -> Shares:
-    total = counted.buckets[-1][1] if counted.buckets else 0
+    total = counted.buckets.total
     if not total:
         raise NoPolicy("Prometheus tells of no durations; say --rps and --latency instead")
     return tuple((bound, count / total) for bound, count in counted.buckets)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import isfinite
 
 from rampway.core.checks.counters import Counter, Scrape
+from rampway.core.evidence import UNTOLD
 from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.reading import Series
 
@@ -90,7 +91,7 @@ def parted(scrape: Scrape, counters: Collection[Counter]) -> list[Scrape]:
         for name, count in scrape.counters.items()
         if name in wanted or any(counter.slice_of(name) for counter in counters)
     }
-    users = replace(scrape, outcomes={}, buckets=(), counters=told)
+    users = replace(scrape, outcomes={}, buckets=UNTOLD, counters=told)
     return [replace(scrape, counters={}), *([users] if told else [])]
 
 

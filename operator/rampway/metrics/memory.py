@@ -9,6 +9,7 @@ from enum import StrEnum
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import Past
+from rampway.core.evidence import UNTOLD
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.counted import parted
 
@@ -66,7 +67,7 @@ class MemorySource:
         found = (s for s in self._kept[first:end] if (s.namespace, s.revision) in wanted)
         told = (one for s in found for one in parted(s, counters))
         own = (s for s in told if bool(s.counters) == bool(counters))
-        return tuple(s if histograms else replace(s, buckets=()) for s in own)
+        return tuple(s if histograms else replace(s, buckets=UNTOLD) for s in own)
 
     async def past(self, past: Past, until_s: float) -> tuple[Scrape, ...]:
         """Return the last scrape of each pod in each step, as of its end."""

@@ -11,6 +11,7 @@ import orjson
 
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.counters import Scrape
+from rampway.core.evidence import Histogram
 from rampway.metrics.base import MetricsUnavailable
 from rampway.metrics.profiles import Profile
 
@@ -153,7 +154,7 @@ def _scrape(
         at_s=float(at_s),
         started_at_s=started_at_s,
         outcomes=counts.outcomes,
-        buckets=tuple(sorted(counts.buckets.items())),
+        buckets=Histogram.of(dict(sorted(counts.buckets.items()))),
     )
 
 

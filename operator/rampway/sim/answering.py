@@ -10,6 +10,7 @@ from random import Random
 
 from rampway.core.checks.counters import Scrape
 from rampway.core.checks.history import Past
+from rampway.core.evidence import UNTOLD, Histogram
 from rampway.sim.cluster_behaviour import BOUNDS_S
 from rampway.sim.counting import Counting, counted
 from rampway.sim.traffic import latency_cells, multinomial, poisson, spread
@@ -143,14 +144,14 @@ class Server:
             at_s=at_s,
             started_at_s=self.started_s,
             outcomes=dict(zip(self._names, self.counts, strict=True)),
-            buckets=tuple(zip(self._bounds, accumulate(self.cells), strict=True)),
+            buckets=Histogram.over(self._bounds, accumulate(self.cells)),
             direct=direct,
         )
 
     def told(self, at_s: float, *, pod: str = "") -> Scrape:
         """Return what users have counted, as Prometheus scrapes it from pods of theirs."""
         one = self.scrape(at_s, pod=f"{pod or self.revision}-users")
-        return replace(one, outcomes={}, buckets=(), counters=dict(self.counters))
+        return replace(one, outcomes={}, buckets=UNTOLD, counters=dict(self.counters))
 
 
 def past_of(

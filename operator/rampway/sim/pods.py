@@ -6,6 +6,7 @@ from itertools import accumulate
 from random import Random
 
 from rampway.core.checks.counters import Counter, Scrape
+from rampway.core.evidence import Histogram
 from rampway.sim.cluster_behaviour import BOUNDS_S, Behaviour
 from rampway.sim.traffic import binomial, latency_cells, multinomial, spread
 
@@ -220,6 +221,6 @@ class SimPod:
             at_s=at_s,
             started_at_s=round(self.started_s, 2),
             outcomes=dict(self.counters.outcomes),
-            buckets=tuple(zip(_BOUNDS, accumulate(self.counters.cells), strict=True)),
+            buckets=Histogram.over(_BOUNDS, accumulate(self.counters.cells)),
             counters=dict(self.counters.of_users),
         )

@@ -64,7 +64,7 @@ def test_the_operator_reads_a_scrape_of_each_pod(exporter: Exporter, clock: Cloc
     assert candidate.namespace == "team"
     assert candidate.started_at_s == 1_000_000
     counts = [count for _, count in candidate.buckets]
-    assert candidate.buckets[-1] == (math.inf, 500)
+    assert (candidate.buckets.bounds[-1], candidate.buckets.total) == (math.inf, 500)
     assert counts == sorted(counts)
     assert len(set(counts)) > 10
 

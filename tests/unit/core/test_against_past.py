@@ -14,6 +14,7 @@ from rampway.core.checks.checkpoint import from_text, to_text
 from rampway.core.checks.history import wanted
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState
 from rampway.core.checks.judging import judge
+from rampway.core.evidence import Histogram
 from rampway.core.observation import Look
 
 ERRORS = {"name": "errors", "errorRate": {"against": "Past", "detect": "3x"}}
@@ -46,10 +47,10 @@ def rolled(
     seen = []
     for n in range(looks):
         good, failed = round(100 * n * (1 - bad)), round(100 * n * bad)
-        within = ((0.01, round(50 * n * (1 - slow))), (0.1, round(100 * n * (1 - slow))))
+        within = {0.01: round(50 * n * (1 - slow)), 0.1: round(100 * n * (1 - slow))}
         told = scrape(
             "new", AT_S + 15 + 5 * n, good, failed, revision="digits-2",
-            started_at_s=NOW_S + 1, buckets=(*within, (INF, good + failed)),
+            started_at_s=NOW_S + 1, buckets=Histogram.of(within | {INF: good + failed}),
         )  # fmt: skip
         seen.append(Look(NOW_S + 16 + 5 * n, (told,)))
     return judged(state, check, seen)

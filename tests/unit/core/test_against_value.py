@@ -15,7 +15,7 @@ from rampway.core.checks.deltas import Delta, start_ledger
 from rampway.core.checks.judged import CheckResult, CheckState, Contest, EvidenceState, Judged
 from rampway.core.checks.judging import judge
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.evidence import Detector
+from rampway.core.evidence import Detector, Histogram
 from rampway.core.observation import Look
 
 QUICK: dict[str, Any] = {"against": "Value", "percentile": "99", "value": "200ms"}
@@ -44,8 +44,8 @@ def held(
     for n in range(looks):
         answered += 0 if pause and n % pause == 0 else 100
         slow = round(answered * late)
-        told = tuple((b, answered - slow if b < 0.4 else answered) for b in bounds)
-        theirs = tuple((b, 900 * n if b == INF else 0) for b in bounds)
+        told = Histogram.of({b: answered - slow if b < 0.4 else answered for b in bounds})
+        theirs = Histogram.of({b: 900 * n if b == INF else 0 for b in bounds})
         at_s = 301.0 + 5 * n
         scrapes = (
             scrape("2", at_s, answered, started_at_s=NOW_S + 300, buckets=told),
@@ -131,7 +131,7 @@ def test_b18_too_coarse_a_histogram_of_stables_is_said() -> None:
     """B18: in a comparison too it would be waited for for ever; 20 % are half of a step here."""
     check = {"name": "slow", "latency": {"detect": "5x"}}
     wanted = rollout(checks=[check]).spec.policy
-    two = ((0.1, 150), (0.11, 190), (INF, 200))
+    two = Histogram.of({0.1: 150, 0.11: 190, INF: 200})
     looks = [
         (301.0 + 5 * n, (scrape("2", 301 + 5 * n, 200, buckets=two),
                          scrape("1", 301 + 5 * n, 200 * n, buckets=two)))

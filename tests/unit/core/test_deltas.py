@@ -18,6 +18,7 @@ from rampway.core.checks.deltas import (
     start_ledger,
     to_json,
 )
+from rampway.core.evidence import UNTOLD, Histogram
 
 T0_S = 1_760_000_000.0
 INF = float("inf")
@@ -41,7 +42,7 @@ def scrape(
         at_s=T0_S + after_s,
         started_at_s=T0_S + started_s,
         outcomes={"ok": ok, "model_error": failed},
-        buckets=() if fast is None else ((0.1, fast), (INF, number)),
+        buckets=UNTOLD if fast is None else Histogram.of({0.1: fast, INF: number}),
     )
 
 
@@ -61,7 +62,7 @@ def test_b20_difference_of_one_process() -> None:
     _, found = counted(
         start_ledger(T0_S), [scrape(0, 100, failed=1, fast=90), scrape(5, 107, failed=3, fast=95)]
     )
-    assert found == Delta({"ok": 7, "model_error": 2}, ((0.1, 5), (INF, 9)))
+    assert found == Delta({"ok": 7, "model_error": 2}, Histogram.of({0.1: 5, INF: 9}))
 
 
 def test_b20_pod_from_before_the_rollout_begins_at_its_first_scrape() -> None:
@@ -128,18 +129,18 @@ def test_start_times_that_tremble_are_one_process() -> None:
 def test_b20_histogram_stored_in_part_is_made_up_for() -> None:
     """B20: where buckets are missing for a scrape, the next whole one brings what they held."""
     whole, later = scrape(0, 100, fast=90), scrape(10, 120, fast=105)
-    for broken in (scrape(5, 110), replace(scrape(5, 110), buckets=((INF, 110),))):
+    for broken in (scrape(5, 110), replace(scrape(5, 110), buckets=Histogram.of({INF: 110}))):
         _, found = counted(start_ledger(T0_S), [whole, broken, later])
-        assert found == Delta({"ok": 20, "model_error": 0}, ((0.1, 15), (INF, 20)))
+        assert found == Delta({"ok": 20, "model_error": 0}, Histogram.of({0.1: 15, INF: 20}))
 
 
 def test_bound_that_appears_later_counts_from_there() -> None:
     """What a bound held when it was first seen belongs to no interval."""
-    wider = replace(scrape(5, 110), buckets=((0.1, 95), (0.2, 99), (INF, 110)))
-    last = replace(scrape(9, 120), buckets=((0.1, 96), (0.2, 101), (INF, 120)))
+    wider = replace(scrape(5, 110), buckets=Histogram.of({0.1: 95, 0.2: 99, INF: 110}))
+    last = replace(scrape(9, 120), buckets=Histogram.of({0.1: 96, 0.2: 101, INF: 120}))
     ledger, found = counted(start_ledger(T0_S), [scrape(0, 100, fast=90), wider])
-    assert found.buckets == ((0.1, 5), (INF, 10))
-    assert counted(ledger, [last])[1].buckets == ((0.1, 1), (0.2, 2), (INF, 10))
+    assert found.buckets == Histogram.of({0.1: 5, INF: 10})
+    assert counted(ledger, [last])[1].buckets == Histogram.of({0.1: 1, 0.2: 2, INF: 10})
 
 
 def test_b20_long_unseen_pod_is_forgotten_and_never_counted_twice() -> None:
@@ -179,7 +180,7 @@ def test_b20_new_process_takes_over_no_histogram() -> None:
         ],
     )
     assert found.requests == 500
-    assert found.buckets == ()
+    assert found.buckets == UNTOLD
 
 
 def test_nobody_is_forgotten_while_prometheus_is_away() -> None:
@@ -195,8 +196,8 @@ def test_histogram_of_a_revision_adds_its_pods() -> None:
     ledger, _ = advance(
         start_ledger(T0_S), [scrape(0, 100, fast=90), scrape(0, 10, fast=4, pod="b"), other]
     )
-    assert ledger.total("digits-1").buckets == ((0.1, 94), (INF, 110))
-    assert ledger.total("digits-3").buckets == ()
+    assert ledger.total("digits-1").buckets == Histogram.of({0.1: 94, INF: 110})
+    assert ledger.total("digits-3").buckets == UNTOLD
 
 
 def test_pods_of_one_name_in_two_namespaces_are_two() -> None:
@@ -226,7 +227,7 @@ class Process:
 
     def scraped(self, at_s: float) -> Scrape:
         """Return what a scrape says now."""
-        sums = tuple((b, sum(self.cells[: i + 1])) for i, b in enumerate(BOUNDS))
+        sums = Histogram.of({b: sum(self.cells[: i + 1]) for i, b in enumerate(BOUNDS)})
         revision = f"digits-{self.pod}"[:-1]
         return Scrape("space", revision, self.pod, at_s, self.started_s, dict(self.counts), sums)
 
@@ -289,7 +290,7 @@ def _truth(processes: Iterable[Sequence[Scrape]]) -> dict[str, Delta]:
         mine = Delta(last.outcomes, last.buckets)
         if first.started_at_s < T0_S:
             less = {name: -count for name, count in first.outcomes.items()}
-            mine = mine.plus(Delta(less, tuple((b, -count) for b, count in first.buckets)))
+            mine = mine.plus(Delta(less, Histogram.of({b: -count for b, count in first.buckets})))
         whole[last.revision] = whole.get(last.revision, Delta()).plus(mine)
     return whole
 
@@ -334,7 +335,9 @@ def test_b32_replay_is_as_if_never_interrupted(
 
 def test_b32_checkpoint_gives_back_the_ledger() -> None:
     """B32: pods with different bounds, outcomes and no histogram at all come back as they were."""
-    odd = replace(scrape(3, 5, pod="c"), outcomes={"ok": 5}, buckets=((0.5, 0), (1.0, 3), (INF, 3)))
+    odd = replace(
+        scrape(3, 5, pod="c"), outcomes={"ok": 5}, buckets=Histogram.of({0.5: 0, 1.0: 3, INF: 3})
+    )
     scrapes = [scrape(1, 100, fast=90), scrape(2.125, 7, pod="b"), odd]
     ledger = replace(advance(start_ledger(T0_S), scrapes)[0], forgotten_s=T0_S - 5)
     assert from_json(json.loads(json.dumps(to_json(ledger)))) == ledger
@@ -345,7 +348,7 @@ def test_b32_checkpoint_is_small() -> None:
     """B32: a hundred pods, each with 52 buckets of which 20 are in use, fit in 20 kB."""
     bounds = [*(0.001 * 1.2**k for k in range(51)), INF]
     cells = [0] * 15 + [37] * 20 + [0] * 17
-    buckets = tuple((b, sum(cells[: k + 1])) for k, b in enumerate(bounds))
+    buckets = Histogram.of({b: sum(cells[: k + 1]) for k, b in enumerate(bounds)})
     pods = (f"digits-0123456789-abcdefghij-{k:05}" for k in range(100))
     scrapes = [replace(scrape(1.234, 740, pod=pod), buckets=buckets) for pod in pods]
     text = json.dumps(to_json(advance(start_ledger(T0_S), scrapes)[0]), separators=(",", ":"))

@@ -20,7 +20,7 @@ from rampway.core.checks.history import (
 )
 from rampway.core.checks.judged import Contest, EvidenceState, History
 from rampway.core.checks.judging import judge
-from rampway.core.evidence import MOST_PER_LOOK
+from rampway.core.evidence import MOST_PER_LOOK, Histogram
 from rampway.core.observation import Look, Pod, Revision
 
 INF = float("inf")
@@ -47,7 +47,7 @@ def scrape(pod: str, at_s: float, good: int, bad: int = 0, **more: Any) -> Scrap
         "at_s": NOW_S - PAST_S + at_s,
         "started_at_s": NOW_S - 2 * PAST_S,
         "outcomes": {"ok": good, "model_error": bad},
-        "buckets": ((0.01, good // 2), (0.1, good), (INF, good + bad)),
+        "buckets": Histogram.of({0.01: good // 2, 0.1: good, INF: good + bad}),
     }
     return Scrape(**known | more)
 
@@ -129,7 +129,7 @@ def test_intervals_are_what_both_halves_counted() -> None:
         (100, 100), (100, 100), (107, 100), (100, 100), (100, 100)
     ]  # fmt: skip
     assert pairs[2][0].outcomes["model_error"] == 7
-    assert ledger.total("digits-1").buckets == ((0.01, 500), (0.1, 1000), (INF, 1007))
+    assert ledger.total("digits-1").buckets == Histogram.of({0.01: 500, 0.1: 1000, INF: 1007})
 
 
 def test_four_pods_make_two_halves() -> None:

@@ -27,6 +27,7 @@ from rampway.core.checks.judged import (
     Judged,
 )
 from rampway.core.checks.judging import SETTLE_S, _split, judge
+from rampway.core.evidence import Histogram
 from rampway.core.observation import Look
 
 BOTH = Contest("digits-2", "digits-1", NOW_S, NOW_S, 0)
@@ -50,7 +51,7 @@ def scrape(role: str, at_s: float, good: int, bad: int = 0, **more: Any) -> Scra
         "at_s": NOW_S + at_s,
         "started_at_s": NOW_S - 5000,
         "outcomes": {"ok": good, "model_error": bad},
-        "buckets": ((0.01, good // 2), (0.1, good), (INF, good + bad)),
+        "buckets": Histogram.of({0.01: good // 2, 0.1: good, INF: good + bad}),
     }
     return Scrape(**known | more)
 
@@ -454,7 +455,7 @@ def test_b17_an_absence_begins_the_clock_of_a_stable_that_is_down_anew() -> None
 def test_b18_durations_beside_a_stable_that_is_down_keep_to_what_it_showed() -> None:
     """B18: a slower candidate does not pass; where stable left no record at all, a hundred do."""
     wanted = policy(SLOW)
-    slow = ((0.01, 0), (0.1, 30), (INF, 900))
+    slow = Histogram.of({0.01: 0, 0.1: 30, INF: 900})
     first = looked([(5, (scrape("2", 3, 0), scrape("1", 3, 5000)))], wanted, DOWN).state
     late = scrape("2", 64, 900, buckets=slow)
     (found,) = looked([(65, (late,))], wanted, DOWN, first).results

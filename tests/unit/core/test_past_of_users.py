@@ -15,7 +15,7 @@ from rampway.core.checks.counters import Counter, Scrape
 from rampway.core.checks.history import MOST_PODS, wanted
 from rampway.core.checks.judged import CheckResult, CheckState, EvidenceState
 from rampway.core.checks.judging import judge
-from rampway.core.evidence import MOST_PER_LOOK
+from rampway.core.evidence import MOST_PER_LOOK, UNTOLD
 from rampway.core.observation import Look
 from rampway.shell.looks import PAST_SERIES
 
@@ -31,7 +31,7 @@ PAST_ERRORS = {"name": "errors", "errorRate": {"against": "Past", "detect": "5x"
 def told(pod: str, at_s: float, visits: float, orders: float, **more: Any) -> Scrape:
     """Return what a pod of the shop's has counted of stable's users, as `scrape` counts time."""
     counters = {"visits": visits, "orders": orders}
-    return scrape(pod, at_s, 0, outcomes={}, buckets=(), counters=counters, **more)
+    return scrape(pod, at_s, 0, outcomes={}, buckets=UNTOLD, counters=counters, **more)
 
 
 def shop(

@@ -10,7 +10,7 @@ from rampway.core.checks.bound import bound_of
 from rampway.core.checks.deltas import Delta
 from rampway.core.checks.judged import CheckState
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.evidence import BoundPair, EProcess
+from rampway.core.evidence import BoundPair, EProcess, Histogram
 
 POLICY = rollout(
     checks=[{"name": "errors", "errorRate": {}}, {"name": "slow", "latency": {"percentile": "99"}}],
@@ -130,7 +130,7 @@ def test_what_is_only_seen_costs_no_interval(monkeypatch: pytest.MonkeyPatch) ->
 def test_slowness_names_both_bounds(bound_s: float, words: str) -> None:
     """A latency check says what was exceeded on either side."""
     state = PairedState((EProcess(),), (BoundPair(1.0, bound_s / 1.25, bound_s),))
-    buckets = ((bound_s / 1.25, 50), (bound_s, 60), (float("inf"), 100))
+    buckets = Histogram.of({bound_s / 1.25: 50, bound_s: 60, float("inf"): 100})
     delta = Delta({"ok": 100}, buckets)
     state = paired.update(BOUND, SLOW, state, delta, delta, new_segment=False)
     assert f"40 of 100 requests took longer than {words} on the candidate" in sentences.seen(

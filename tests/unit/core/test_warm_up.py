@@ -21,7 +21,7 @@ from rampway.core.checks.deltas import (
 )
 from rampway.core.checks.judged import EvidenceState
 from rampway.core.checks.kinds.base import PairedState
-from rampway.core.evidence import BoundPair, EProcess, PairCount
+from rampway.core.evidence import UNTOLD, BoundPair, EProcess, Histogram, PairCount
 from rampway.core.observation import Look
 
 T0_S = 1_760_000_000.0
@@ -45,7 +45,7 @@ def scrape(after_s: float, number: int, slow: int = 0, **more: Any) -> Scrape:
         "at_s": T0_S + after_s,
         "started_at_s": T0_S + 2,
         "outcomes": {"ok": number},
-        "buckets": ((0.1, number - slow), (INF, number)),
+        "buckets": Histogram.of({0.1: number - slow, INF: number}),
     }
     return Scrape(**known | more)
 
@@ -58,7 +58,7 @@ def counted(*scrapes: Scrape, ledger: Ledger | None = None) -> Delta:
 
 def warm(delta: Delta) -> int:
     """Return how many requests are compared."""
-    return delta.warm[FIRST][-1][1] if delta.warm.get(FIRST) else 0
+    return delta.warm.get(FIRST, UNTOLD).total
 
 
 def test_b20_a_pods_first_requests_are_left_out() -> None:
@@ -66,8 +66,8 @@ def test_b20_a_pods_first_requests_are_left_out() -> None:
     cold = scrape(5, 49, slow=49), scrape(10, 80, slow=60)
     assert warm(counted(*cold)) == 0
     found = counted(*cold, scrape(15, 100, slow=61))
-    assert found.warm[FIRST] == ((0.1, 19), (INF, 20))
-    assert (found.requests, found.buckets) == (100, ((0.1, 39), (INF, 100)))
+    assert found.warm[FIRST] == Histogram.of({0.1: 19, INF: 20})
+    assert (found.requests, found.buckets) == (100, Histogram.of({0.1: 39, INF: 100}))
     assert warm(counted(scrape(5, 50), scrape(10, 51))) == 1, "the fiftieth was the last"
 
 
@@ -85,12 +85,12 @@ def test_b20_a_stable_that_has_long_been_warm_loses_nothing() -> None:
     """B20: its first scrape is its baseline, as it is without a warm-up."""
     long_ago: dict[str, Any] = {"started_at_s": T0_S - 9000}
     found = counted(scrape(5, 7000, **long_ago), scrape(10, 7100, slow=9, **long_ago))
-    assert found.warm[FIRST] == found.buckets == ((0.1, 91), (INF, 100))
+    assert found.warm[FIRST] == found.buckets == Histogram.of({0.1: 91, INF: 100})
 
 
 def test_b20_a_scrape_without_durations_warms_nobody_up() -> None:
     """B20: durations are read by turns: the next histogram counts from the last one."""
-    turns = scrape(5, 40), scrape(10, 60, buckets=()), scrape(15, 90), scrape(20, 95)
+    turns = scrape(5, 40), scrape(10, 60, buckets=UNTOLD), scrape(15, 90), scrape(20, 95)
     assert warm(counted(*turns[:3])) == 0
     assert warm(counted(*turns)) == 5
 
@@ -128,7 +128,9 @@ def test_b19_stables_past_is_known_with_and_without_a_warm_up(check: dict[str, A
 
     def told(n: int, pod: str) -> Scrape:
         number, late = 9000 + 100 * n, 10 * n
-        buckets = ((0.01, number - late), (0.1, number - late // 5), (0.2, number), (INF, number))
+        buckets = Histogram.of(
+            {0.01: number - late, 0.1: number - late // 5, 0.2: number, INF: number}
+        )
         return scrape(30 * n, number, pod=pod, buckets=buckets, **long_ago)
 
     past = tuple(told(n, pod) for n in range(140) for pod in "ab")

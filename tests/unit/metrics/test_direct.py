@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from rampway.core.evidence import Histogram
 from rampway.metrics import direct
 from rampway.metrics.direct import HttpPodReader, Target, read_page
 from rampway.metrics.profiles import RAMPWAY
@@ -76,7 +77,7 @@ async def test_a_pods_counters_are_those_of_its_page(reader: HttpPodReader) -> N
     (found,) = await reader.scrapes([POD])
     assert (found.namespace, found.revision, found.pod) == ("ml", "digits-2", "digits-2-x")
     assert found.outcomes == {"ok": 40, "model_error": 2}
-    assert found.buckets == ((0.01, 30), (float("inf"), 42))
+    assert found.buckets == Histogram.of({0.01: 30, float("inf"): 42})
     assert (found.at_s, found.started_at_s, found.direct) == (5000.0, 1.7e9, True)
 
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.counters import Counter
 from rampway.core.checks.history import Past
+from rampway.core.evidence import Histogram
 from rampway.metrics.base import MetricsUnavailable, RevisionKey
 from rampway.metrics.profiles import RAMPWAY
 from rampway.metrics.prometheus import AT_ONCE, PrometheusSource, portions
@@ -445,7 +446,7 @@ async def test_models_of_one_revision_add_up(server: Server, source: PrometheusS
     server.answers(success("matrix", [*both, started([(at, "100")])]))
     (found,) = await source.scrapes([KEY], NOW_S - 60, NOW_S)
     assert found.outcomes == {"ok": 11}
-    assert found.buckets == ((float("inf"), 11),)
+    assert found.buckets == Histogram.of({float("inf"): 11})
 
 
 async def test_samples_outside_the_window_are_left_out(

@@ -269,7 +269,7 @@ async def test_a_look_that_was_taken_in_is_not_kept() -> None:
     """The scrapes of a thousand rollouts are no part of what is remembered of each."""
     place = Place()
     one = await settled(place)
-    told = Scrape("ml", "digits-x", "digits-x-1", NOW_S, NOW_S, {"ok": 1}, ())
+    told = Scrape("ml", "digits-x", "digits-x-1", NOW_S, NOW_S, {"ok": 1})
     one.looks._latest[KEY] = Look(NOW_S, (told,), "Prometheus is slow", heard=True)
     one.touch(KEY, "Pod", "digits-x", "77")
     await one.reconcile(KEY)

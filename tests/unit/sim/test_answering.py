@@ -7,6 +7,7 @@ import pytest
 
 from rampway.core import evidence
 from rampway.core.checks.history import Past
+from rampway.core.evidence import Histogram
 from rampway.sim.answering import (
     Answering,
     Server,
@@ -47,7 +48,7 @@ def test_a_trimmed_histogram_gives_the_same_bounds() -> None:
         for slowdown in (0.1, 0.2, 1.0):
             whole, less = (
                 evidence.choose_bounds(
-                    tuple((b, round(100_000 * s)) for b, s in of), slowdown, quantile
+                    Histogram.of({b: round(100_000 * s) for b, s in of}), slowdown, quantile
                 )
                 for of in (CALM, short)
             )
@@ -69,7 +70,7 @@ def test_what_is_scraped_is_what_was_answered() -> None:
     server = Server("ml", "digits-1", Answering(0.5, CALM, 0.1), 0.0)
     failed = server.answer(Random(1), 1000)  # noqa: S311
     scrape = server.scrape(5.0, direct=True)
-    assert sum(scrape.outcomes.values()) == 1000 == scrape.buckets[-1][1]
+    assert sum(scrape.outcomes.values()) == 1000 == scrape.buckets.total
     assert scrape.outcomes["model_error"] == failed
     assert 400 < failed < 600
     assert scrape.direct

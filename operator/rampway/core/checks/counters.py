@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from rampway.core.evidence import UNTOLD, Histogram
+
 PodKey = tuple[str, str, str]
 """Namespace and name of a pod; and for users' counters the revision that they tell of, else empty:
 a pod of theirs may count for both."""
@@ -49,8 +51,7 @@ class Scrape:
             only accepted reason for counters to begin again at zero.
         outcomes: Answers so far by outcome (`ok`, `client_error`, `model_error`,
             `server_error`), first attempts only: a retry is not a new question.
-        buckets: Requests so far that took at most so many seconds, `(bound_s, count)`, bounds
-            ascending, the last one infinity; empty where no check needs them.
+        buckets: Requests so far by how long they took; empty where no check needs them.
         direct: Read from the pod itself, not from Prometheus.
         counters: Counters of users, by what they are called (`str(Counter)`, `Counter.of`). A
             scrape has either them or the model server's own, as they may be told by other pods.
@@ -62,7 +63,7 @@ class Scrape:
     at_s: float
     started_at_s: float
     outcomes: Mapping[str, int]
-    buckets: tuple[tuple[float, int], ...] = field(default=())
+    buckets: Histogram = UNTOLD
     direct: bool = False
     counters: Mapping[str, float] = field(default_factory=dict)
 
@@ -74,7 +75,7 @@ class Scrape:
     @property
     def timed(self) -> int:
         """Requests in its histogram; none where it has none."""
-        return self.buckets[-1][1] if self.buckets else 0
+        return self.buckets.total
 
     def seen_directly(self) -> "Scrape":
         """Return the same as read from the pod itself."""

@@ -2,19 +2,16 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import add, itemgetter, lt, sub
 from typing import Any
 
 from rampway.core.checks.counters import PodKey, Scrape
+from rampway.core.evidence import UNTOLD, Histogram
 
 FORGET_S = 3600.0
 """A pod that was not scraped for so long, while others were, is forgotten."""
 CLOCK_S = 1.5
 """Start times closer than this are of one process: some clients compute them anew at each scrape,
 from a boot time in whole seconds."""
-
-Histogram = tuple[tuple[float, int], ...]
-"""`(bound_s, count)`, counts cumulative over bounds, bounds ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +20,14 @@ class Delta:
 
     Attributes:
         outcomes: Answers by outcome, first attempts.
-        buckets: Requests up to each bound, `(bound_s, count)`, cumulative over bounds.
+        buckets: Requests by how long they took.
         counters: What users count, by what it is called.
         warm: What of `buckets` pods counted that had answered so many requests before, by that
             number (`latency.warmUp`).
     """
 
     outcomes: Mapping[str, int] = field(default_factory=dict)
-    buckets: Histogram = ()
+    buckets: Histogram = UNTOLD
     counters: Mapping[str, float] = field(default_factory=dict)
     warm: Mapping[int, Histogram] = field(default_factory=dict)
 
@@ -43,9 +40,11 @@ class Delta:
         """Return both together."""
         names = self.outcomes.keys() | other.outcomes.keys()
         outcomes = {n: self.outcomes.get(n, 0) + other.outcomes.get(n, 0) for n in names}
-        buckets = _add(self.buckets, other.buckets)
-        warm = {n: _add(self.warm.get(n, ()), other.warm.get(n, ())) for n in
-                self.warm.keys() | other.warm.keys()}  # fmt: skip
+        warm = {
+            n: self.warm.get(n, UNTOLD).plus(other.warm.get(n, UNTOLD))
+            for n in self.warm.keys() | other.warm.keys()
+        }
+        buckets = self.buckets.plus(other.buckets)
         return Delta(outcomes, buckets, _both(self.counters, other.counters), warm)
 
 
@@ -127,7 +126,7 @@ def _counted(before: Scrape | None, now: Scrape, known_s: float) -> Delta | None
         return None
     outcomes = {n: count - before.outcomes.get(n, 0) for n, count in now.outcomes.items()}
     counters = {n: count - before.counters.get(n, 0.0) for n, count in now.counters.items()}
-    return Delta(outcomes, _subtract(now.buckets, before.buckets), counters)
+    return Delta(outcomes, now.buckets.since(before.buckets), counters)
 
 
 def _same_process(before: Scrape, now: Scrape) -> bool:
@@ -139,18 +138,7 @@ def _decreased(before: Scrape, now: Scrape) -> bool:
         return True
     if any(now.counters.get(n, 0.0) < count for n, count in before.counters.items()):
         return True
-    if _bounds(now.buckets) == _bounds(before.buckets):  # nearly always, and much faster
-        return any(map(lt, _counts(now.buckets), _counts(before.buckets)))
-    earlier = dict(before.buckets)
-    return any(count < earlier.get(bound, 0) for bound, count in now.buckets)
-
-
-def _bounds(histogram: Histogram) -> list[float]:
-    return list(map(itemgetter(0), histogram))
-
-
-def _counts(histogram: Histogram) -> list[int]:
-    return list(map(itemgetter(1), histogram))
+    return now.buckets.falls_below(before.buckets)
 
 
 def _kept(before: Scrape | None, now: Scrape) -> Scrape:
@@ -159,14 +147,9 @@ def _kept(before: Scrape | None, now: Scrape) -> Scrape:
     A histogram that is missing or has lost bounds was stored in part: the earlier one stays, so
     that the next whole one counts everything since.
     """
-    if before is None or not _same_process(before, now) or _covers(now.buckets, before.buckets):
+    if before is None or not _same_process(before, now) or now.buckets.covers(before.buckets):
         return now
     return replace(now, buckets=before.buckets)
-
-
-def _covers(now: Histogram, before: Histogram) -> bool:
-    theirs, ours = _bounds(before), _bounds(now)
-    return theirs == ours or set(theirs) <= set(ours)
 
 
 def _forgetting(ledger: Ledger, last: Mapping[PodKey, Scrape]) -> Ledger:
@@ -183,31 +166,6 @@ def _both(one: Mapping[str, float], other: Mapping[str, float]) -> Mapping[str, 
     return {n: one.get(n, 0.0) + other.get(n, 0.0) for n in one.keys() | other.keys()}
 
 
-def _add(one: Histogram, other: Histogram) -> Histogram:
-    """Add counts over the bounds that both have; an empty histogram adds nothing."""
-    if not one or not other:
-        return one or other
-    bounds = _bounds(one)
-    if bounds == _bounds(other):
-        return tuple(zip(bounds, map(add, _counts(one), _counts(other)), strict=True))
-    theirs = dict(other)
-    return tuple((bound, count + theirs[bound]) for bound, count in one if bound in theirs)
-
-
-def _subtract(now: Histogram, before: Histogram) -> Histogram:
-    """Subtract over the bounds that both have.
-
-    A bound that was not there before has no known beginning: what it holds belongs to no interval.
-    """
-    bounds = _bounds(now)
-    if bounds == _bounds(before):
-        return tuple(zip(bounds, map(sub, _counts(now), _counts(before)), strict=True))
-    if not _covers(now, before):
-        return ()
-    earlier = dict(before)
-    return tuple((bound, count - earlier[bound]) for bound, count in now if bound in earlier)
-
-
 def to_json(ledger: Ledger) -> dict[str, Any]:
     """Return the ledger as JSON for a checkpoint (B32), small enough for an object's status.
 
@@ -219,7 +177,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
     counters = sorted({name for s in scrapes for name in s.counters})
     namespaces = sorted({s.namespace for s in scrapes})
     revisions = sorted({s.revision for s in scrapes})
-    bounds = sorted({tuple(_bounds(s.buckets)) for s in scrapes})
+    bounds = sorted({s.buckets.bounds for s in scrapes})
     pods = [
         [
             namespaces.index(s.namespace),
@@ -228,8 +186,8 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
             s.at_s,
             s.started_at_s,
             [s.outcomes.get(name) for name in outcomes],
-            bounds.index(tuple(_bounds(s.buckets))),
-            *_packed(_counts(s.buckets)),
+            bounds.index(s.buckets.bounds),
+            *_packed(s.buckets.counts),
             *([[s.counters.get(name) for name in counters]] if s.counters else []),
         ]
         for s in scrapes
@@ -264,7 +222,7 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
 def _scrape(data: Mapping[str, Any], row: Sequence[Any]) -> Scrape:
     namespace, revision, pod, at_s, started_s, counts, bounds, zeros, steps, *users = row
     named = zip(data["outcomes"], counts, strict=True)
-    bounds_s = [float(bound) for bound in data["bounds"][bounds]]
+    bounds_s = tuple(float(bound) for bound in data["bounds"][bounds])
     return Scrape(
         namespace=data["namespaces"][namespace],
         revision=data["revisions"][revision],
@@ -272,7 +230,7 @@ def _scrape(data: Mapping[str, Any], row: Sequence[Any]) -> Scrape:
         at_s=float(at_s),
         started_at_s=float(started_s),
         outcomes={name: count for name, count in named if count is not None},
-        buckets=tuple(zip(bounds_s, _unpacked(len(bounds_s), zeros, steps), strict=True)),
+        buckets=Histogram.over(bounds_s, _unpacked(len(bounds_s), zeros, steps)),
         counters={
             name: float(count)
             for told in users

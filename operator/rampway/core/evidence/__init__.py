@@ -2,6 +2,7 @@
 
 from rampway.core.evidence.average import log_average
 from rampway.core.evidence.betting import Bets
+from rampway.core.evidence.buckets import UNTOLD, Histogram
 from rampway.core.evidence.clearance import (
     LOG_BAR,
     UNTOLD_PHI,
@@ -39,12 +40,14 @@ __all__ = [
     "LOG_BAR",
     "MOST_PER_LOOK",
     "TARGET",
+    "UNTOLD",
     "UNTOLD_PHI",
     "Bets",
     "BoundPair",
     "Detector",
     "Dispersion",
     "EProcess",
+    "Histogram",
     "Move",
     "PairCount",
     "Ratio",

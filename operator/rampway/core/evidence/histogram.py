@@ -4,9 +4,9 @@
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rampway.core.evidence.buckets import Histogram
 from rampway.core.evidence.mixture import PairCount
 
 ENOUGH = 100
@@ -18,9 +18,6 @@ ROUNDING = 0.005
 _FLOAT = 1e-6
 _TAILS = ((0.5, 1.0), (0.25, 2.0), (0.1, 3.0), (0.05, 2.0), (0.01, 1.0))
 """Shares of stable's requests beyond a bound, with the interest in each."""
-
-Buckets = Sequence[tuple[float, int]]
-"""Requests up to each bound, `(bound_s, count)`: cumulative, bounds ascending, last infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class BoundPair:
 
 
 def choose_bounds(
-    stable: Buckets, slowdown: float, quantile: float | None
+    stable: Histogram, slowdown: float, quantile: float | None
 ) -> tuple[BoundPair, ...]:
     """Choose the bounds to compare, from stable's histogram before the rollout.
 
@@ -55,7 +52,7 @@ def choose_bounds(
         The pairs, the most interesting one first; empty while stable has too few requests, or
         where no two bounds are as far apart as the slowdown.
     """
-    total = stable[-1][1] if stable else 0
+    total = stable.total
     if total < ENOUGH:
         return ()
     wanted = (
@@ -73,18 +70,18 @@ def choose_bounds(
     return tuple(sorted(pairs, key=lambda p: -p.weight))
 
 
-def has_bounds(buckets: Buckets, slowdown: float) -> bool:
+def has_bounds(buckets: Histogram, slowdown: float) -> bool:
     """Return whether two finite bounds are as far apart as the slowdown."""
     return _pair(buckets, slowdown, math.inf) is not None
 
 
-def first_bound_s(buckets: Buckets, least_s: float) -> float | None:
+def first_bound_s(buckets: Histogram, least_s: float) -> float | None:
     """Return the shortest finite bound from so many seconds on, as bounds are rounded; or None."""
     least_s *= 1 - ROUNDING
-    return next((bound for bound, _ in buckets[:-1] if bound >= least_s), None)
+    return next((bound for bound in buckets.bounds[:-1] if bound >= least_s), None)
 
 
-def tail_counts(pair: BoundPair, candidate: Buckets, stable: Buckets) -> PairCount:
+def tail_counts(pair: BoundPair, candidate: Histogram, stable: Histogram) -> PairCount:
     """Return requests and slow requests of both in one interval, from its histograms.
 
     A histogram that lacks the bound cannot say what is slow: it counts as no requests at all,
@@ -95,29 +92,25 @@ def tail_counts(pair: BoundPair, candidate: Buckets, stable: Buckets) -> PairCou
     )
 
 
-def _pair(stable: Buckets, slowdown: float, most_beyond: float) -> tuple[float, float] | None:
+def _pair(stable: Histogram, slowdown: float, most_beyond: float) -> tuple[float, float] | None:
     """Return the smallest bound that so few of stable's requests exceed, and the candidate's.
 
     Where that bound is too near the end to have a finite one for the candidate, the last one
     that has.
     """
-    total = stable[-1][1]
-    finite = [bound for bound, _ in stable[:-1]]
+    finite = stable.bounds[:-1]
     found: tuple[float, float] | None = None
-    for bound, count in stable[:-1]:
+    for bound, count in zip(finite, stable.counts, strict=False):
         least = (1 + slowdown) * bound * (1 - ROUNDING)
         limit = next((b for b in finite if b > bound and b >= least), None)
         if limit is None:
             break
         found = (bound, limit)
-        if total - count <= most_beyond + _FLOAT:
+        if stable.total - count <= most_beyond + _FLOAT:
             break
     return found
 
 
-def _beyond(buckets: Buckets, bound_s: float) -> tuple[int, int]:
-    within = next((count for bound, count in buckets if bound == bound_s), None)
-    if within is None:
-        return 0, 0
-    total = buckets[-1][1]
-    return total, total - within
+def _beyond(buckets: Histogram, bound_s: float) -> tuple[int, int]:
+    within = buckets.up_to(bound_s)
+    return (0, 0) if within is None else (buckets.total, buckets.total - within)

@@ -6,16 +6,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rampway.core.evidence import BoundPair, PairCount, choose_bounds, tail_counts
+from rampway.core.evidence import (
+    UNTOLD,
+    BoundPair,
+    Histogram,
+    PairCount,
+    choose_bounds,
+    tail_counts,
+)
 
 BOUNDS = [float(f"{0.001 * 1.2**k:.3g}") for k in range(51)]
 """The model server's: 1 ms to 9 s in steps of 20 %, three digits."""
 
-Buckets = list[tuple[float, int]]
 
-
-def histogram(times_s: list[float]) -> Buckets:
-    return [(bound, sum(t <= bound for t in times_s)) for bound in [*BOUNDS, math.inf]]
+def histogram(times_s: list[float]) -> Histogram:
+    return Histogram.of({b: sum(t <= b for t in times_s) for b in [*BOUNDS, math.inf]})
 
 
 def lognormal(n: int, median_s: float = 0.01, spread: float = 0.5, seed: int = 1) -> list[float]:
@@ -25,8 +30,8 @@ def lognormal(n: int, median_s: float = 0.01, spread: float = 0.5, seed: int = 1
     return times
 
 
-def beyond(buckets: Buckets, bound_s: float) -> float:
-    return 1 - dict(buckets)[bound_s] / buckets[-1][1]
+def beyond(buckets: Histogram, bound_s: float) -> float:
+    return 1 - dict(buckets)[bound_s] / buckets.total
 
 
 def test_whole_distribution_gets_a_few_bounds() -> None:
@@ -81,7 +86,7 @@ def test_equal_bounds_are_taken_once() -> None:
 def test_few_requests_are_not_enough() -> None:
     """Below 100 requests there is no choice yet, and without a histogram neither."""
     assert choose_bounds(histogram(lognormal(99)), 0.2, None) == ()
-    assert choose_bounds([], 0.2, 0.99) == ()
+    assert choose_bounds(UNTOLD, 0.2, 0.99) == ()
     assert choose_bounds(histogram(lognormal(100)), 0.2, None) != ()
 
 
@@ -96,25 +101,25 @@ def test_end_of_the_histogram_falls_back_to_the_last_pair() -> None:
     """Where stable's tail lies beyond the last bounds, the last pair with a finite b' is taken."""
     (pair,) = choose_bounds(histogram([20.0] * 200), 0.2, 0.99)
     assert pair == BoundPair(1.0, BOUNDS[-2], BOUNDS[-1])
-    assert choose_bounds([(1.0, 500), (math.inf, 1000)], 0.2, 0.99) == ()
-    assert choose_bounds([(math.inf, 1000)], 0.2, None) == ()
+    assert choose_bounds(Histogram.of({1.0: 500, math.inf: 1000}), 0.2, 0.99) == ()
+    assert choose_bounds(Histogram.of({math.inf: 1000}), 0.2, None) == ()
 
 
 def test_tail_counts_take_each_side_at_its_own_bound() -> None:
     """The candidate's requests beyond b' are compared with stable's beyond b."""
     pair = BoundPair(1.0, 0.1, 0.12)
-    candidate = [(0.1, 3), (0.12, 7), (math.inf, 10)]
-    stable = [(0.1, 80), (0.12, 90), (math.inf, 100)]
+    candidate = Histogram.of({0.1: 3, 0.12: 7, math.inf: 10})
+    stable = Histogram.of({0.1: 80, 0.12: 90, math.inf: 100})
     assert tail_counts(pair, candidate, stable) == PairCount(10, 3, 100, 20)
 
 
 def test_b18_missing_bound_counts_as_no_requests() -> None:
     """A histogram without the bound says nothing, not that no request was slow."""
     pair = BoundPair(1.0, 0.1, 0.12)
-    other = [(0.1, 3), (0.5, 10), (math.inf, 10)]
-    stable = [(0.1, 80), (0.12, 90), (math.inf, 100)]
+    other = Histogram.of({0.1: 3, 0.5: 10, math.inf: 10})
+    stable = Histogram.of({0.1: 80, 0.12: 90, math.inf: 100})
     assert tail_counts(pair, other, stable) == PairCount(0, 0, 100, 20)
-    assert tail_counts(pair, [], []) == PairCount(0, 0, 0, 0)
+    assert tail_counts(pair, UNTOLD, UNTOLD) == PairCount(0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("slower", [1.0, 1.2])

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from rampway.api.latency import LatencyCheck
 from rampway.core import evidence
-from rampway.core.checks.deltas import Delta, Histogram
+from rampway.core.checks.deltas import Delta
 from rampway.core.checks.kinds.base import Comparison, PairedState
-from rampway.core.evidence import BoundPair, EProcess, PairCount, Tolerance
+from rampway.core.evidence import UNTOLD, BoundPair, EProcess, Histogram, PairCount, Tolerance
 from rampway.core.numerals import plain
 
 FARTHEST = 2.0
@@ -95,7 +95,7 @@ class Latency(Comparison):
         return [evidence.tail_counts(pair, mine, other) for pair in state.bounds]
 
     def _compared(self, delta: Delta) -> Histogram:
-        return delta.warm.get(self.warm_up, ()) if self.warm_up else delta.buckets
+        return delta.warm.get(self.warm_up, UNTOLD) if self.warm_up else delta.buckets
 
     def shares(self, state: PairedState) -> list[float]:
         """Return each process's share of the check's budget."""
