@@ -1,15 +1,15 @@
 """scikit-learn estimators as models: their tensors are derived from what fitting left behind."""
 
-import functools
 import importlib.util
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_clusterer, is_outlier_detector
 
+from rampway_server import quicker
 from rampway_server.columns import columns, selects_columns, takes_texts
 from rampway_server.errors import StartError
 from rampway_server.model import MATRIX, Model
@@ -19,25 +19,7 @@ from rampway_server.tensors import TEXT, TensorSpec
 warnings.filterwarnings("ignore", "X does not have valid feature names")
 
 
-def _know_arrays() -> None:
-    """Have a numpy array known at once for no frame.
-
-    scikit-learn asks narwhals so several times a prediction, and each time every library of frames
-    is thought of, which is a third of what a small prediction takes.
-    """
-    try:
-        from narwhals.stable.v2 import dependencies
-    except ImportError:  # scikit-learn before 1.9 asks otherwise
-        return
-    for name in ("is_into_dataframe", "is_into_series"):
-        setattr(dependencies, name, functools.partial(_asked, getattr(dependencies, name)))
-
-
-def _asked(ask: Callable[[Any], bool], value: Any) -> bool:
-    return type(value) is not np.ndarray and ask(value)
-
-
-_know_arrays()
+quicker.hasten()
 
 
 class Estimator:
