@@ -133,11 +133,16 @@ def _line(model: Any, rows: Rows) -> Rows | None:
 
 
 def _scaled(scaler: Any, rows: Rows) -> Rows | None:
-    """Return rows shifted and stretched; None where they are to become a frame."""
-    if get_config()["transform_output"] != "default" or hasattr(scaler, "_sklearn_output_config"):
+    """Return rows shifted and stretched; None where that is done in place, or makes a frame."""
+    framed = get_config()["transform_output"] != "default"
+    if framed or hasattr(scaler, "_sklearn_output_config") or not scaler.copy:
         return None
-    found = rows - scaler.mean_ if scaler.with_mean else rows
-    return found / scaler.scale_ if scaler.with_std else found
+    found = np.array(rows)
+    if scaler.with_mean:
+        found -= scaler.mean_
+    if scaler.with_std:
+        found /= scaler.scale_
+    return found
 
 
 def _know_arrays() -> None:

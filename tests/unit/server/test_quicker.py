@@ -100,6 +100,19 @@ def test_a_frame_is_made_where_one_is_wanted() -> None:
     assert found.columns.tolist() == [f"x{n}" for n in range(5)]
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_scaler_leaves_what_it_was_given_unless_told(*, keeps: bool) -> None:
+    """Its answer is an array of its own, also where nothing is changed; `copy=False` works in place."""
+    rows, asked = zoo.data()
+    before = asked.copy()
+    found = StandardScaler(copy=keeps).fit(rows).transform(asked)
+    assert np.shares_memory(found, asked) is not keeps
+    assert np.array_equal(asked, before) is keeps
+    same = StandardScaler(with_mean=False, with_std=False).fit(rows).transform(before)
+    assert np.array_equal(same, before)
+    assert not np.shares_memory(same, before)
+
+
 def test_the_trees_of_a_forest_are_asked_by_no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """That is where the time went: a forest answers without one, unless it is asked very much."""
     rows, asked = zoo.data()
