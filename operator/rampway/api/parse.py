@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from rampway.api import labels
-from rampway.api.base import NAME_EXPECTED, NAME_PATTERN
+from rampway.api.base import NAME_EXPECTED, NAME_PATTERN, sharing
 from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from rampway.api.policy import Policy, PolicyKind
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
@@ -129,7 +129,7 @@ def head_of(obj: Mapping[str, Any]) -> dict[str, Any]:
 def parse_status(obj: Mapping[str, Any]) -> ModelDeploymentStatus:
     """Parse the status of a ModelDeployment, an empty one if it cannot be read."""
     try:
-        return ModelDeploymentStatus.model_validate(obj.get("status") or {})
+        return sharing(ModelDeploymentStatus.model_validate(obj.get("status") or {}))
     except ValidationError:
         return ModelDeploymentStatus()
 
@@ -206,6 +206,6 @@ def _metadata(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 def _validated(model: type[_M], obj: Mapping[str, Any], key: str) -> _M:
     try:
-        return model.model_validate(obj.get(key) or {}, by_name=False)
+        return sharing(model.model_validate(obj.get(key) or {}, by_name=False))
     except ValidationError as error:
         raise Unparseable(explain(error, model, key)) from error

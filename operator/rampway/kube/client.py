@@ -8,6 +8,7 @@ inside the commands that need a cluster.
 
 import asyncio
 import json
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,9 @@ from rampway.kube.wire import Answer, Request, failure
 
 __all__ = ["KubeClient", "connect", "current_namespace"]
 
+TLS_BUFFER = 32 * 1024
+"""Bytes, two TLS records. asyncio keeps 256 KiB for each connection: with dozens of calls and
+watches that is a tenth of the operator's memory."""
 Told = Callable[[str, str, str, float], None]
 """Told of every call: verb, kind, HTTP status or `no answer`, and the seconds it took."""
 RELOGIN_EVERY_S = 5.0
@@ -259,6 +263,7 @@ async def connect(
     Raises:
         KubeError: there is no way to log in; the message says what to do.
     """
+    SSLProtocol.max_size = TLS_BUFFER
     login = Login(kubeconfig, context)
     return KubeClient(login, _client(await login.configuration()), field_manager, deadline_s, told)
 

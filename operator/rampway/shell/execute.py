@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rampway.api import labels
+from rampway.api.base import sharing
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.parse import ModelDeployment, ModelRollout, head_of, parse_status
 from rampway.api.rollout import ModelRolloutStatus
@@ -206,12 +207,12 @@ class Executor:
         if isinstance(action, WriteStatus):
             of = obs.deployment
             raw = await self._write_status(MODEL_DEPLOYMENT, of.head, _dump(action.status))
-            return [replace(of, **_now(raw), status=action.status)]
+            return [replace(of, **_now(raw), status=sharing(action.status))]
         read = next((r for r in obs.rollouts if r.name == action.name), None)
         if read is None:
             return []
         raw = await self._write_status(MODEL_ROLLOUT, read.head, _dump(action.status))
-        return [replace(read, **_now(raw), status=action.status)]
+        return [replace(read, **_now(raw), status=sharing(action.status))]
 
     async def _write_status(
         self, kind: Kind, read: Mapping[str, Any], status: dict[str, Any]

@@ -55,6 +55,18 @@ def test_a_full_object_is_parsed() -> None:
     assert found.head == {"kind": "ModelDeployment", "metadata": head, "status": {}}
 
 
+def test_what_is_alike_is_kept_once() -> None:
+    """Each part of a thousand objects would have a set of its own, of the fields that are set."""
+    one, other = parse_deployment(full()), parse_deployment(full())
+    parts = (one.spec, other.spec), (one.spec.model, other.spec.model), (one.status, other.status)
+    for mine, theirs in parts:
+        assert mine.__pydantic_fields_set__ is theirs.__pydantic_fields_set__
+    assert one.spec.model_dump(exclude_unset=True) == other.spec.model_dump(exclude_unset=True)
+    changed_copy = one.spec.model_copy(update={"replicas": 7})
+    assert changed_copy.model_dump(exclude_unset=True)["replicas"] == 7
+    assert other.spec == one.spec
+
+
 def test_a_minimal_object_is_parsed_with_defaults() -> None:
     """Only the model and the Gateway have to be given."""
     found = parse_deployment(minimal())

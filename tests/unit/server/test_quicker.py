@@ -102,7 +102,7 @@ def test_a_frame_is_made_where_one_is_wanted() -> None:
 
 @pytest.mark.parametrize("keeps", [True, False])
 def test_a_scaler_leaves_what_it_was_given_unless_told(*, keeps: bool) -> None:
-    """Its answer is an array of its own, also where nothing is changed; `copy=False` works in place."""
+    """Its answer is its own, also where nothing is changed; `copy=False` works in place."""
     rows, asked = zoo.data()
     before = asked.copy()
     found = StandardScaler(copy=keeps).fit(rows).transform(asked)
