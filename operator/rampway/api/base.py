@@ -220,6 +220,8 @@ def listed(max_items: int, *keys: str) -> dict[str, Any]:
 
 
 _SET: dict[frozenset[str], set[str]] = {}
+_SHARED: set[int] = set()
+"""The ids of what `_SET` holds: it lets none go."""
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -227,16 +229,19 @@ def sharing(model: _M) -> _M:
     """Return the model; which of its fields were set it shares with all that are alike.
 
     Each part of a model has a set for that, a quarter of what an object takes that was parsed, and
-    a thousand rollouts are kept. Models are frozen, and a copy has a set of its own.
+    a thousand rollouts are kept. Models are frozen, and a copy has a set of its own: one that
+    shares its set was here before, with all that is in it.
     """
     todo: list[object] = [model]
     while todo:
         one = todo.pop()
         if isinstance(one, BaseModel):
             told = one.__pydantic_fields_set__
-            object.__setattr__(
-                one, "__pydantic_fields_set__", _SET.setdefault(frozenset(told), told)
-            )
+            if id(told) in _SHARED:
+                continue
+            shared = _SET.setdefault(frozenset(told), told)
+            _SHARED.add(id(shared))
+            object.__setattr__(one, "__pydantic_fields_set__", shared)
             todo += one.__dict__.values()
         elif isinstance(one, (tuple, list)):
             todo += one

@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any
 
+import orjson
+
 from rampway.core import evidence
 from rampway.core.checks import deltas
 from rampway.core.checks.judged import Down, EvidenceState, Failed, History
@@ -34,7 +36,7 @@ def to_text(state: EvidenceState) -> str:
         "references": {name: _paired(mine) for name, mine in state.references.items()},
         "history": [state.history.intervals, state.history.lacking] if state.history else None,
     }
-    return json.dumps(data, separators=(",", ":"))
+    return orjson.dumps(data).decode()
 
 
 def from_text(text: str) -> EvidenceState | None:
