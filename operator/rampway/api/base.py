@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -217,34 +217,3 @@ def listed(max_items: int, *keys: str) -> dict[str, Any]:
     """Return the JSON schema of a status list: atomic, or a map by `keys`."""
     kind: dict[str, Any] = {LIST_TYPE: "map", LIST_KEYS: list(keys)} if keys else {}
     return {"maxItems": max_items, **kind}
-
-
-_SET: dict[frozenset[str], set[str]] = {}
-_SHARED: set[int] = set()
-"""The ids of what `_SET` holds: it lets none go."""
-_M = TypeVar("_M", bound=BaseModel)
-
-
-def sharing(model: _M) -> _M:
-    """Return the model; which of its fields were set it shares with all that are alike.
-
-    Each part of a model has a set for that, a quarter of what an object takes that was parsed, and
-    a thousand rollouts are kept. Models are frozen, and a copy has a set of its own: one that
-    shares its set was here before, with all that is in it.
-    """
-    todo: list[object] = [model]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, BaseModel):
-            told = one.__pydantic_fields_set__
-            if id(told) in _SHARED:
-                continue
-            shared = _SET.setdefault(frozenset(told), told)
-            _SHARED.add(id(shared))
-            object.__setattr__(one, "__pydantic_fields_set__", shared)
-            todo += one.__dict__.values()
-        elif isinstance(one, (tuple, list)):
-            todo += one
-        elif isinstance(one, dict):
-            todo += one.values()
-    return model

@@ -1,6 +1,7 @@
 """From the API server's JSON to typed objects: the only place where raw objects are read."""
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -8,10 +9,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from rampway.api import labels
-from rampway.api.base import NAME_EXPECTED, NAME_PATTERN, sharing
+from rampway.api.base import NAME_EXPECTED, NAME_PATTERN
 from rampway.api.deployment import ModelDeploymentSpec, ModelDeploymentStatus
 from rampway.api.policy import Policy, PolicyKind
 from rampway.api.rollout import ModelRolloutSpec, ModelRolloutStatus
+from rampway.api.sharing import sharing, sharing_parts
 from rampway.api.sources import ClusterMetricSourceSpec, MetricSourceSpec, SourceKind
 from rampway.api.wording import explain
 
@@ -115,15 +117,28 @@ def parse_deployment(
 def head_of(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of an object is needed to write its status, and to tell who wrote it.
 
-    All else is in what was parsed: the objects of a thousand rollouts, kept whole, are 30 MB.
+    All else is in what was parsed: the objects of a thousand rollouts, kept whole, are 30 MB, and
+    their managedFields as much again. `status` names the status's fields; `writers` has, of each
+    manager of the object itself, its name, when it wrote (RFC 3339), and the fields of the spec
+    that it owns.
     """
     metadata = obj["metadata"]
-    kept = ("name", "namespace", "uid", "resourceVersion", "managedFields")
+    kept = ("name", "namespace", "uid", "resourceVersion")
     return {
         "kind": obj.get("kind", ""),
         "metadata": {key: metadata[key] for key in kept if key in metadata},
-        "status": dict.fromkeys(obj.get("status") or ()),
+        "status": tuple(map(sys.intern, obj.get("status") or ())),
+        "writers": tuple(
+            (str(entry.get("manager", "")), str(entry.get("time", "")), _owned(entry))
+            for entry in metadata.get("managedFields") or ()
+            if not entry.get("subresource")
+        ),
     }
+
+
+def _owned(entry: Mapping[str, Any]) -> frozenset[str]:
+    spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+    return frozenset(sys.intern(field.removeprefix("f:")) for field in spec)
 
 
 def parse_status(obj: Mapping[str, Any]) -> ModelDeploymentStatus:
@@ -205,7 +220,9 @@ def _metadata(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _validated(model: type[_M], obj: Mapping[str, Any], key: str) -> _M:
+    written = obj.get(key) or {}
     try:
-        return sharing(model.model_validate(obj.get(key) or {}, by_name=False))
+        found = sharing(model.model_validate(written, by_name=False))
     except ValidationError as error:
         raise Unparseable(explain(error, model, key)) from error
+    return sharing_parts(found, written) if key == "spec" else found

@@ -12,7 +12,7 @@ from rampway.api.authors import Author, Told
 from rampway.api.parse import ModelDeployment
 from rampway.core.instants import from_wire
 from rampway.core.model.authors import Authors
-from rampway.kube.base import KubeApi, Obj
+from rampway.kube.base import KubeApi
 from rampway.kube.errors import Forbidden, KubeError, NotFound
 from rampway.kube.kinds import MUTATING_POLICY, MUTATING_POLICY_BINDING
 
@@ -102,19 +102,9 @@ def _stamp(text: str, since_s: float | None, now_s: float) -> Author | None:
     return Author(by=name[:_LONGEST], at=at if known else "", told=Told.STAMP)
 
 
-def _manager(obj: Mapping[str, Any], fields: tuple[str, ...], now_s: float) -> Author | None:
+def _manager(head: Mapping[str, Any], fields: tuple[str, ...], now_s: float) -> Author | None:
     """Return the field manager that wrote one of these fields of the spec last, and when."""
-    entries: list[Obj] = obj["metadata"].get("managedFields") or []
-    found = [
-        (str(entry.get("time", "")), str(entry.get("manager", "")))
-        for entry in entries
-        if not entry.get("subresource") and _owns(entry, fields)
-    ]
+    found = [(at, manager) for manager, at, owned in head["writers"] if owned & set(fields)]
     found = [one for one in found if (from_wire(one[0]) or 0.0) <= now_s + SKEW_S]
     at, manager = max(found, default=("", ""))
     return Author(by=manager[:_LONGEST], at=at, told=Told.MANAGER) if manager else None
-
-
-def _owns(entry: Obj, fields: tuple[str, ...]) -> bool:
-    spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-    return any(f"f:{name}" in spec for name in fields)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rampway.api import labels
-from rampway.api.base import sharing
 from rampway.api.deployment import ModelDeploymentStatus
 from rampway.api.parse import ModelDeployment, ModelRollout, head_of, parse_status
 from rampway.api.rollout import ModelRolloutStatus
+from rampway.api.sharing import sharing
 from rampway.core.actions import (
     Action,
     Annotate,
@@ -217,7 +217,7 @@ class Executor:
     async def _write_status(
         self, kind: Kind, read: Mapping[str, Any], status: dict[str, Any]
     ) -> Obj:
-        meta, before = read["metadata"], read.get("status") or {}
+        meta, before = read["metadata"], read.get("status") or ()
         # A merge patch keeps what it does not name: what is gone has to be named.
         gone = {key: None for key in before if key not in status}
         patch = {

@@ -52,7 +52,8 @@ def test_a_full_object_is_parsed() -> None:
     assert policy.alpha == pytest.approx(0.005)
     assert found.spec.server.resources.requests == {"cpu": "1", "memory": "256Mi"}
     head = {"name": "digits", "namespace": "team", "uid": "u-1", "resourceVersion": "12"}
-    assert found.head == {"kind": "ModelDeployment", "metadata": head, "status": {}}
+    expected = {"kind": "ModelDeployment", "metadata": head, "status": (), "writers": ()}
+    assert found.head == expected
 
 
 def test_what_is_alike_is_kept_once() -> None:
@@ -65,6 +66,41 @@ def test_what_is_alike_is_kept_once() -> None:
     changed_copy = one.spec.model_copy(update={"replicas": 7})
     assert changed_copy.model_dump(exclude_unset=True)["replicas"] == 7
     assert other.spec == one.spec
+
+
+def test_a_part_that_another_object_has_too_is_held_once() -> None:
+    """A policy is most of a spec, and a team gives the same one to all its models."""
+    one = parse_deployment(full()).spec
+    other = parse_deployment(changed(full(), ("spec", "replicas"), 7)).spec
+    plain = parse_deployment(minimal()).spec
+    assert (one.replicas, other.replicas) != (7, one.replicas)
+    assert other.rollout is one.rollout
+    assert other.server is one.server
+    assert plain.rollout is not one.rollout
+    assert plain.rollout == type(plain.rollout)()
+
+
+def test_a_part_is_held_once_only_if_it_is_written_alike() -> None:
+    """What is written out is told again as it was written, though it means the same."""
+    said = parse_deployment(
+        changed(minimal(), ("spec", "rollout"), {"progressDeadline": "15m"})
+    ).spec
+    unsaid = parse_deployment(changed(minimal(), ("spec", "rollout"), {})).spec
+    for spec, told in ((said, True), (unsaid, False)):
+        assert ("progress_deadline" in spec.rollout.model_fields_set) is told
+
+
+def test_of_who_wrote_what_the_fields_of_the_spec_are_kept() -> None:
+    """All else of managedFields is as large as the object, and nobody asks for it."""
+    raw = full()
+    owned = {"f:metadata": {"f:labels": {}}, "f:spec": {"f:model": {"f:uri": {}}, "f:paused": {}}}
+    by_status = {"manager": "rampway", "subresource": "status", "fieldsV1": {"f:status": {}}}
+    wrote = {"manager": "kubectl", "time": "2026-01-01T00:00:00Z", "fieldsV1": owned}
+    raw["metadata"]["managedFields"] = [wrote, by_status, {"manager": "bare"}]
+    fields = frozenset({"model", "paused"})
+    kubectl, bare = parse_deployment(raw).head["writers"]
+    assert kubectl == ("kubectl", "2026-01-01T00:00:00Z", fields)
+    assert bare == ("bare", "", frozenset())
 
 
 def test_a_minimal_object_is_parsed_with_defaults() -> None:
