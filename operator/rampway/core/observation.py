@@ -170,12 +170,12 @@ class HookRun:
     message: str = ""
 
 
-CHECKPOINTS_PER_S = 8.0
-"""All rollouts together write no more checkpoints than this; with those at verdicts, 10 (B32)."""
+CHECKPOINTS_PER_S = 4.0
+"""All rollouts together write no more checkpoints than this; a call each, of twenty (B32)."""
 ACTIVE_REQUEUE_S = 5.0
 """An active rollout is looked at again at least so often; looks and pod events come sooner."""
-REQUEUES_PER_S = 50.0
-"""And all of them together so often: of more, each waits for its looks and events."""
+REQUEUES_PER_S = 40.0
+"""And all of them together so often, less often than looks come: of more, each waits for those."""
 
 
 @dataclass(frozen=True, slots=True)
