@@ -93,8 +93,9 @@ class Folder:
         """
         listed = self._scan()
         if not listed:
+            seen = "no model in" if self._root.exists() else "there is no file or folder"
             raise StartError(
-                f"no model in {self._root}; expected NAME.skops, NAME/model.skops or "
+                f"{seen} {self._root}; expected NAME.skops, NAME/model.skops or "
                 f"NAME/VERSION/model.skops, or another of {', '.join(ENDINGS)}"
             )
         for found in listed:

@@ -234,6 +234,13 @@ def test_a_folder_without_models_is_no_start(tmp_path: Path) -> None:
         asyncio.run(folder.load_all())
 
 
+def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    """A slip in the path is not told as a folder without models."""
+    absent = Folder(tmp_path / "m.skops", Repository(Metrics(), Dial("")), (), allow_pickle=False)
+    with pytest.raises(StartError, match=r"there is no file or folder .*m\.skops; expected NAME"):
+        asyncio.run(absent.load_all())
+
+
 def test_versions_are_compared_number_by_number() -> None:
     """Not letter by letter."""
     assert sorted(["10", "9", "2.10", "2.9"], key=_age) == ["2.9", "2.10", "9", "10"]
