@@ -42,11 +42,23 @@ class Estimator:
         if self._names:
             import pandas as pd
 
-            columns = inputs[0].T if inputs[0].ndim > 1 else inputs
+            columns = list(map(_missing_as_nan, inputs[0].T if inputs[0].ndim > 1 else inputs))
             return pd.DataFrame(dict(zip(self._names, columns, strict=True)), copy=False)
         if len(inputs) == 1:
             return inputs[0]
         return np.column_stack([column.astype(object) for column in inputs])
+
+
+def _missing_as_nan(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column of texts with NaN for what is missing, as frames have it.
+
+    pandas does so itself beside a text; a column of nothing but None it leaves, and no encoder that
+    was fitted on NaN knows None: the same row would be answered by who else is in its batch.
+    """
+    if column.dtype != object:
+        return column
+    missing = np.array([value is None for value in column], dtype=bool)
+    return np.where(missing, np.nan, column) if missing.any() else column
 
 
 def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Model:

@@ -87,6 +87,23 @@ async def test_missing_values_reach_a_model_that_takes_them(make_app: MakeApp) -
     assert (reply.status, "null (None) at position 0" in reply.error) == (400, True)
 
 
+async def test_a_missing_text_is_missing_whoever_is_in_the_batch(make_app: MakeApp) -> None:
+    """A column of nothing but nulls is answered as the same row is beside a text."""
+    frame = pd.DataFrame({"town": ["Ulm", np.nan, "Kiel", np.nan] * 5, "sum": [0.0, 1.0] * 10})
+    encoded = ColumnTransformer([("t", OneHotEncoder(handle_unknown="ignore"), ["town"])])
+    estimator = make_pipeline(encoded, LogisticRegression()).fit(frame, [0, 1] * 10)
+    app, _ = make_app(estimator)
+    wanted = {"outputs": [{"name": "predict_proba"}]}
+    expected = estimator.predict_proba(frame[1:2])[0].tolist()
+    assert expected[1] > 0.6
+    for towns in ([None], [None, None], [None, "Ulm"]):
+        document = json.loads(body(town=towns, sum=[1.0] * len(towns))) | wanted
+        for tensor in document["inputs"]:
+            tensor["datatype"] = "BYTES" if tensor["name"] == "town" else "FP64"
+        reply = await call(app, INFER, json.dumps(document).encode())
+        assert reply.document["outputs"][0]["data"][:2] == pytest.approx(expected), towns
+
+
 async def test_missing_numbers_of_a_matrix(make_app: MakeApp) -> None:
     """Gradient boosting takes NaN as null; infinite it is not."""
     rows = np.array([[0.0, np.nan], [1.0, 2.0], [0.5, 1.0], [np.nan, 0.0]] * 10)
