@@ -18,17 +18,17 @@ class Inputs:
     """Counts of all features.
 
     Args:
+        features: Each with the position of its column in the model.
         page: Where this worker counts.
         name: What tells these features from others.
     """
 
-    def __init__(self, features: Sequence[Column], page: Page, name: Sequence[str]) -> None:
-        positions = range(len(features))
-        self._numbers_at = [at for at in positions if not features[at].text]
-        self._numbers = Numbers([features[at] for at in self._numbers_at], page, name)
-        self._texts = {
-            at: Text(features[at], page, [*name, str(at)]) for at in positions if features[at].text
-        }
+    def __init__(
+        self, features: Sequence[tuple[int, Column]], page: Page, name: Sequence[str]
+    ) -> None:
+        self._numbers_at = [at for at, one in features if not one.text]
+        self._numbers = Numbers([one for _, one in features if not one.text], page, name)
+        self._texts = {at: Text(one, page, [*name, str(at)]) for at, one in features if one.text}
         self._any = bool(features)
 
     def count(self, inputs: Sequence[NDArray[Any]]) -> None:

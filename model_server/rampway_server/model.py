@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rampway_server.errors import ClientFaultError, ModelError
+from rampway_server.matching import Matched, match
 from rampway_server.reference import Profile
 from rampway_server.tensors import TEXT, TensorSpec, conform, shown
 
@@ -54,6 +55,16 @@ class Model:
     def width(self) -> int:
         """How many values a row has, asked or answered: in what has the more."""
         return max(sum(spec.width for spec in self.takes), *(spec.width for spec in self.offers))
+
+    @cached_property
+    def training(self) -> Matched:
+        """The features of the profile, by the model's columns."""
+        matrix = self.takes[0]
+        columns = self.takes if len(self.takes) > 1 else self.columns
+        if not columns and len(matrix.shape) > 1:
+            numbers = range(max(0, matrix.shape[1]))
+            columns = tuple(TensorSpec(f"column-{at}", matrix.datatype, (-1,)) for at in numbers)
+        return match(self.profile.features if self.profile else (), columns)
 
     def input(self, name: str) -> TensorSpec:
         """Return the input of that name, or the matrix' column.
@@ -112,20 +123,26 @@ class Model:
         except BaseException as error:  # SystemExit too: a model may not end the server
             raise ModelError(f"{type(error).__name__}: {error}") from error
 
+    def zeros(self) -> list[NDArray[Any]]:
+        """Return inputs of one row: of zeros, or empty texts; of one column if nobody knows."""
+        return [
+            np.full(
+                tuple(max(1, size) for size in spec.shape),
+                "" if spec.datatype == TEXT else 0,
+                dtype=spec.dtype,
+            )
+            for spec in self.takes
+        ]
+
     def warm_up(self) -> str | None:
         """Predict one row of zeros; return None, or why that was not possible.
 
         A model may rightly raise on zeros, so a failure is told but does not keep it from serving.
         """
-        lengths = [tuple(max(1, size) for size in spec.shape) for spec in self.takes]
         if any(-1 in spec.shape[1:] for spec in self.takes):
             return "the model does not say how many features it takes (no n_features_in_)"
-        zeros = [
-            np.full(shape, "" if spec.datatype == TEXT else 0, dtype=spec.dtype)
-            for spec, shape in zip(self.takes, lengths, strict=True)
-        ]
         try:
-            self.predict(zeros, self.offers)
+            self.predict(self.zeros(), self.offers)
         except ModelError as error:
             return str(error)
         return None

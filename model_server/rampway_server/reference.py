@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rampway_server.labels import LONGEST, bounds, distinct
+
 MEMBER = "rampway-profile.json"
 BINS = 10
-LONGEST_TEXT = 60
 MOST_VALUES = 20
 MOST_FEATURES = 64
 OTHER, MISSING = "other", "missing"
@@ -58,8 +59,9 @@ class Column:
     @property
     def bins(self) -> list[str]:
         """The bins' names as labels: upper bounds or values, then what is missing."""
-        own = list(self.values) if self.text else [f"{edge:.6g}" for edge in self.edges]
-        return [*own, OTHER if self.text else "+Inf", MISSING]
+        if self.text:
+            return [*distinct(self.values, (OTHER, MISSING)), OTHER, MISSING]
+        return [*bounds(self.edges), "+Inf", MISSING]
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _describe(name: str, values: NDArray[Any], like: Column | None) -> Column:
 
 def _describe_text(name: str, values: list[Any], like: Column | None) -> Column:
     counts = Counter(value for value in values if isinstance(value, str))
-    common = [text for text, _ in counts.most_common(MOST_VALUES) if len(text) <= LONGEST_TEXT]
+    common = [text for text, _ in counts.most_common(MOST_VALUES) if len(text) <= LONGEST]
     known = like.values if like and like.text else tuple(sorted(common))
     own = [counts[text] for text in known]
     others = counts.total() - sum(own)

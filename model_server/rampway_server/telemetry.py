@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from prometheus_client.core import (
 
 from rampway_server.errors import ModelError
 from rampway_server.inputs import Inputs
+from rampway_server.labels import distinct
 from rampway_server.logs import logger
 from rampway_server.model import Model
 from rampway_server.reference import OTHER
@@ -30,7 +31,6 @@ from rampway_server.sheet import Page
 from rampway_server.tensors import TensorSpec
 
 MOST_CLASSES = 64
-LONGEST_LABEL = 60
 CONFIDENCES = tuple(step / 10 for step in range(1, 11))
 CONFIDENCE_EVERY = 251
 """Of so many predictions probabilities that nobody asked for are computed of one.
@@ -53,7 +53,7 @@ class Telemetry:
         self.labels = list(labels)
         self._model = model
         self._lock = threading.Lock()
-        self._classes = [str(label)[:LONGEST_LABEL] for label in model.classes[:MOST_CLASSES]]
+        self._classes = distinct(map(str, model.classes[:MOST_CLASSES]), (OTHER,))
         self._at = {label: at for at, label in enumerate(model.classes[:MOST_CLASSES])}
         known = np.array(list(self._at))
         self._order = np.argsort(known if known.dtype.kind in "biuf" else [])
@@ -62,16 +62,16 @@ class Telemetry:
         self._edges = np.array(predicted.edges if predicted else ())
         bins = self._classes or (predicted.bins[:-2] if predicted else [])
         self.prediction_bins = [*bins, OTHER if self._classes else "+Inf"]
-        features = model.profile.features if model.profile else ()
+        features = model.training.features
         # Counts go on where those of the same bins were, whoever counted them: none ever falls.
-        layout = repr((self.prediction_bins, [(one.name, one.bins) for one in features]))
+        layout = repr((self.prediction_bins, [(one.name, one.bins) for _, one in features]))
         name = (*labels, hashlib.sha256(layout.encode()).hexdigest())
         self._predictions = page.cells("predictions", *name, size=len(bins) + 1)
         self._nulls = page.cells("nulls", *name, size=1)
         self._confidences = page.cells("confidences", *name, size=len(CONFIDENCES) + 2)
         self._unsure = itertools.count()
         self._inputs = Inputs(features, page, name)
-        self._failed = False
+        self._failed: set[str] = set()
 
     def observe(
         self,
@@ -79,24 +79,36 @@ class Telemetry:
         outputs: Sequence[TensorSpec],
         arrays: Sequence[NDArray[Any]],
     ) -> None:
-        """Count one prediction; whatever goes wrong here is logged once and hurts nobody."""
+        """Count one prediction; what goes wrong in one part is logged once and hurts no other."""
+        found = {spec.name: array for spec, array in zip(outputs, arrays, strict=True)}
+        self._try(self._count_answers, found)
+        self._try(self._count_inputs, inputs)
+        self._try(self._count_sureness, inputs, found)
+
+    def _try(self, count: Callable[..., None], *seen: Any) -> None:
         try:
-            found = {spec.name: array for spec, array in zip(outputs, arrays, strict=True)}
-            sure = self._sureness(inputs, found)
-            with self._lock:
-                self._inputs.count(inputs)
-                answers = found.get(self._model.offers[0].name)
-                if answers is not None and answers.ndim == 1:
-                    self._count_predictions(answers)
-                if sure is not None:
-                    at = np.searchsorted(CONFIDENCES, sure)
-                    counts, summed = self._confidences.own[:-1], self._confidences.own[-1:]
-                    counts += np.bincount(at, minlength=len(counts))
-                    summed += sure.sum()
+            count(*seen)
         except Exception:  # noqa: BLE001  # telemetry must not fail an answer
-            if not self._failed:
-                logger().exception("telemetry failed; said once")
-            self._failed = True
+            part = count.__name__.removeprefix("_count_")
+            if part not in self._failed:
+                logger().exception("telemetry failed; said once", part=part)
+            self._failed.add(part)
+
+    def _count_inputs(self, inputs: Sequence[NDArray[Any]]) -> None:
+        with self._lock:
+            self._inputs.count(inputs)
+
+    def _count_sureness(
+        self, inputs: Sequence[NDArray[Any]], found: dict[str, NDArray[Any]]
+    ) -> None:
+        sure = self._sureness(inputs, found)
+        if sure is None:
+            return
+        at = np.searchsorted(CONFIDENCES, sure)
+        with self._lock:
+            counts, summed = self._confidences.own[:-1], self._confidences.own[-1:]
+            counts += np.bincount(at, minlength=len(counts))
+            summed += sure.sum()
 
     def _sureness(
         self, inputs: Sequence[NDArray[Any]], found: dict[str, NDArray[Any]]
@@ -116,6 +128,12 @@ class Telemetry:
         highest = given.max(axis=1)
         sure: NDArray[Any] = highest[np.isfinite(highest)]
         return sure
+
+    def _count_answers(self, found: dict[str, NDArray[Any]]) -> None:
+        answers = found.get(self._model.offers[0].name)
+        if answers is not None and answers.ndim == 1:
+            with self._lock:
+                self._count_predictions(answers)
 
     def _count_predictions(self, values: NDArray[Any]) -> None:
         if values.dtype.kind == "f":
@@ -159,13 +177,13 @@ class Telemetry:
 
     def _add_inputs(self, families: dict[str, Any]) -> None:
         for column, counts in self._inputs.bins():
-            named = [*self.labels, column.name[:LONGEST_LABEL]]
+            named = [*self.labels, column.name]
             training = (*column.counts, column.missing)
             for name, count, rows in zip(column.bins, counts.tolist(), training, strict=True):
                 families["values"].add_metric([*named, name], count)
                 families["reference"].add_metric([*named, name], rows)
         for name, count in self._inputs.outside():
-            families["outside"].add_metric([*self.labels, name[:LONGEST_LABEL]], count)
+            families["outside"].add_metric([*self.labels, name], count)
         for kind, count in self._inputs.violations().items():
             families["violations"].add_metric([*self.labels, kind], count)
 

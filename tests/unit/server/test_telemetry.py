@@ -12,11 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from structlog.testing import capture_logs
 from unit.server.asgi import call, infer_body
-from unit.server.conftest import MakeApp, made
+from unit.server.conftest import made
 from unit.server.test_estimators import FRAME, LABELS, body, mixed
 
 import rampway_server
@@ -25,7 +28,7 @@ from rampway_server.app import App
 from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
 from rampway_server.estimators import describe
-from rampway_server.inputs import MOST_ROWS
+from rampway_server.inputs import MOST_ROWS, Inputs
 from rampway_server.metrics import Metrics
 from rampway_server.reference import Profile
 from rampway_server.repository import Repository
@@ -192,16 +195,74 @@ async def test_what_a_client_sends_makes_no_label() -> None:
     assert 250 < count("rampway_feature_values_total", feature="town", bin="other") <= MOST_ROWS
 
 
-async def test_failing_telemetry_fails_no_request(make_app: MakeApp) -> None:
-    """A profile that does not belong to the model is told of once."""
-    del make_app
-    estimator = LinearRegression().fit(ROWS, ROWS[:, 0])
-    profile = rampway_server.profile(np.column_stack([ROWS, ROWS]))
-    app, _ = serve(estimator, profile)
+async def test_failing_telemetry_fails_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be counted is told of once, and keeps nothing else from being counted."""
+
+    def fail(*_: Any) -> None:
+        raise IndexError
+
+    estimator = LogisticRegression().fit(ROWS, np.tile([0, 1], 50))
+    app, count = serve(estimator, rampway_server.profile(ROWS))
+    monkeypatch.setattr(Inputs, "count", fail)
     with capture_logs() as logs:
         for _ in range(3):
             await ask(app, [[0.0, 0.5]])
-    assert [log["event"] for log in logs] == ["telemetry failed; said once"]
+    told = [(log["event"], log["part"]) for log in logs]
+    assert told == [("telemetry failed; said once", "inputs")]
+    assert count("rampway_predictions_total", prediction="0") == 3
+    assert count("rampway_confidence_count") == 1
+
+
+@pytest.mark.parametrize("columns", [["town", "sum", "age"], ["sum", "town"], ["age"]])
+async def test_features_are_the_columns_of_their_name(columns: list[str]) -> None:
+    """However the profile's frame was ordered, and where it had fewer columns."""
+    estimator = mixed(handle_unknown="ignore").fit(FRAME, LABELS)
+    app, count = serve(estimator, rampway_server.profile(FRAME[columns], LABELS))
+    sent = body(age=[30.0, 90.0], town=["Ulm", "Ulm"], sum=[1, 2])
+    with capture_logs() as logs:
+        assert (await call(app, INFER, sent)).status == 200
+    assert logs == []
+    if "age" in columns:
+        assert count("rampway_feature_out_of_range_total", feature="age") == 1
+    if "town" in columns:
+        assert count("rampway_feature_out_of_range_total", feature="sum") == 0
+        assert count("rampway_feature_values_total", feature="town", bin="Ulm") == 2
+
+
+async def test_a_matrix_is_counted_by_name_too() -> None:
+    """Of a model fitted on a frame of numbers, however the profile's frame was ordered."""
+    frame = pd.DataFrame(ROWS, columns=["big", "small"])
+    estimator = LinearRegression().fit(frame, ROWS[:, 0])
+    app, count = serve(estimator, rampway_server.profile(frame[["small", "big"]]))
+    await ask(app, [[99.0, 1.0], [50.0, 99.0], [60.0, 1.0]])
+    assert count("rampway_feature_out_of_range_total", feature="big") == 0
+    assert count("rampway_feature_out_of_range_total", feature="small") == 1
+
+
+LONG = "x" * 60
+ALIKE = [LONG + "a", LONG + "b", "other"]
+
+
+async def test_no_series_comes_twice() -> None:
+    """However alike classes, texts, features and bounds are, and if they are called `other`."""
+    frame = pd.DataFrame({name: ["other", "missing", "Ulm"] for name in ALIKE[:2]})
+    frame["large"] = [1e9, 1e9 + 1, 1e9 + 2]
+    texts = ColumnTransformer(
+        [("t", OneHotEncoder(handle_unknown="ignore"), ALIKE[:2]), ("n", "passthrough", ["large"])]
+    )
+    estimator = make_pipeline(texts, KNeighborsClassifier(1)).fit(frame, ALIKE)
+    app, count = serve(estimator, rampway_server.profile(frame))
+    page = (await call(app, "/metrics")).body.decode()
+    families = text_string_to_metric_families(page)
+    names = [(s.name, *sorted(s.labels.items())) for family in families for s in family.samples]
+    assert len(names) == len(set(names)) > 100
+    sent = {name: ["other"] for name in ALIKE[:2]} | {"large": [1e9 + 1]}
+    assert (await call(app, INFER, body(**sent))).status == 200
+    told = {"feature": f"{LONG} (2)"}
+    assert count("rampway_feature_values_total", bin="other (2)", **told) == 1
+    assert count("rampway_feature_values_total", bin="other", **told) == 0
+    assert count("rampway_feature_values_total", feature="large", bin="1000000001") == 1
+    assert count("rampway_predictions_total", prediction="other") == 0
 
 
 def test_series_are_bounded() -> None:
@@ -210,10 +271,12 @@ def test_series_are_bounded() -> None:
     profile = rampway_server.profile(many)
     assert len(profile.features) == 64
     assert all(len(column.bins) <= 22 for column in profile.features)
-    rows = np.arange(600.0).reshape(-1, 1)
-    estimator = KNeighborsClassifier(1).fit(rows, np.repeat(np.arange(200), 3))
+    texts = OneHotEncoder(handle_unknown="ignore")
+    estimator = make_pipeline(texts, KNeighborsClassifier(1))
+    estimator.fit(pd.concat([many] * 3), np.tile(np.arange(200), 3))
     metrics = Metrics()
     model = replace(describe(estimator, ""), profile=profile)
+    assert len(model.training.features) == 64
     metrics.telemetry(metrics.meters("m", "r"), model)
     page = metrics.render()
     assert page.count(b"rampway_predictions_total{") == 65
