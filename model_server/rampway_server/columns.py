@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import (
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import get_tags
@@ -15,6 +24,16 @@ from sklearn.utils import get_tags
 from rampway_server.tensors import TEXT, TensorSpec
 
 _IMPUTERS = "sklearn.impute"
+_SHARING = (
+    MultiOutputClassifier,
+    MultiOutputRegressor,
+    OneVsRestClassifier,
+    StackingClassifier,
+    StackingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
+"""What passes its rows, as they are, on to each of its `estimators_`."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +72,22 @@ def columns(estimator: Any) -> tuple[TensorSpec, ...]:
 
 def selects_columns(estimator: Any) -> bool:
     """Return whether the model begins with a ColumnTransformer, which tells columns by name."""
-    return isinstance(next(iter(_steps(estimator)), None), ColumnTransformer)
+    return any(
+        isinstance(first, ColumnTransformer)
+        and not all(_is_mask(chosen) for _, _, chosen in first.transformers_)
+        for chain in _chains(estimator)
+        for first in chain[:1]
+    )
 
 
 def takes_texts(estimator: Any) -> bool:
     """Return whether a row is one text, as for a vectorizer, and no row of columns."""
-    return _reads_texts(_steps(estimator))
+    return any(map(_reads_texts, _chains(estimator)))
 
 
 def _reads_texts(steps: Sequence[Any]) -> bool:
     if not steps:
         return False
-    if isinstance(steps[0], FeatureUnion):
-        return any(_reads_texts(_steps(one)) for _, one in steps[0].transformer_list)
     try:
         tags = get_tags(steps[0]).input_tags
     except Exception:  # noqa: BLE001  # an estimator of the user's own may lack anything
@@ -73,43 +95,62 @@ def _reads_texts(steps: Sequence[Any]) -> bool:
     return bool(tags.string and not tags.two_d_array)
 
 
-def _steps(estimator: Any) -> list[Any]:
+def _chains(estimator: Any) -> list[list[Any]]:
+    """Return each way of the rows through a fitted model: its steps, from the first to the last."""
+    if isinstance(estimator, str) or estimator is None:  # "passthrough"
+        return [[]]
     if isinstance(estimator, Pipeline):
-        return [one for _, step in estimator.steps for one in _steps(step)]
-    if isinstance(estimator, str) or estimator is None:
-        return []
-    inner = _inner(estimator)
-    return [estimator] if inner is None else _steps(inner)
+        found: list[list[Any]] = [[]]
+        for _, step in estimator.steps:
+            found = [[*before, *after] for before in found for after in _chains(step)]
+        return found
+    # Of gradient boosting: it encodes columns of categories itself.
+    own = getattr(estimator, "_preprocessor", None)
+    if isinstance(own, ColumnTransformer):
+        return [[own, estimator]]
+    members = _members(estimator)
+    return [chain for one in members for chain in _chains(one)] if members else [[estimator]]
 
 
-def _inner(estimator: Any) -> Any:
-    """Return the fitted model that a search, a threshold or a calibration passes its rows on to."""
+def _members(estimator: Any) -> list[Any]:
+    """Return the fitted models that this one passes its rows on to, as they are; empty: none."""
+    if isinstance(estimator, FeatureUnion):
+        return [one for _, one in estimator.transformer_list if one != "drop"]
+    if isinstance(estimator, _SHARING):
+        return list(estimator.estimators_)
     if isinstance(estimator, FixedThresholdClassifier | TunedThresholdClassifierCV):
-        return estimator.estimator_
+        return [getattr(estimator, "estimator_", estimator.estimator)]  # a fixed one needs no fit
     if isinstance(estimator, TransformedTargetRegressor):
-        return estimator.regressor_
+        return [estimator.regressor_]
     if isinstance(estimator, CalibratedClassifierCV):
-        return estimator.calibrated_classifiers_[0].estimator  # all take the same
-    return getattr(estimator, "best_estimator_", None)
+        return [estimator.calibrated_classifiers_[0].estimator]  # all take the same
+    if isinstance(estimator, FrozenEstimator):
+        return [estimator.estimator]
+    best = getattr(estimator, "best_estimator_", None)  # of a search
+    return [] if best is None else [best]
 
 
-def _branches(estimator: Any) -> list[_Branch]:
-    first, *rest = _steps(estimator)
-    if not isinstance(first, ColumnTransformer):
-        return [_Branch(None, (first, *rest))]
-    return [
-        _Branch(chosen, () if step == "drop" else (*_steps(step), *rest))
-        for _, step, chosen in first.transformers_
-    ]
+def _branches(estimator: Any) -> Iterator[_Branch]:
+    for chain in _chains(estimator):
+        first, rest = next(iter(chain), None), chain[1:]
+        if not isinstance(first, ColumnTransformer):
+            yield _Branch(None, tuple(chain))
+            continue
+        for _, step, chosen in first.transformers_:
+            if step != "drop":
+                for steps in _chains(step):
+                    yield _Branch(chosen, (*steps, *rest))
 
 
 def _takes_missing(steps: Sequence[Any]) -> bool:
     """Return whether missing values come through: to a step that fills them in, or to the end."""
     for step in steps:
         try:
-            if not get_tags(step).input_tags.allow_nan:
-                return False
+            tags = get_tags(step)
         except Exception:  # noqa: BLE001  # an estimator of the user's own may lack anything
+            return False
+        # What looks at nothing lets them through: a function, or what "passthrough" became.
+        if not (tags.input_tags.allow_nan or tags.no_validation):
             return False
         if type(step).__module__.startswith(_IMPUTERS) or isinstance(step, OneHotEncoder):
             return True
@@ -136,6 +177,10 @@ def _positions(chosen: Any, named: Sequence[str], count: int) -> Iterator[int]:
     if isinstance(chosen, slice):
         return iter(range(*chosen.indices(count)))
     listed: list[Any] = [chosen] if isinstance(chosen, str | int) else list(chosen)
-    if listed and isinstance(listed[0], bool | np.bool_):
+    if _is_mask(chosen):
         listed = np.flatnonzero(listed).tolist()
     return iter(named.index(one) if isinstance(one, str) else int(one) for one in listed)
+
+
+def _is_mask(chosen: Any) -> bool:
+    return not isinstance(chosen, slice) and np.asarray(chosen).dtype.kind == "b"

@@ -3,11 +3,13 @@
 import importlib.util
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_clusterer, is_outlier_detector
+from sklearn.exceptions import NotFittedError
 
 from rampway_server import quicker
 from rampway_server.columns import columns, selects_columns, takes_texts
@@ -20,6 +22,7 @@ warnings.filterwarnings("ignore", "X does not have valid feature names")
 
 
 quicker.hasten()
+_UNFITTED = "the model file holds an estimator that is not fitted; fit it before it is written"
 
 
 class Estimator:
@@ -65,14 +68,17 @@ def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Mo
     """Return the model with the tensors it takes and offers, derived from the fitted estimator.
 
     Raises:
-        StartError: it cannot predict, or needs pandas where there is none.
+        StartError: it cannot predict, is plainly not fitted, or needs pandas and there is none.
     """
     if not hasattr(estimator, "predict"):
         raise StartError(
             f"the model file holds a {type(estimator).__name__}, which has no predict method; "
             "expected a fitted classifier, regressor or pipeline ending in one"
         )
-    known = columns(estimator)
+    try:
+        known = columns(estimator)
+    except AttributeError as error:  # what fitting leaves behind is not there
+        raise StartError(_UNFITTED) from error
     named = hasattr(estimator, "feature_names_in_")
     texts = sum(spec.datatype == TEXT for spec in known)
     frame = [spec.name for spec in known] if named and (texts or selects_columns(estimator)) else []
@@ -89,6 +95,31 @@ def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Mo
         columns=known if named and not mixed else (),
         classes=_classes(estimator),
     )
+
+
+def tried(model: Model) -> Model:
+    """Return the model with `predict` as it answers a row of zeros, if it does: no attribute tells.
+
+    Raises:
+        StartError: it is not fitted.
+    """
+    predict, *others = model.offers
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = np.asarray(*model.predictor.run(model.zeros(), [predict]))
+    except NotFittedError as error:
+        raise StartError(_UNFITTED) from error
+    except BaseException:  # noqa: BLE001  # it may rightly raise on zeros
+        return model
+    if found.shape[:1] != (1,):
+        return model
+    text = isinstance(found.ravel()[:1].tolist()[0], str) if found.size else False
+    predict = replace(
+        predict,
+        shape=(-1, *found.shape[1:]),
+        datatype=TEXT if text else predict.datatype,
+    )
+    return replace(model, offers=(predict, *others))
 
 
 def _only_input(estimator: Any, known: Sequence[TensorSpec]) -> TensorSpec:
@@ -119,7 +150,9 @@ def _classes(estimator: Any) -> tuple[Any, ...]:
 
 def _outputs(estimator: Any) -> list[TensorSpec]:
     classes = getattr(estimator, "classes_", None)
-    targets = int(getattr(estimator, "n_outputs_", 1))
+    # Of a classifier n_outputs_ may be its classes (MLPClassifier), never of a regressor.
+    several = len(classes) if isinstance(classes, list) else 1
+    targets = int(getattr(estimator, "n_outputs_", 1)) if classes is None else several
     shape = (-1,) if targets == 1 else (-1, targets)
     offers = [TensorSpec("predict", _label_datatype(estimator, classes), shape)]
     # For several targets predict_proba is a list of arrays, which is no tensor.

@@ -16,6 +16,7 @@ from rampway_server.model import Model
 from rampway_server.reference import Profile
 
 _ONNX = b"\x08"  # the field of a ModelProto that comes first, its IR version
+_ZIP = b"PK\x03\x04"
 _PICKLES = (b"\x80", b"\x78", b"\x1f\x8b", b"BZ", b"\xfd7zXZ")  # plain, and as joblib packs them
 _MOST_BYTES = 2 << 30  # of a zip archive's content: a small file may hold terabytes of zeros
 
@@ -44,14 +45,20 @@ def load(
         model = replace(model, profile=_profile(data))
     except (ValueError, TypeError, LookupError) as error:
         told.add(f"the file's profile of the training data is left out: {error!r}")
+    told.update(model.training.left_out)
     return model, sorted(told)
 
 
 def _model(data: bytes, sha256: str, trusted: Sequence[str], *, allow_pickle: bool) -> Model:
     if zipfile.is_zipfile(io.BytesIO(data)):
-        return estimators.describe(_skops(data, trusted), sha256)
+        return estimators.tried(estimators.describe(_skops(data, trusted), sha256))
     if data.startswith(_ONNX):
         return onnxmodel.load(data, sha256)
+    if data.startswith(_ZIP):
+        raise StartError(
+            f"the model file of {len(data)} bytes begins as a skops file does and does not end as "
+            "one: it is cut off or damaged; write or copy it again"
+        )
     if not data.startswith(_PICKLES):
         raise StartError(
             f"the model file of {len(data)} bytes is not a skops file (nor any zip archive, ONNX "
@@ -62,7 +69,7 @@ def _model(data: bytes, sha256: str, trusted: Sequence[str], *, allow_pickle: bo
             "the model file is not a skops file but looks like a pickle, which runs code of its "
             "own when it is loaded; write it with skops.io.dump, or consent with --allow-pickle yes"
         )
-    return estimators.describe(_unpickled(data), sha256, "sklearn_pickle")
+    return estimators.tried(estimators.describe(_unpickled(data), sha256, "sklearn_pickle"))
 
 
 def _skops(data: bytes, trusted: Sequence[str]) -> Any:

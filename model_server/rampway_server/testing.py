@@ -14,6 +14,7 @@ from rampway_server.app import App, Limits
 from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
 from rampway_server.control import Control
+from rampway_server.errors import StartError
 from rampway_server.metrics import Metrics
 from rampway_server.model import Model
 from rampway_server.repository import Repository
@@ -42,7 +43,7 @@ def serving(
         allow_pickle: Whether the file may be a pickle, which may run any code.
 
     Raises:
-        StartError: the file cannot be loaded, or the estimator does not predict.
+        StartError: the file cannot be loaded, or the estimator is not fitted or cannot predict.
     """
     loaded = _loaded(model, trust, allow_pickle=allow_pickle)
     settings, metrics = Settings(host=_LOOPBACK), Metrics()
@@ -68,7 +69,10 @@ def serving(
 
 def _loaded(model: Any, trust: Sequence[str], *, allow_pickle: bool) -> Model:
     if not isinstance(model, str | Path):
-        return estimators.describe(model, "")
-    data = Path(model).read_bytes()
+        return estimators.tried(estimators.describe(model, ""))
+    try:
+        data = Path(model).read_bytes()
+    except OSError as error:
+        raise StartError(f"cannot read model file {model}: {error.strerror}") from error
     digest = hashlib.sha256(data).hexdigest()
     return loading.load(data, digest, trust, allow_pickle=allow_pickle)[0]

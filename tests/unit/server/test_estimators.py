@@ -9,7 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -18,13 +24,17 @@ from sklearn.model_selection import (
     GridSearchCV,
     TunedThresholdClassifierCV,
 )
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from unit.server.asgi import call
 from unit.server.conftest import MakeApp
 
 from rampway_server.errors import StartError
-from rampway_server.estimators import describe
+from rampway_server.estimators import describe, tried
 
 INFER = "/v2/models/digits/infer"
 FRAME = pd.DataFrame(
@@ -282,6 +292,9 @@ WRAPPERS: list[Any] = [
     lambda model: CalibratedClassifierCV(model, cv=2),
     lambda model: FixedThresholdClassifier(model, threshold=0.4),
     lambda model: TunedThresholdClassifierCV(GridSearchCV(model, {}, cv=2), cv=2),
+    lambda model: VotingClassifier([("a", model), ("b", model)], voting="soft"),
+    lambda model: StackingClassifier([("a", model), ("b", "drop")], cv=2),
+    lambda model: OneVsRestClassifier(VotingClassifier([("a", model)], voting="soft")),
     lambda model: TransformedTargetRegressor(
         GridSearchCV(make_pipeline(model.steps[0][1], LinearRegression()), {}, cv=2)
     ),
@@ -290,7 +303,7 @@ WRAPPERS: list[Any] = [
 
 @pytest.mark.parametrize("wrap", WRAPPERS)
 async def test_columns_are_those_of_the_model_within(wrap: Any, make_app: MakeApp) -> None:
-    """Of a search, a calibration, a threshold, a transformed target: text is text within them."""
+    """Of a search, a calibration, a vote, a transformed target: text is text within them."""
     frame = pd.concat([FRAME] * 3, ignore_index=True)
     estimator = wrap(mixed(handle_unknown="ignore")).fit(frame, LABELS * 3)
     kinds = [spec.datatype for spec in describe(estimator, "").takes]
@@ -300,3 +313,92 @@ async def test_columns_are_those_of_the_model_within(wrap: Any, make_app: MakeAp
     reply = await call(app, INFER, body(**columns))
     expected = estimator.predict(pd.DataFrame(columns)).tolist()
     assert reply.document["outputs"][0]["data"] == pytest.approx(expected)
+
+
+async def test_boosting_encodes_categories_itself(make_app: MakeApp) -> None:
+    """A column of pandas' categories is text, and what it never saw, or nothing, is missing."""
+    frame = pd.concat([FRAME[["town", "sum"]].assign(sum=2)] * 10, ignore_index=True)
+    frame = frame.astype({"town": "category"})
+    boosting = HistGradientBoostingClassifier(categorical_features="from_dtype", min_samples_leaf=1)
+    estimator = boosting.fit(frame, LABELS * 10)
+    app, _ = make_app(estimator)
+    towns = ["Ulm", "Kiel", "Rom", None]
+    document = json.loads(body(town=towns, sum=[2] * 4))
+    document["outputs"] = [{"name": "predict_proba"}]
+    reply = await call(app, INFER, json.dumps(document).encode())
+    assert reply.status == 200, reply.error
+    shown = pd.Categorical(["Ulm", "Kiel", None, None], categories=["Bonn", "Kiel", "Ulm"])
+    expected = estimator.predict_proba(pd.DataFrame({"town": shown, "sum": 2}))
+    assert reply.document["outputs"][0]["data"] == pytest.approx(expected.ravel().tolist())
+    assert len(set(expected[:, 0])) > 1
+    assert describe(estimator, "").warm_up() is None
+
+
+def test_numbers_pass_through_to_who_takes_missing_ones() -> None:
+    """`remainder="passthrough"` looks at nothing; gradient boosting behind it decides."""
+    texts = OneHotEncoder(sparse_output=False)
+    for last, missing in ((HistGradientBoostingClassifier(), True), (LogisticRegression(), False)):
+        transformer = ColumnTransformer([("t", texts, ["town"])], remainder="passthrough")
+        model = describe(make_pipeline(transformer, last).fit(FRAME, LABELS), "")
+        assert {spec.name: spec.missing for spec in model.takes if spec.name != "town"} == {
+            "age": missing,
+            "sum": missing,
+        }
+
+
+ONE, TWO = np.array([0, 1, 2, 0] * 5), np.array([[0, 1], [1, 0], [1, 1], [0, 0]] * 5)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "labels", "shape"),
+    [
+        (MLPClassifier(max_iter=3), ONE, (-1,)),
+        (MLPClassifier(max_iter=3), TWO, (-1, 2)),
+        (LinearRegression(), TWO, (-1, 2)),
+        (LinearRegression(), ONE[:, None], (-1, 1)),
+        (make_pipeline(StandardScaler(), RandomForestRegressor(2)), TWO, (-1, 2)),
+        (RandomForestClassifier(2), TWO, (-1, 2)),
+        (KNeighborsClassifier(), TWO, (-1, 2)),
+        (MultiOutputClassifier(LogisticRegression()), TWO, (-1, 2)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_shape_of_predictions(estimator: Any, labels: Any, shape: tuple[int, ...]) -> None:
+    """Is what the model answers, whatever its attributes say of classes and targets."""
+    rows = np.arange(40.0).reshape(20, 2)
+    model = tried(describe(estimator.fit(rows, labels), ""))
+    assert model.offers[0].shape == shape
+    answered = model.predict([rows], model.offers[:1])[0]
+    assert answered.shape == (20, *shape[1:])
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [LinearRegression(), mixed(), VotingClassifier([("a", mixed())]), GridSearchCV(mixed(), {})],
+)
+def test_what_is_not_fitted_is_no_model(estimator: Any) -> None:
+    """It is refused where it is loaded, not with each request."""
+    with pytest.raises(StartError, match=r"that is not fitted; fit it before it is written"):
+        tried(describe(estimator, ""))
+
+
+def test_texts_of_a_class_of_somebodys_own() -> None:
+    """Answers tell that they are text where no classes do."""
+
+    class Words(Sum):
+        def predict(self, rows: NDArray[Any]) -> NDArray[Any]:
+            return np.where(rows.sum(axis=1) > 5, "many", "few")
+
+    model = tried(describe(Words(), ""))
+    answered = model.predict([np.array([[1.0, 2.0], [3.0, 4.0]])], model.offers)[0]
+    assert (model.offers[0].datatype, answered.tolist()) == ("BYTES", ["few", "many"])
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+async def test_numbers_beyond_float32_are_the_clients_fault(make_app: MakeApp) -> None:
+    """Trees compute in float32: a number that is none there is no failure of the model."""
+    rows = np.arange(8.0).reshape(4, 2)
+    app, _ = make_app(RandomForestClassifier(2).fit(rows, LABELS))
+    tensor = {"name": "input-0", "datatype": "FP64", "shape": [1, 2], "data": [1.0, -1e39]}
+    reply = await call(app, INFER, json.dumps({"inputs": [tensor]}).encode())
+    assert (reply.status, "a number is -1e+39; expected at most 3.4" in reply.error) == (400, True)

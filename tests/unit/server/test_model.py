@@ -62,6 +62,12 @@ def test_broken_archive_is_refused(model_bytes: bytes) -> None:
         loading.load(broken, "", [])
 
 
+def test_half_an_archive_is_told_as_such(model_bytes: bytes) -> None:
+    """A download that broke off is no file of another kind."""
+    with pytest.raises(StartError, match=r"begins as a skops file does .* cut off or damaged"):
+        loading.load(model_bytes[: len(model_bytes) // 2], "", [])
+
+
 def test_zip_without_model_is_refused() -> None:
     """A zip archive that skops did not write is refused."""
     import zipfile

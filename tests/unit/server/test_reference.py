@@ -82,6 +82,32 @@ def test_it_travels_in_the_skops_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_profile_of_something_else_is_told_and_left_out(tmp_path: Path) -> None:
+    """Features that the model has not, of another kind, or as many as it has not."""
+    frame = pd.DataFrame(ROWS, columns=["a", "b"])
+    path = tmp_path / "m.skops"
+    skops.io.dump(LogisticRegression().fit(frame, LABELS), path)
+    texts = frame.assign(b="x", c=1.0)
+    left_out = "the profile's feature %r is left out: "
+    for profile, told in (
+        (
+            rampway_server.profile(texts),
+            [
+                f"{left_out % 'b'}it counts text, and the model takes numbers there",
+                f"{left_out % 'c'}the model takes 'a', 'b'",
+            ],
+        ),
+        (
+            rampway_server.profile(texts[["a", "c"]].assign(d=1.0).to_numpy()),
+            ["the profile's features are left out: it has 3, and the model's 2 columns need 2"],
+        ),
+    ):
+        profile.add_to(path)
+        model, warnings = loading.load(path.read_bytes(), "", [])
+        assert warnings == told
+        assert [column.name for _, column in model.training.features] == ["a"] * (len(told) - 1)
+
+
 def test_only_a_skops_file_takes_it(tmp_path: Path) -> None:
     """Another file is left as it is."""
     path = tmp_path / "m.pickle"

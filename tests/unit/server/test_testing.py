@@ -46,6 +46,8 @@ def test_files_are_served_too(model_file: Path, tmp_path: Path) -> None:
         assert one != two
         for url in (one, two):
             assert ask(f"{url}/v2/models/model/ready")[0] == 200
+    with pytest.raises(StartError, match=r"cannot read model file .*: No such file or directory"):
+        rampway_server.serving(tmp_path / "none.skops").__enter__()
     (tmp_path / "model.pkl").write_bytes(b"\x80\x05junk")
     with pytest.raises(StartError, match="looks like a pickle"):
         rampway_server.serving(tmp_path / "model.pkl").__enter__()
