@@ -143,9 +143,8 @@ class App:
             answered = await self._batcher.run(ready.inferrer, call, wait_s)
         except ClientFaultError as fault:
             return http.error(fault.status, fault.message)
-        except ModelError:
-            message = f"model {parts[2]} failed on this input; the server's log says how"
-            return http.error(500, message, "model_error")
+        except ModelError as error:
+            return http.error(500, error.told, "model_error")
         except UnavailableError as error:
             return http.error(503, str(error), "server_error")
         except LateError as error:

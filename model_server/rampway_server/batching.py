@@ -45,6 +45,7 @@ class Answerer(Protocol):
 class _Waiting:
     call: Call
     future: "asyncio.Future[Answered]"
+    timeout_s: float
     since_s: float = field(default_factory=time.perf_counter)
     started: bool = False
 
@@ -80,12 +81,12 @@ class Batcher:
         if full or (self._waiting_bytes >= QUEUE_BYTES and not self._idle):
             raise UnavailableError(f"{self._waiting} requests wait already")
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(call, loop.create_future())
+        waiting = _Waiting(call, loop.create_future(), timeout_s)
         queue = self._queues.setdefault(answerer, deque())
         queue.append(waiting)
         self._count(1, call)
         self._want_turn()
-        due = loop.call_later(timeout_s, _too_late, waiting.future, timeout_s)
+        due = loop.call_later(timeout_s, _too_late, waiting)
         try:
             return await waiting.future
         finally:
@@ -211,13 +212,16 @@ def _first(queue: deque[_Waiting], most: int) -> tuple[int, int]:
     return calls, size
 
 
-def _too_late(future: "asyncio.Future[Answered]", timeout_s: float) -> None:
-    if not future.done():
-        future.set_exception(LateError(f"no answer within {timeout_s:g} s"))
+def _too_late(waiting: _Waiting) -> None:
+    if not waiting.future.done():
+        waiting.future.set_exception(LateError(f"no answer within {waiting.timeout_s:g} s"))
 
 
 def _finish(batch: Sequence[_Waiting], results: Sequence[Result]) -> None:
+    now_s = time.perf_counter()
     for waiting, result in zip(batch, results, strict=True):
+        if now_s - waiting.since_s >= waiting.timeout_s:
+            _too_late(waiting)  # on the event loop no timer could say so
         if waiting.future.done():
             continue
         if isinstance(result, Exception):

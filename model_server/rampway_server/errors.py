@@ -22,6 +22,8 @@ class ClientFaultError(Exception):
 class ModelError(Exception):
     """The model's own code raised; the cause is chained, for the log only."""
 
+    told = "the model failed on this input; the server's log says how"
+
 
 class UnavailableError(Exception):
     """Not now, perhaps soon: not loaded yet, or too many requests wait already."""

@@ -227,7 +227,7 @@ async def _end(context: Any, error: Exception) -> Never:
     """End a call with the status that the error has in gRPC; internals stay in the log."""
     message = str(error)
     if isinstance(error, ModelError):
-        message = "the model failed on this input; the server's log says how"
+        message = error.told
     elif not isinstance(error, ClientFaultError | UnavailableError | LateError):
         logger().error("internal error", exc_info=error)
         message = "internal error of the model server; its log says more"

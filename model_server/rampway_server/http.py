@@ -58,7 +58,7 @@ class Answer:
 
 def error(status: int, message: str, outcome: Outcome = "client_error") -> Answer:
     """Return the protocol's error object as an answer."""
-    if status == 413:  # noqa: PLR2004  # HTTP's own number: the rest of the body is not read
+    if status in {408, 413}:  # the rest of the body is not read
         return Answer(status, protocol.error_body(message), outcome, (JSON, CLOSE))
     if status == 503:  # noqa: PLR2004  # as above
         return Answer(status, protocol.error_body(message), outcome, (JSON, (b"retry-after", b"1")))

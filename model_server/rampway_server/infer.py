@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rampway_server import automation
 from rampway_server.automation import Dial, Verdict
-from rampway_server.errors import ModelError
+from rampway_server.errors import ClientFaultError, ModelError
 from rampway_server.logs import logger
 from rampway_server.metrics import Meters
 from rampway_server.model import Model
@@ -19,6 +19,8 @@ from rampway_server.request import InferRequest
 from rampway_server.telemetry import Telemetry
 
 _LOG_INTERVAL_S = 10.0
+_FLOAT32 = "too large for dtype('float32')"
+"""What scikit-learn says of such numbers where it computes in float32, as trees do."""
 
 
 class Call(Protocol):
@@ -104,17 +106,20 @@ class Inferrer:
         shapes = tuple(values.shape[1:] for values in asked.inputs)
         return tuple(spec.name for spec in asked.specs), shapes
 
-    def _together(self, requests: Sequence[InferRequest]) -> list["_Predicted | ModelError"]:
+    def _together(self, requests: Sequence[InferRequest]) -> list["_Predicted | Exception"]:
         """Return each request's part of one prediction; alone, each, if that fails."""
         try:
             return self._predict(requests)
         except ModelError as error:
             if len(requests) == 1:
+                fault = _too_large(requests[0].inputs, error)
+                if fault is not None:
+                    return [fault]
                 self._log(error)
                 return [error]
             return [found for one in requests for found in self._together([one])]
 
-    def _predict(self, requests: Sequence[InferRequest]) -> list["_Predicted | ModelError"]:
+    def _predict(self, requests: Sequence[InferRequest]) -> list["_Predicted | Exception"]:
         first, specs = requests[0].inputs, requests[0].specs
         inputs = first
         if len(requests) > 1:
@@ -126,7 +131,7 @@ class Inferrer:
         sure = None
         if degree.level == "Partial":
             sure = automation.confidences(self._model, inputs, specs, arrays)
-        found: list[_Predicted | ModelError] = []
+        found: list[_Predicted | Exception] = []
         start = 0
         for one in requests:
             rows = slice(start, start + one.rows)
@@ -137,10 +142,8 @@ class Inferrer:
             start = rows.stop
         return found
 
-    def _written(
-        self, call: Call, asked: InferRequest, answer: "_Predicted | ModelError"
-    ) -> Result:
-        if isinstance(answer, ModelError):
+    def _written(self, call: Call, asked: InferRequest, answer: "_Predicted | Exception") -> Result:
+        if isinstance(answer, Exception):
             return answer
         try:
             payload = call.write(asked, answer.arrays, answer.verdict)
@@ -166,3 +169,18 @@ class Inferrer:
 class _Predicted:
     arrays: list[NDArray[Any]]
     verdict: Verdict
+
+
+def _too_large(inputs: Sequence[NDArray[Any]], error: ModelError) -> ClientFaultError | None:
+    """Return what is wrong with a client's numbers, if it is that which made the model raise."""
+    if _FLOAT32 not in str(error):
+        return None
+    most = float(np.finfo(np.float32).max)
+    for values in inputs:
+        large = np.abs(values) > most if values.dtype.kind == "f" else np.zeros(1)
+        if large.any():
+            value = values.ravel()[np.argmax(large)]
+            return ClientFaultError(
+                f"a number is {value:g}; expected at most {most:g}: this model computes in float32"
+            )
+    return None

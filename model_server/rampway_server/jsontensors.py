@@ -12,7 +12,7 @@ from rampway_server.errors import ClientFaultError
 from rampway_server.tensors import NUMPY_TYPES, TensorSpec, check_count, shown
 
 _JSON_NAMES = {str: "a string", bool: "true or false", type(None): "null", dict: "an object"}
-_JSON_NAMES |= {list: "a list", int: "an integer", float: "a fraction"}
+_JSON_NAMES |= {list: "a list", int: "an integer", float: "a number with a point"}
 _NONE: set[type] = {type(None)}
 _KINDS_BY_CODE: dict[str, set[type]] = {
     "b": {bool},
@@ -131,9 +131,15 @@ def _one_by_one(values: list[Any], datatype: str, spec: TensorSpec, where: str) 
     wrong = set(map(type, values)) - good
     if wrong:
         at = next(i for i, value in enumerate(values) if type(value) in wrong)
+        missing = values[at] is None and dtype.kind in "fO"
+        takes = (
+            "this model takes no missing values there"
+            if missing
+            else (f"datatype {datatype} takes {_TAKES_BY_CODE[dtype.kind]}")
+        )
         raise ClientFaultError(
             f'"data" of {where} has {kind(values[at])} ({shown(values[at])}) at position {at}; '
-            f"datatype {datatype} takes {_TAKES_BY_CODE[dtype.kind]}"
+            f"{takes}"
         )
     try:
         with np.errstate(over="ignore"):

@@ -170,19 +170,23 @@ class Repository:
             "outputs": [spec.as_json() for spec in found.model.offers],
             "parameters": {
                 "sha256": found.model.sha256,
-                "revision": found.revision,
+                "revision": found.revision or found.version,
                 "lineage": self._lineage.value,
             },
         }
 
     def meters(self, parts: Sequence[str]) -> Meters:
-        """Return who a request to this path counts for; what is made up counts for the first."""
+        """Return who a request to this path counts for: a version, else the newest of that name.
+
+        What asks for a model that is not there counts for nobody, with empty labels: it tells
+        nothing about any of those that are.
+        """
         name, version = parts[2:3], parts[4:5]  # v2/models/NAME[/versions/VERSION]
         try:
             return self.find("".join(name), "".join(version)).meters
         except ClientFaultError:
-            known = next(iter(self._models.values()), None)
-            return next(iter(known.values())).meters if known else self._metrics.meters("", "")
+            newest = self._newest.get("".join(name))
+            return newest.meters if newest else self._metrics.meters("", "")
 
 
 def _age(version: str) -> tuple[tuple[int, str], ...]:

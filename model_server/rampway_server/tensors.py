@@ -162,7 +162,7 @@ def _check_finite(values: NDArray[Any], datatype: str, spec: TensorSpec, where: 
         if good.all():
             return
     at = int(np.argmin(good))
-    takes = "" if spec.missing else "; this model takes no missing values"
+    takes = "" if spec.missing else "; this model takes no missing values there"
     raise ClientFaultError(
         f'"data" of {where} has {values.reshape(-1)[at]} at position {at}, '
         f"not a finite number in datatype {datatype}{takes}"

@@ -93,13 +93,16 @@ async def test_version_and_revision_name_the_model(
 async def test_unknown_model_or_version_is_404_with_one_label(
     path: str, sentence: str, make_app: MakeApp, classifier: LogisticRegression
 ) -> None:
-    """What a client makes up appears in no label: it counts as this model's client error."""
+    """What a client makes up appears in no label; a model is not to blame for another's name."""
     app, metrics = make_app(classifier)
     reply = await call(app, path, BODY)
     assert reply.status == 404
     assert sentence in reply.error
     assert 'model="other"' not in metrics.render().decode()
-    assert b'outcome="client_error",revision="digits-abc"} 1.0' in metrics.render()
+    counted = 'model="",outcome="client_error",revision=""} 1.0'
+    if "digits" in path:
+        counted = 'model="digits",outcome="client_error",revision="digits-abc"} 1.0'
+    assert counted in metrics.render().decode()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ async def test_exception_in_the_model_is_a_model_error(
     for _ in range(2):
         reply = await call(app, INFER, TWO)
         assert reply.status == 500
-        assert reply.error == "model digits failed on this input; the server's log says how"
+        assert reply.error == "the model failed on this input; the server's log says how"
     assert b'outcome="model_error",revision="digits-abc"} 2.0' in metrics.render()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from unit.server.conftest import MakeApp, made
 from unit.server.waiting import DEADLINE_S, until
 
 from rampway_server import batching
+from rampway_server.app import Limits
 from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
 from rampway_server.errors import UnavailableError
@@ -307,3 +309,32 @@ async def test_what_comes_in_one_turn_is_one_batch_on_the_loop_too(timed: Timed)
     assert timed.heard == [1, 1, 4]
     assert timed.threads == [False, False, True]
     batcher.close()
+
+
+async def test_what_is_late_on_the_event_loop_is_late(make_app: MakeApp) -> None:
+    """No timer runs beside a prediction there; the answer that comes after it is not given."""
+    model = Gated()
+    model.gate.set()
+    app, metrics = make_app(model, limits=Limits(timeout_s=HELD_S))
+    for _ in range(3):  # known to be quick: the loop answers itself from now on
+        assert (await send(app, 1.0)).status == 200
+    model.gate = _Slow()
+    reply = await send(app, 2.0)
+    assert (reply.status, "no answer within 0.05 s" in reply.error) == (504, True)
+    assert model.gate.threads == {threading.main_thread()}
+    assert number(metrics, "rampway_responses_total" + LABELS.replace("{", '{code="504",')) == 1
+
+
+class _Slow(threading.Event):
+    """A gate that takes longer than anybody waits, and notes in which thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[threading.Thread] = set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Take twice the time."""
+        del timeout
+        self.threads.add(threading.current_thread())
+        time.sleep(2 * HELD_S)
+        return True

@@ -119,6 +119,9 @@ async def test_models_come_and_go(served: Served) -> None:
     assert served.metrics.render().count(b'rampway_model_info{lineage="",model="b"') == 1
     assert (await served.control("models/b/unload")).status == 200
     assert (await call(served.app, "/v2/models/b/infer", BODY)).status == 404
+    page = served.metrics.render().decode()
+    nobodys = 'attempt="first",model="",outcome="client_error",revision=""} 1.0'
+    assert nobodys in page, "asked for what is not there: no model is to blame"
     assert b'rampway_model_info{lineage="",model="b"' not in served.metrics.render()
     assert (await served.control("models/b/load")).status == 200
     assert await served.answer("b") == 22.0

@@ -321,6 +321,7 @@ async def test_body_that_does_not_come_is_408(
     app, _ = make_app(classifier, limits=Limits(body_timeout_s=0.05))
     reply = await _stalled(app)
     assert reply["status"] == 408
+    assert (b"connection", b"close") in reply["headers"], "the rest may still come"
 
 
 async def _stalled(app: App) -> dict[str, Any]:
