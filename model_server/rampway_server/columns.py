@@ -41,11 +41,11 @@ class _Branch:
     """The steps that some columns go through, from the first to the last of the model.
 
     Attributes:
-        columns: As a ColumnTransformer was given them; None: all.
+        positions: Of the columns, in the order that the steps have them.
     """
 
-    columns: Any
-    steps: tuple[Any, ...]
+    positions: list[int]
+    steps: list[Any]
 
 
 def columns(estimator: Any) -> tuple[TensorSpec, ...]:
@@ -57,15 +57,24 @@ def columns(estimator: Any) -> tuple[TensorSpec, ...]:
     count = int(getattr(estimator, "n_features_in_", len(named)))
     text: set[int] = set()
     strict: set[int] = set()
-    for branch in _branches(estimator):
-        positions = list(_positions(branch.columns, named, count))
+    used: set[int] = set()
+    whole = list(range(count))
+    for branch in _branches(_chains(estimator), whole, named):
+        positions = branch.positions
+        used |= set(positions)
         known = _known_values(branch.steps[0]) if branch.steps else []
         text |= {at for at, values in zip(positions, known, strict=False) if _holds_text(values)}
         text |= set(positions if _reads_texts(branch.steps) else ())
         if not _takes_missing(branch.steps):
             strict |= set(positions)
     return tuple(
-        TensorSpec(name, TEXT if at in text else "FP64", (-1,), missing=at not in strict)
+        TensorSpec(
+            name,
+            TEXT if at in text else "FP64",
+            (-1,),
+            missing=at not in strict,
+            unused=bool(used) and at not in used,
+        )
         for at, name in enumerate(named or [f"column-{at}" for at in range(count)])
     )
 
@@ -130,16 +139,22 @@ def _members(estimator: Any) -> list[Any]:
     return [] if best is None else [best]
 
 
-def _branches(estimator: Any) -> Iterator[_Branch]:
-    for chain in _chains(estimator):
+def _branches(
+    chains: Sequence[list[Any]], within: Sequence[int], named: Sequence[str]
+) -> Iterator[_Branch]:
+    """Yield what the columns at these positions, of these names if they have any, go through."""
+    for chain in chains:
         first, rest = next(iter(chain), None), chain[1:]
         if not isinstance(first, ColumnTransformer):
-            yield _Branch(None, tuple(chain))
+            yield _Branch(list(within), chain)
             continue
         for _, step, chosen in first.transformers_:
-            if step != "drop":
-                for steps in _chains(step):
-                    yield _Branch(chosen, (*steps, *rest))
+            if step == "drop":
+                continue
+            own = list(_positions(chosen, named, len(within)))
+            names = [named[at] for at in own] if named else []
+            for branch in _branches(_chains(step), [within[at] for at in own], names):
+                yield _Branch(branch.positions, [*branch.steps, *rest])
 
 
 def _takes_missing(steps: Sequence[Any]) -> bool:
@@ -172,8 +187,6 @@ def _holds_text(values: Any) -> bool:
 
 def _positions(chosen: Any, named: Sequence[str], count: int) -> Iterator[int]:
     """Return the positions of columns that a transformer names, numbers, slices or masks."""
-    if chosen is None:
-        return iter(range(count))
     if isinstance(chosen, slice):
         return iter(range(*chosen.indices(count)))
     listed: list[Any] = [chosen] if isinstance(chosen, str | int) else list(chosen)

@@ -72,6 +72,7 @@ class GrpcCall:
         tensors = [
             _tensor(tensor, raws[at] if raws else None, model, most)
             for at, tensor in enumerate(inputs)
+            if not model.input(tensor.name).unused
         ]
         wishes = [Wish(output.name, binary=True) for output in self.asked.outputs]
         return request(self.asked.id or None, tensors, wishes, model, most, binary=True)

@@ -17,7 +17,8 @@ class Matched:
     """Features by the model's columns.
 
     Attributes:
-        features: The position of a column, and the feature that it is, named as its label.
+        features: The position of a column, and the feature that it is, named as its label; none
+            that the model does not look at.
         left_out: A sentence for each feature that is not counted, or one for all.
     """
 
@@ -43,6 +44,8 @@ def match(features: Sequence[Column], columns: Sequence[TensorSpec]) -> Matched:
     left_out: list[str] = []
     for at, feature in enumerate(features):
         place = at if by_position else known.get(feature.name)
+        if place is not None and columns and columns[place].unused:
+            continue
         reason = _against(feature, columns, place)
         if reason or place is None:
             left_out.append(f"the profile's feature {feature.name!r} is left out: {reason}")

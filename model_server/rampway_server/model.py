@@ -84,15 +84,22 @@ class Model:
             ClientFaultError: some are missing.
         """
         if self.columns and self.takes[0].name not in found:
-            self._check_complete(found, self.columns)
-            return (np.column_stack([found[spec.name] for spec in self.columns]),)
-        self._check_complete(found, self.takes)
-        return tuple(found[spec.name] for spec in self.takes)
+            return (np.column_stack(self._complete(found, self.columns)),)
+        return tuple(self._complete(found, self.takes))
 
-    def _check_complete(
+    def _complete(
         self, found: Mapping[str, NDArray[Any]], wanted: Sequence[TensorSpec]
-    ) -> None:
-        missing = [spec.name for spec in wanted if spec.name not in found]
+    ) -> list[NDArray[Any]]:
+        """Return what was sent, with zeros for what the model does not look at."""
+        used = [spec.name for spec in wanted if not spec.unused]
+        self._check_complete(found, used)
+        if len(used) == len(wanted):
+            return [found[name] for name in used]
+        nothing = np.zeros(len(found[used[0]]))
+        return [found.get(spec.name, nothing) for spec in wanted]
+
+    def _check_complete(self, found: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> None:
+        missing = [name for name in wanted if name not in found]
         if missing or len(found) != len(wanted):
             without = f", without {shown(missing[0])}" if found and missing else ""
             raise ClientFaultError(

@@ -77,7 +77,8 @@ def parse(content: bytes, json_bytes: int | None, model: Model, most: int) -> In
     request_id = field(document, "id", str, where) if "id" in document else None
     parameters = field(document, "parameters", dict, where) if "parameters" in document else {}
     inputs = field(document, "inputs", list, where)
-    found = [_tensor(one, model, body) for one in _objects(inputs, "inputs", "a tensor object")]
+    read = [_tensor(one, model, body) for one in _objects(inputs, "inputs", "a tensor object")]
+    found = [one for one in read if one is not None]
     if body.binary:
         raise ClientFaultError(f"{len(body.binary)} bytes after the JSON belong to no input")
     outputs = field(document, "outputs", list, where) if "outputs" in document else []
@@ -128,16 +129,23 @@ def _objects(items: list[Any], key: str, expected: str) -> list[dict[str, Any]]:
     return items
 
 
-def _tensor(tensor: dict[str, Any], model: Model, body: _Body) -> Tensor:
+def _tensor(tensor: dict[str, Any], model: Model, body: _Body) -> Tensor | None:
+    """Return an input; None: the model does not look at it."""
     name = field(tensor, "name", str, "the input")
     spec = model.input(name)
     where = f'input "{name}"'
+    parameters = field(tensor, "parameters", dict, where) if "parameters" in tensor else {}
+    size = (
+        field(parameters, _SIZE, int, f"the parameters of {where}") if _SIZE in parameters else None
+    )
+    if spec.unused:
+        if size is not None:
+            body.claim(size, where)
+        return None
     datatype = field(tensor, "datatype", str, where)
     check_datatype(datatype, spec, where)
     shape = check_shape(field(tensor, "shape", list, where), spec, where, body.most)
-    parameters = field(tensor, "parameters", dict, where) if "parameters" in tensor else {}
-    if _SIZE in parameters:
-        size = field(parameters, _SIZE, int, f"the parameters of {where}")
+    if size is not None:
         if "data" in tensor:
             raise ClientFaultError(f'{where} has both "data" and "{_SIZE}"; expected one of them')
         values = rawtensors.read(body.claim(size, where), datatype, shape, where)

@@ -38,12 +38,14 @@ class TensorSpec:
     Attributes:
         shape: -1 is a length that varies; the first is the rows.
         missing: Whether NaN, or null where it is text, stands for a missing value.
+        unused: Whether the model does not look at it: it may be left out, or hold anything.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     missing: bool = False
+    unused: bool = False
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:

@@ -1,6 +1,7 @@
 """What is derived from fitted estimators: columns, text, missing values."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from unit.server.asgi import call
 from unit.server.conftest import MakeApp
 
+import rampway_server
 from rampway_server.errors import StartError
 from rampway_server.estimators import describe, tried
 
@@ -248,6 +250,40 @@ async def test_any_class_names_its_columns_and_probabilities(make_app: MakeApp) 
     reply = await call(app, INFER, json.dumps(document).encode())
     expected = {"name": "predict_proba", "datatype": "FP64", "shape": [2, 2], "data": [0.5] * 4}
     assert reply.document["outputs"] == [expected]
+
+
+async def test_columns_that_are_not_looked_at_may_be_anything(make_app: MakeApp) -> None:
+    """Left out, of another datatype, as bytes: a frame is sent as it is; and none is counted."""
+    frame = FRAME.assign(customer=["a", "b", "c", "d"])
+    used = ColumnTransformer([("t", OneHotEncoder(), ["town"]), ("n", StandardScaler(), ["sum"])])
+    estimator = make_pipeline(used, LogisticRegression()).fit(frame, LABELS)
+    app, _ = make_app(estimator)
+    needed = {"town": ["Ulm", "Bonn"], "sum": [1, 4]}
+    expected = estimator.predict(pd.DataFrame(needed | {"age": 0.0, "customer": ""})).tolist()
+    for more in ({}, {"age": [None, 1.0]}, {"customer": ["x", "y"]}, {"age": ["?"]}):
+        reply = await call(app, INFER, body(**needed, **more))
+        assert reply.status == 200, (more, reply.error)
+        assert reply.document["outputs"][0]["data"] == expected
+    document = json.loads(body(**needed))
+    told = {"name": "customer", "datatype": "BYTES", "shape": [2]}
+    document["inputs"].insert(0, {**told, "parameters": {"binary_data_size": 3}})
+    text = json.dumps(document).encode()
+    headers = {"inference-header-content-length": str(len(text))}
+    assert (await call(app, INFER, text + b"abc", headers=headers)).status == 200
+    assert (await call(app, INFER, text + b"ab", headers=headers)).status == 400
+    model = replace(describe(estimator, ""), profile=rampway_server.profile(frame))
+    assert [column.name for _, column in model.training.features] == ["town", "sum"]
+    assert model.training.left_out == ()
+    reply = await call(app, INFER, body(age=[1.0, 2.0], town=["Ulm", "Ulm"]))
+    assert (reply.status, "without 'sum'" in reply.error) == (400, True)
+
+
+def test_columns_of_a_transformer_within_a_transformer() -> None:
+    """Its positions are those of what it is given."""
+    inner = ColumnTransformer([("t", OneHotEncoder(), [0])], remainder="passthrough")
+    outer = ColumnTransformer([("scaled", StandardScaler(), [0]), ("inner", inner, [1, 2])])
+    model = describe(make_pipeline(outer, LogisticRegression()).fit(FRAME, LABELS), "")
+    assert [spec.datatype for spec in model.takes] == ["FP64", "BYTES", "FP64"]
 
 
 REVIEWS = ["good and nice", "bad and ugly", "nice", "ugly"]

@@ -162,9 +162,9 @@ def test_it_is_counted_as_over_http(
         'requests_total{attempt="first",model="digits",outcome="ok"',
         'requests_total{attempt="retry",model="digits",outcome="ok"',
         'requests_total{attempt="first",model="digits",outcome="client_error"',
-        'responses_total{code="OK"',
-        'responses_total{code="INVALID_ARGUMENT"',
-        'responses_total{code="NOT_FOUND"',
+        'responses_total{code="OK",model="digits"',
+        'responses_total{code="INVALID_ARGUMENT",model="digits"',
+        'responses_total{code="NOT_FOUND",model="digits"',
     ]
 
     def counts() -> list[float]:
