@@ -139,7 +139,8 @@ class Text:
             counts[self._at.get(text, -2)] += 1
         missing = len(values) - len(texts)
         counts[-1] += missing
-        self._violated("empty_string", texts.count(""))
+        if "" not in self._at:
+            self._violated("empty_string", texts.count(""))
         if not self.column.counts[-1]:  # in training each value had a bin of its own
             self._violated("unknown_category", sum(text not in self._at for text in texts))
         if not self.column.missing:

@@ -68,6 +68,6 @@ def _against(feature: Column, columns: Sequence[TensorSpec], place: int | None) 
         names = ", ".join(repr(one.name) for one in columns[:8])
         return f"the model takes {names}" + (", …" if len(columns) > 8 else "")  # noqa: PLR2004
     if columns and feature.text != (columns[place].datatype == TEXT):
-        kinds = ("text", "numbers") if feature.text else ("numbers", "text")
+        kinds = ("text", "numbers") if feature.text else ("no texts", "text")
         return f"it counts {kinds[0]}, and the model takes {kinds[1]} there"
     return ""

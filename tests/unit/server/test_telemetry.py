@@ -239,6 +239,19 @@ async def test_a_matrix_is_counted_by_name_too() -> None:
     assert count("rampway_feature_out_of_range_total", feature="small") == 1
 
 
+async def test_empty_texts_of_the_training_data_are_no_violations() -> None:
+    """Only what is unlike any value in training is."""
+    frame = FRAME.assign(town=["Ulm", "", "Ulm", "Bonn"])
+    app, count = serve(
+        mixed(handle_unknown="ignore").fit(frame, LABELS), rampway_server.profile(frame)
+    )
+    sent = body(age=[30.0, 40.0], town=["", "Kiel"], sum=[1, 2])
+    assert (await call(app, INFER, sent)).status == 200
+    assert count("rampway_schema_violations_total", kind="empty_string") == 0
+    assert count("rampway_schema_violations_total", kind="unknown_category") == 1
+    assert count("rampway_feature_values_total", feature="town", bin="") == 1
+
+
 LONG = "x" * 60
 ALIKE = [LONG + "a", LONG + "b", "other"]
 
