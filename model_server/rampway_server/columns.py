@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
     StackingClassifier,
     StackingRegressor,
     VotingClassifier,
@@ -18,12 +20,19 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    TargetEncoder,
+)
 from sklearn.utils import get_tags
 
+from rampway_server.errors import StartError
 from rampway_server.tensors import TEXT, TensorSpec
 
 _IMPUTERS = "sklearn.impute"
+_DATES = "column {!r} of the model is of dates, which no tensor holds; fit it on texts or numbers"
 _SHARING = (
     MultiOutputClassifier,
     MultiOutputRegressor,
@@ -34,6 +43,13 @@ _SHARING = (
     VotingRegressor,
 )
 """What passes its rows, as they are, on to each of its `estimators_`."""
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """A step that picks columns by their positions, as bagging does before each of its models."""
+
+    positions: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -52,18 +68,22 @@ def columns(estimator: Any) -> tuple[TensorSpec, ...]:
     """Return a spec for each column, named as in the frame the model was fitted on, else numbered.
 
     Empty if the model does not say how many it takes.
+
+    Raises:
+        StartError: one is of dates.
     """
-    named = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
-    count = int(getattr(estimator, "n_features_in_", len(named)))
+    named, count = _named(estimator)
     text: set[int] = set()
     strict: set[int] = set()
     used: set[int] = set()
-    whole = list(range(count))
-    for branch in _branches(_chains(estimator), whole, named):
+    for branch in _all_branches(estimator):
         positions = branch.positions
         used |= set(positions)
-        known = _known_values(branch.steps[0]) if branch.steps else []
-        text |= {at for at, values in zip(positions, known, strict=False) if _holds_text(values)}
+        for at, values in zip(positions, _known_values(branch), strict=False):
+            if _holds_text(values):
+                text.add(at)
+            elif np.asarray(values).dtype.kind == "M":
+                raise StartError(_DATES.format(named[at] if named else at))
         text |= set(positions if _reads_texts(branch.steps) else ())
         if not _takes_missing(branch.steps):
             strict |= set(positions)
@@ -79,14 +99,47 @@ def columns(estimator: Any) -> tuple[TensorSpec, ...]:
     )
 
 
+def missing_as_none(estimator: Any) -> frozenset[int]:
+    """Return the positions of texts whose encoders know a missing one as None, not as NaN."""
+    found: set[int] = set()
+    for branch in _all_branches(estimator):
+        known = zip(branch.positions, _known_values(branch), strict=False)
+        found |= {at for at, values in known if any(value is None for value in values)}
+        if getattr(_reader(branch), "missing_values", np.nan) is None:  # an imputer's
+            found |= set(branch.positions)
+    return frozenset(found)
+
+
 def selects_columns(estimator: Any) -> bool:
-    """Return whether the model begins with a ColumnTransformer, which tells columns by name."""
+    """Return whether the model begins with a ColumnTransformer, which tells columns by name.
+
+    Or with a function of somebody's own before one, which was given a frame as well.
+    """
     return any(
         isinstance(first, ColumnTransformer)
         and not all(_is_mask(chosen) for _, _, chosen in first.transformers_)
         for chain in _chains(estimator)
-        for first in chain[:1]
+        for first in _after_functions(chain)[:1]
     )
+
+
+def _named(estimator: Any) -> tuple[list[str], int]:
+    """Return the names of the columns, if there are any, and how many columns there are."""
+    named = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    return named, int(getattr(estimator, "n_features_in_", len(named)))
+
+
+def _all_branches(estimator: Any) -> Iterator[_Branch]:
+    named, count = _named(estimator)
+    return _branches(_chains(estimator), list(range(count)), named)
+
+
+def _after_functions(chain: list[Any]) -> list[Any]:
+    """Return a chain without functions that come before a ColumnTransformer of the same columns."""
+    at = next((at for at, one in enumerate(chain) if not isinstance(one, FunctionTransformer)), 0)
+    if not at or not isinstance(chain[at], ColumnTransformer):
+        return chain
+    return chain[at:] if _named(chain[0]) == _named(chain[at]) else chain
 
 
 def takes_texts(estimator: Any) -> bool:
@@ -117,6 +170,9 @@ def _chains(estimator: Any) -> list[list[Any]]:
     own = getattr(estimator, "_preprocessor", None)
     if isinstance(own, ColumnTransformer):
         return [[own, estimator]]
+    if isinstance(estimator, BaggingClassifier | BaggingRegressor):
+        picks = zip(estimator.estimators_, estimator.estimators_features_, strict=True)
+        return [[_Picked(own), *chain] for one, own in picks for chain in _chains(one)]
     members = _members(estimator)
     return [chain for one in members for chain in _chains(one)] if members else [[estimator]]
 
@@ -143,18 +199,23 @@ def _branches(
     chains: Sequence[list[Any]], within: Sequence[int], named: Sequence[str]
 ) -> Iterator[_Branch]:
     """Yield what the columns at these positions, of these names if they have any, go through."""
-    for chain in chains:
+    for chain in map(_after_functions, chains):
         first, rest = next(iter(chain), None), chain[1:]
-        if not isinstance(first, ColumnTransformer):
+        if isinstance(first, ColumnTransformer):
+            parts = [
+                (_chains(one), chosen) for _, one, chosen in first.transformers_ if one != "drop"
+            ]
+            behind = rest
+        elif isinstance(first, _Picked):
+            parts, behind = [([rest], first.positions)], []
+        else:
             yield _Branch(list(within), chain)
             continue
-        for _, step, chosen in first.transformers_:
-            if step == "drop":
-                continue
+        for inner, chosen in parts:
             own = list(_positions(chosen, named, len(within)))
             names = [named[at] for at in own] if named else []
-            for branch in _branches(_chains(step), [within[at] for at in own], names):
-                yield _Branch(branch.positions, [*branch.steps, *rest])
+            for branch in _branches(inner, [within[at] for at in own], names):
+                yield _Branch(branch.positions, [*branch.steps, *behind])
 
 
 def _takes_missing(steps: Sequence[Any]) -> bool:
@@ -167,17 +228,33 @@ def _takes_missing(steps: Sequence[Any]) -> bool:
         # What looks at nothing lets them through: a function, or what "passthrough" became.
         if not (tags.input_tags.allow_nan or tags.no_validation):
             return False
-        if type(step).__module__.startswith(_IMPUTERS) or isinstance(step, OneHotEncoder):
+        if _fills_in(step):
             return True
     return True
 
 
-def _known_values(step: Any) -> list[Any]:
+def _fills_in(step: Any) -> bool:
+    """Return whether nothing is missing any more behind a step."""
+    if isinstance(step, OrdinalEncoder):
+        return not np.isnan(step.encoded_missing_value)
+    encodes = isinstance(step, OneHotEncoder | TargetEncoder)
+    return encodes or type(step).__module__.startswith(_IMPUTERS)
+
+
+def _reader(branch: _Branch) -> Any:
+    """Return the first step that keeps what it has seen of its columns, behind functions."""
+    steps = (one for one in branch.steps if not isinstance(one, FunctionTransformer))
+    first = next(steps, None)
+    return first if _named(first)[1] == len(branch.positions) else None
+
+
+def _known_values(branch: _Branch) -> list[Any]:
     """Return for each column what an encoder knows of it, or what an imputer fills in."""
-    categories = getattr(step, "categories_", None)
+    first = _reader(branch)
+    categories = getattr(first, "categories_", None)
     if isinstance(categories, list):
         return categories
-    filled = getattr(step, "statistics_", None)
+    filled = getattr(first, "statistics_", None)
     return [] if filled is None else [[value] for value in filled]
 
 
@@ -188,11 +265,19 @@ def _holds_text(values: Any) -> bool:
 def _positions(chosen: Any, named: Sequence[str], count: int) -> Iterator[int]:
     """Return the positions of columns that a transformer names, numbers, slices or masks."""
     if isinstance(chosen, slice):
-        return iter(range(*chosen.indices(count)))
+        return iter(range(count)[_by_position(chosen, named)])
     listed: list[Any] = [chosen] if isinstance(chosen, str | int) else list(chosen)
     if _is_mask(chosen):
         listed = np.flatnonzero(listed).tolist()
-    return iter(named.index(one) if isinstance(one, str) else int(one) for one in listed)
+    return iter(named.index(one) if isinstance(one, str) else int(one) % count for one in listed)
+
+
+def _by_position(chosen: slice, named: Sequence[str]) -> slice:
+    """Return a slice by names, which takes in its last as pandas does, as one by positions."""
+    start, stop = chosen.start, chosen.stop
+    start = named.index(start) if isinstance(start, str) else start
+    stop = named.index(stop) + 1 if isinstance(stop, str) else stop
+    return slice(start, stop, chosen.step)
 
 
 def _is_mask(chosen: Any) -> bool:

@@ -12,7 +12,7 @@ from sklearn.base import is_clusterer, is_outlier_detector
 from sklearn.exceptions import NotFittedError
 
 from rampway_server import quicker
-from rampway_server.columns import columns, selects_columns, takes_texts
+from rampway_server.columns import columns, missing_as_none, selects_columns, takes_texts
 from rampway_server.errors import StartError
 from rampway_server.model import MATRIX, Model
 from rampway_server.tensors import TEXT, TensorSpec
@@ -30,11 +30,15 @@ class Estimator:
 
     Args:
         names: Columns of the frame it wants; empty: it takes an array.
+        none: Positions of texts that it knows as None where they are missing, not as NaN.
     """
 
-    def __init__(self, estimator: Any, names: Sequence[str]) -> None:
+    def __init__(
+        self, estimator: Any, names: Sequence[str], none: frozenset[int] = frozenset()
+    ) -> None:
         self._estimator = estimator
         self._names = names
+        self._none = none
 
     def run(self, inputs: Sequence[NDArray[Any]], outputs: Sequence[TensorSpec]) -> list[Any]:
         """Return what each method answers to these rows."""
@@ -42,14 +46,25 @@ class Estimator:
         return [getattr(self._estimator, spec.name)(rows) for spec in outputs]
 
     def _rows(self, inputs: Sequence[NDArray[Any]]) -> Any:
-        if self._names:
-            import pandas as pd
+        whole = inputs[0]
+        one = len(inputs) == 1 and not self._names
+        if one and (whole.ndim == 1 or whole.dtype != object):  # a text a row, or numbers
+            return whole
+        columns = [
+            column if at in self._none else _missing_as_nan(column)
+            for at, column in enumerate(whole.T if whole.ndim > 1 else inputs)
+        ]
+        if not self._names:
+            return np.column_stack([column.astype(object) for column in columns])
+        import pandas as pd
 
-            columns = list(map(_missing_as_nan, inputs[0].T if inputs[0].ndim > 1 else inputs))
-            return pd.DataFrame(dict(zip(self._names, columns, strict=True)), copy=False)
-        if len(inputs) == 1:
-            return inputs[0]
-        return np.column_stack([column.astype(object) for column in inputs])
+        known = zip(self._names, columns, strict=True)
+        # Of a numpy array pandas would make NaN of None.
+        frame = {
+            name: pd.Series(column, dtype=object) if at in self._none else column
+            for at, (name, column) in enumerate(known)
+        }
+        return pd.DataFrame(frame, copy=False)
 
 
 def _missing_as_nan(column: NDArray[Any]) -> NDArray[Any]:
@@ -86,7 +101,7 @@ def describe(estimator: Any, sha256: str, platform: str = "sklearn_skops") -> Mo
     mixed = 0 < texts < len(known)
     offers = tuple(_outputs(estimator))
     return Model(
-        predictor=Estimator(estimator, frame),
+        predictor=Estimator(estimator, frame, missing_as_none(estimator)),
         platform=platform,
         sha256=sha256,
         takes=known if mixed else (_only_input(estimator, known),),
@@ -129,7 +144,8 @@ def _only_input(estimator: Any, known: Sequence[TensorSpec]) -> TensorSpec:
         MATRIX,
         TEXT if known and known[0].datatype == TEXT else "FP64",
         (-1, len(known) or -1),
-        missing=all(spec.missing for spec in known) and bool(known),
+        missing=any(spec.missing for spec in known),
+        strict=tuple(at for at, spec in enumerate(known) if not spec.missing),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rampway_server.errors import ClientFaultError
-from rampway_server.tensors import NUMPY_TYPES, TensorSpec, check_count, shown
+from rampway_server.tensors import NO_MISSING, NUMPY_TYPES, TensorSpec, check_count, shown
 
 _JSON_NAMES = {str: "a string", bool: "true or false", type(None): "null", dict: "an object"}
 _JSON_NAMES |= {list: "a list", int: "an integer", float: "a number with a point"}
@@ -131,12 +131,9 @@ def _one_by_one(values: list[Any], datatype: str, spec: TensorSpec, where: str) 
     wrong = set(map(type, values)) - good
     if wrong:
         at = next(i for i, value in enumerate(values) if type(value) in wrong)
-        missing = values[at] is None and dtype.kind in "fO"
-        takes = (
-            "this model takes no missing values there"
-            if missing
-            else (f"datatype {datatype} takes {_TAKES_BY_CODE[dtype.kind]}")
-        )
+        takes = f"datatype {datatype} takes {_TAKES_BY_CODE[dtype.kind]}"
+        if values[at] is None and dtype.kind in "fO":
+            takes = NO_MISSING
         raise ClientFaultError(
             f'"data" of {where} has {kind(values[at])} ({shown(values[at])}) at position {at}; '
             f"{takes}"

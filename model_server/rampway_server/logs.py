@@ -39,6 +39,15 @@ def configure(level: str) -> None:
     )
 
 
+def keep_short() -> None:
+    """Leave variables out of tracebacks where nobody has said how to log, as in a test."""
+    if not structlog.is_configured():
+        formatter = structlog.dev.plain_traceback
+        processors = structlog.get_config()["processors"][:-1]
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=formatter)
+        structlog.configure(processors=[*processors, renderer])
+
+
 def logger() -> structlog.stdlib.BoundLogger:
     """Return the server's logger."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger("rampway_server")

@@ -27,6 +27,7 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
     TEXT: np.object_,
 }
 _NUMBERS = tuple(name for name in NUMPY_TYPES if name != TEXT)
+NO_MISSING = "this model takes no missing values there"
 _SHOWN_CHARACTERS = 80
 _BYTES_OF_A_VALUE = 4
 
@@ -38,6 +39,7 @@ class TensorSpec:
     Attributes:
         shape: -1 is a length that varies; the first is the rows.
         missing: Whether NaN, or null where it is text, stands for a missing value.
+        strict: Columns of a matrix that take none all the same.
         unused: Whether the model does not look at it: it may be left out, or hold anything.
     """
 
@@ -45,6 +47,7 @@ class TensorSpec:
     datatype: str
     shape: tuple[int, ...]
     missing: bool = False
+    strict: tuple[int, ...] = ()
     unused: bool = False
 
     @cached_property
@@ -143,6 +146,7 @@ def fit(
         ClientFaultError: some are fractions, missing or infinite where the model takes none.
     """
     wanted = spec.dtype
+    values = values.reshape(shape[: len(spec.shape)])
     if values.dtype.kind == "f":
         if wanted.kind != "f":
             raise ClientFaultError(
@@ -151,7 +155,9 @@ def fit(
         _check_finite(values, datatype, spec, where)
     elif wanted.kind in "iu":
         _check_range(values, wanted, where)
-    found: NDArray[Any] = values.astype(wanted, copy=False).reshape(shape[: len(spec.shape)])
+    elif spec.strict and wanted.kind == "O":
+        _check_present(values, spec, where)
+    found: NDArray[Any] = values.astype(wanted, copy=False)
     return found
 
 
@@ -161,14 +167,24 @@ def _check_finite(values: NDArray[Any], datatype: str, spec: TensorSpec, where: 
         return
     if spec.missing:
         good |= np.isnan(values)
+        if spec.strict:
+            good[:, spec.strict] &= np.isfinite(values[:, spec.strict])
         if good.all():
             return
     at = int(np.argmin(good))
-    takes = "" if spec.missing else "; this model takes no missing values there"
+    takes = "" if spec.missing and not spec.strict else f"; {NO_MISSING}"
     raise ClientFaultError(
         f'"data" of {where} has {values.reshape(-1)[at]} at position {at}, '
         f"not a finite number in datatype {datatype}{takes}"
     )
+
+
+def _check_present(values: NDArray[Any], spec: TensorSpec, where: str) -> None:
+    missing = values == None  # noqa: E711  # of each element
+    missing[:, [at for at in range(values.shape[1]) if at not in spec.strict]] = False
+    if missing.any():
+        at = int(np.argmax(missing))
+        raise ClientFaultError(f'"data" of {where} has null at position {at}; {NO_MISSING}')
 
 
 def _check_range(values: NDArray[Any], wanted: np.dtype[Any], where: str) -> None:

@@ -15,6 +15,7 @@ from rampway_server.automation import Dial
 from rampway_server.batching import Batcher
 from rampway_server.control import Control
 from rampway_server.errors import StartError
+from rampway_server.logs import keep_short
 from rampway_server.metrics import Metrics
 from rampway_server.model import Model
 from rampway_server.repository import Repository
@@ -68,6 +69,7 @@ def serving(
 
 
 def _loaded(model: Any, trust: Sequence[str], *, allow_pickle: bool) -> Model:
+    keep_short()
     if not isinstance(model, str | Path):
         return estimators.tried(estimators.describe(model, ""))
     try:

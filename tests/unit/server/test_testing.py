@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sklearn.linear_model import LogisticRegression
 from unit.server.asgi import infer_body
 from unit.server.waiting import DEADLINE_S
@@ -38,6 +39,28 @@ def test_an_estimator_is_served_while_the_block_runs(classifier: LogisticRegress
     assert "serving" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(urllib.error.URLError):
         ask(f"{url}/v2")
+
+
+def test_tracebacks_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a model raises is told without everybody's variables."""
+
+    class Broken:
+        n_features_in_ = 1
+
+        def predict(self, rows: Any) -> Any:
+            local = "a variable"
+            raise ValueError(f"on purpose, {len(rows)} {len(local)}")
+
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    try:
+        with rampway_server.serving(Broken()) as url:
+            assert ask(f"{url}/v2/models/model/infer", infer_body([[0.0]]))[0] == 500
+    finally:
+        structlog.configure(**before)
+    told = capsys.readouterr().out
+    assert "ValueError: on purpose, 1 10" in told
+    assert "a variable" not in told.replace('local = "a variable"', "")
 
 
 def test_files_are_served_too(model_file: Path, tmp_path: Path) -> None:
