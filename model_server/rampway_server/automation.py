@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from rampway_server import confidence
 from rampway_server.errors import ModelError
 from rampway_server.followed import Followed
 from rampway_server.model import Model
@@ -124,16 +125,11 @@ def confidences(
     """
     if model.probabilities is None:
         return None
-    for spec, array in zip(outputs, arrays, strict=True):
-        if spec == model.probabilities:
-            return _largest(array)
-    try:
-        (found,) = model.predict(inputs, (model.probabilities,))
-    except ModelError:
-        return None  # the answer itself stands
-    return _largest(found)
-
-
-def _largest(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.asarray(probabilities, dtype=np.float64).max(axis=1)
-    return found
+    found = {spec.name: array for spec, array in zip(outputs, arrays, strict=True)}
+    probabilities = found.get(model.probabilities.name)
+    if probabilities is None:
+        try:
+            (probabilities,) = model.predict(inputs, (model.probabilities,))
+        except ModelError:
+            return None  # the answer itself stands
+    return confidence.of_answers(model, found.get(model.offers[0].name), probabilities)

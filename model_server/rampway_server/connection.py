@@ -1,6 +1,7 @@
 """uvicorn's HTTP connection, with bounds on headers and errors in the protocol's own form."""
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import (
@@ -13,6 +14,9 @@ from rampway_server.protocol import error_body
 
 HEADER_BYTES = 64 << 10
 HEADER_TIMEOUT_S = 30.0
+FAREWELL_S = 1.0
+"""How long an idle client has to answer the end of TLS."""
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -27,6 +31,40 @@ class Connection(HttpToolsProtocol):
         """Begin, and wait for the first request as long as for any head."""
         super().connection_made(transport)
         self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; another protocol that is offered is none that we speak.
+
+        The parser would take what follows for that protocol: a request of Java's client, which
+        offers HTTP/2 with each, would lose its body. A server may ignore the offer (RFC 9110, 7.8).
+        """
+        if self._request is None or not self._request.more_body:
+            end = data.find(b"\r\n\r\n")
+            head = data[:end] if end >= 0 else data
+            if b"grade:" in head.lower():
+                data = _UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :]
+        super().data_received(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own returns one
+        """Answer who has sent a whole request and says that it sends no more."""
+        request = self._request
+        if request is None or request.more_body or request.response_complete:
+            return False
+        if self.scheme == "https":  # which has no half of an end
+            return False
+        request.keep_alive = False
+        return True
+
+    def shutdown(self) -> None:
+        """End after the answer under way, if there is one."""
+        idle = self._request is None or self._request.response_complete
+        super().shutdown()
+        if idle and self.scheme == "https":  # who never reads would hold up the end
+            self.loop.call_later(FAREWELL_S, self.transport.abort)
+
+    @property
+    def _request(self) -> RequestResponseCycle | None:
+        return self.cycle
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""

@@ -34,6 +34,7 @@ _INFLATED_AT_ONCE_BYTES = 4096
 _GZIP = re.compile(rb"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 """Of the header Accept-Encoding: gzip, but not as what is unwanted."""
 _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+_WINDOW_BITS[b"x-gzip"] = _WINDOW_BITS[b"gzip"]
 
 
 class DisconnectError(Exception):
@@ -193,16 +194,21 @@ async def plain(content: bytes, headers: Headers, max_bytes: int) -> bytes:
 
 
 def _decompressed(content: bytes, encoding: bytes, max_bytes: int) -> bytes:
-    stream = zlib.decompressobj(_WINDOW_BITS[encoding])
-    try:
-        found = stream.decompress(content, max_bytes)
-        if stream.unconsumed_tail:
+    found: list[bytes] = []
+    left = max_bytes
+    while content:  # gzip may have several members, one behind the other
+        stream = zlib.decompressobj(_WINDOW_BITS[encoding])
+        try:
+            found.append(stream.decompress(content, max(1, left)))
+        except zlib.error as fault:
+            raise ClientFaultError(f"the body is not {encoding.decode()}: {fault}") from None
+        left -= len(found[-1])
+        if left < 0 or stream.unconsumed_tail:
             raise _too_large(max_bytes + 1, max_bytes)
-    except zlib.error as fault:
-        raise ClientFaultError(f"the body is not {encoding.decode()}: {fault}") from None
-    if not stream.eof:
-        raise ClientFaultError(f"the body ends within its {encoding.decode()} data")
-    return found
+        if not stream.eof:
+            raise ClientFaultError(f"the body ends within its {encoding.decode()} data")
+        content = stream.unused_data
+    return b"".join(found)
 
 
 def attempt(headers: Headers) -> Attempt:

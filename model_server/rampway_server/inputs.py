@@ -78,9 +78,12 @@ class Numbers:
         self._small = np.min_scalar_type(self._bins)
         self._first = (np.arange(len(columns)) * self._bins)[:, None]
         self._counts = page.cells("numbers", *name, size=len(columns) * self._bins)
-        self._low = np.array([column.low for column in columns])[:, None]
-        self._high = np.array([column.high for column in columns])[:, None]
-        self._whole = np.array([column.whole for column in columns], dtype=np.bool_)
+        # Of a column without a number in training nothing can be unlike it.
+        seen = np.array([any(column.counts) for column in columns], dtype=np.bool_)
+        low, high = ([getattr(one, name) for one in columns] for name in ("low", "high"))
+        self._low = np.where(seen, low, -np.inf)[:, None]
+        self._high = np.where(seen, high, np.inf)[:, None]
+        self._whole = seen & np.array([column.whole for column in columns], dtype=np.bool_)
         self._outside = page.cells("outside", *name, size=len(columns))
         self._fractions = page.cells("fractions", *name, size=1)
 

@@ -106,7 +106,8 @@ def _unpickled(data: bytes) -> Any:
     try:
         return joblib.load(io.BytesIO(data))
     except (Exception, SystemExit) as error:
-        raise StartError(f"the pickle cannot be loaded: {type(error).__name__}: {error}") from error
+        told = ": ".join(filter(None, (type(error).__name__, str(error))))
+        raise StartError(f"the pickle cannot be loaded: {told}") from error
 
 
 def _profile(data: bytes) -> Profile | None:

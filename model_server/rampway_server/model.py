@@ -57,6 +57,13 @@ class Model:
         return max(sum(spec.width for spec in self.takes), *(spec.width for spec in self.offers))
 
     @cached_property
+    def labels(self) -> NDArray[Any]:
+        """The classes as the first output has them."""
+        text = self.offers[0].datatype == TEXT
+        found = [str(label) if text else label for label in self.classes]
+        return np.array(found, dtype=self.offers[0].dtype)
+
+    @cached_property
     def training(self) -> Matched:
         """The features of the profile, by the model's columns."""
         matrix = self.takes[0]

@@ -3,6 +3,7 @@
 A body is JSON, or JSON followed by the bytes of binary tensors (the binary tensor extension).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from rampway_server.tensors import check_datatype, check_shape, fit, shown
 
 EXTENSIONS = ["binary_tensor_data"]
 _SIZE = "binary_data_size"
+_NO_NUMBER = re.compile(rb"\b(NaN|Infinity)\b")
 _GZIP = b"\x1f\x8b"  # RFC 1952, 2.3.1
 # Of a list that is a byte or two of JSON a hundred bytes are made: few are as empty as that.
 _VALUES_OF_A_LIST = 4
@@ -90,6 +92,8 @@ def parse(content: bytes, json_bytes: int | None, model: Model, most: int) -> In
 def _no_json(text: bytes, error: orjson.JSONDecodeError) -> str:
     if text.startswith(_GZIP):
         return "the body is not JSON but looks like gzip; expected a header Content-Encoding: gzip"
+    if _NO_NUMBER.search(text):
+        return f"the body is not JSON, which has no NaN or Infinity (missing is null): {error}"
     return f"the body is not JSON: {error}"
 
 

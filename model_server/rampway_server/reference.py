@@ -138,19 +138,32 @@ def profile(
         like: An earlier revision's profile: its bins are used, so that both can be compared.
 
     Raises:
-        ValueError: X has another shape.
+        ValueError: X or y has another shape, or names are missing or there twice.
     """
     columns = list(_columns(X, names))[:MOST_FEATURES]
     known = {column.name: column for column in like.features} if like else {}
     features = tuple(_describe(name, values, known.get(name)) for name, values in columns)
     predicted = None
     if y is not None:
-        predicted = _describe("prediction", np.asarray(y), like.prediction if like else None)
+        predicted = _describe("prediction", _one_each(y, len(X)), like.prediction if like else None)
     return Profile(len(X), features, predicted)
+
+
+def _one_each(y: Any, rows: int) -> NDArray[Any]:
+    found = np.asarray(y)
+    if found.shape not in {(rows,), (rows, 1)}:
+        raise ValueError(
+            f"y has shape {found.shape}; expected one prediction for each of {rows} rows (leave y "
+            "out where a model answers several)"
+        )
+    return found.reshape(rows)
 
 
 def _columns(data: Any, names: Sequence[str]) -> Iterable[tuple[str, NDArray[Any]]]:
     if hasattr(data, "columns"):
+        twice = [name for name, count in Counter(map(str, data.columns)).items() if count > 1]
+        if twice:
+            raise ValueError(f"several columns of X are called {twice[0]!r}")
         return [(str(name), np.asarray(data[name])) for name in data.columns]
     rows = np.asarray(data)
     if rows.ndim == 1 and numbers(rows) is None:
@@ -158,11 +171,15 @@ def _columns(data: Any, names: Sequence[str]) -> Iterable[tuple[str, NDArray[Any
     if rows.ndim != 2:  # noqa: PLR2004  # rows and features
         raise ValueError(f"X has shape {rows.shape}; expected rows and features")
     named = names or [f"column-{at}" for at in range(rows.shape[1])]
+    if len(named) != rows.shape[1]:
+        raise ValueError(f"{len(named)} names for {rows.shape[1]} columns of X")
     return [(name, rows[:, at]) for at, name in enumerate(named)]
 
 
 def numbers(values: NDArray[Any]) -> NDArray[np.float64] | None:
     """Return values as numbers, missing ones as NaN; None: they are text."""
+    if values.dtype.kind in "mM":  # times: NaT is a number to numpy
+        return np.where(np.isnat(values), np.nan, values.astype(np.float64))
     if any(isinstance(value, str) for value in values[:1000].tolist()):
         return None
     try:
@@ -187,7 +204,7 @@ def _describe(name: str, values: NDArray[Any], like: Column | None) -> Column:
         missing=len(found) - len(good),
         low=float(good.min(initial=np.inf)) if good.size else 0.0,
         high=float(good.max(initial=-np.inf)) if good.size else 0.0,
-        whole=bool((good == np.floor(good)).all()),
+        whole=bool(good.size) and bool((good == np.floor(good)).all()),
     )
 
 

@@ -184,6 +184,8 @@ def _checked(settings: Settings) -> Settings:
         )
     if settings.uri and settings.path:
         raise StartError(f"two models given: --uri {settings.uri} and the path {settings.path}")
+    if settings.path:
+        _check_alone(settings)
     if settings.payload_format not in {"jsonl", "parquet"}:
         raise StartError(
             f"--payload-format is {settings.payload_format!r}: expected jsonl or parquet"
@@ -193,6 +195,17 @@ def _checked(settings: Settings) -> Settings:
             f"--log-level is {settings.log_level!r}: expected debug, info, warning or error"
         )
     return settings
+
+
+def _check_alone(settings: Settings) -> None:
+    """Refuse what holds for one model given by URI: a folder's names, versions and bytes change."""
+    defaults = Settings()
+    for name in ("name", "version", "revision", "sha256", "sha256_file"):
+        if getattr(settings, name) != getattr(defaults, name):
+            raise StartError(
+                f"{_flag(name)} holds for a model given by --uri, not for the path "
+                f"{settings.path}; give a file as --uri file://{Path(settings.path).absolute()}"
+            )
 
 
 def read_digest_file(path: str) -> str:

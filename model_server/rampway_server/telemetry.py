@@ -21,6 +21,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from rampway_server import confidence
 from rampway_server.errors import ModelError
 from rampway_server.inputs import Inputs
 from rampway_server.labels import distinct
@@ -125,9 +126,10 @@ class Telemetry:
                 (given,) = self._model.predict(inputs, (offered,))
             except ModelError:
                 return None
-        highest = given.max(axis=1)
-        sure: NDArray[Any] = highest[np.isfinite(highest)]
-        return sure
+        answers = found.get(self._model.offers[0].name)
+        sure = confidence.of_answers(self._model, answers, given)
+        finite: NDArray[Any] = sure[np.isfinite(sure)]
+        return finite
 
     def _count_answers(self, found: dict[str, NDArray[Any]]) -> None:
         answers = found.get(self._model.offers[0].name)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
 from structlog.testing import capture_logs
 from unit.server.asgi import call, infer_body
 from unit.server.conftest import MakeApp
@@ -87,6 +88,30 @@ async def test_b42_partial_hands_over_what_is_not_sure(
     assert counted(metrics, "use") == 2
     sure = await call(app, INFER, json.dumps(infer_body([[3.0]])).encode())
     assert sure.document["parameters"] == {"automation": "use"}
+
+
+@pytest.mark.parametrize("outputs", [["predict"], ["predict", "predict_proba"]])
+async def test_b42_confidence_is_that_of_the_answer(
+    outputs: list[str], make_app: MakeApp, tmp_path: Path
+) -> None:
+    """B42: not that of the most probable class, where a threshold has another answered."""
+    path = tmp_path / "automation"
+    path.write_text("Partial 0.6")
+    column = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
+    careful = FixedThresholdClassifier(LogisticRegression(), threshold=0.1)
+    careful.fit(column, ["no", "no", "no", "yes", "yes", "yes"])
+    app, metrics = make_app(careful, dial=Dial(str(path)))
+    rows = [[3.0], [-1.0], [-3.0]]
+    assert careful.predict(rows).tolist() == ["yes", "yes", "no"]
+    probabilities = careful.predict_proba(rows)
+    assert probabilities[1, 0] > 0.6
+    body = infer_body(rows) | {"outputs": [{"name": o} for o in outputs]}
+    reply = await call(app, INFER, json.dumps(body).encode())
+    told = {"automation": "defer", "automation_rows": "use,defer,use"}
+    assert reply.document["parameters"] == told
+    summed = probabilities[0, 1] + probabilities[1, 1] + probabilities[2, 0]
+    (line,) = (x for x in metrics.render().decode().splitlines() if "confidence_sum{" in x)
+    assert float(line.split()[-1]) == pytest.approx(summed)
 
 
 async def test_b42_partial_without_a_confidence_hands_over(

@@ -88,6 +88,37 @@ def test_pipelined_requests_are_answered_in_order(digits_server: Process) -> Non
     assert [status for status, _ in exchange(digits_server, sent)] == [200, 400, 200]
 
 
+@pytest.mark.parametrize("name", [b"Upgrade", b"upgrade"])
+def test_an_offer_of_another_protocol_is_ignored(name: bytes, digits_server: Process) -> None:
+    """Java's client offers HTTP/2 with its requests, and sends their bodies all the same."""
+    offer = b"%s: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n" % name
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\n"
+    last = b"Connection: Upgrade, HTTP2-Settings, close\r\n"
+    first, second = (
+        post(BODY, offer).replace(b"Connection: close\r\n", told) for told in (upgrade, last)
+    )
+    with socket.create_connection(("127.0.0.1", digits_server.port)) as client:
+        client.settimeout(DEADLINE_S)
+        for sent in (first, second):
+            client.sendall(sent)
+            received = b""
+            while not (found := answers(received)[0]):
+                received += client.recv(65536)
+            assert [status for status, _ in found] == [200], found
+
+
+def test_who_sends_no_more_is_answered(digits_server: Process) -> None:
+    """The end of what a client sends is not the end of what it reads (`nc -N`)."""
+    with socket.create_connection(("127.0.0.1", digits_server.port)) as client:
+        client.settimeout(DEADLINE_S)
+        client.sendall(post(BODY).replace(b"Connection: close\r\n", b""))
+        client.shutdown(socket.SHUT_WR)
+        received = b""
+        while piece := client.recv(65536):
+            received += piece
+    assert [status for status, _ in answers(received)[0]] == [200]
+
+
 def test_body_cut_short_holds_nobody(start_server: StartServer, model_file: Path) -> None:
     """A client falls silent: it is told so after the time for bodies, and the connection ends."""
     server = start_server(f"file://{model_file}", RAMPWAY_BODY_TIMEOUT_S="0.5")

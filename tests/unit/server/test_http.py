@@ -199,7 +199,13 @@ def test_any_binary_body_is_read_or_refused(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+    ("encoding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("gzip", lambda body: gzip.compress(body[:50]) + gzip.compress(body[50:])),
+    ],
 )
 async def test_compressed_bodies_are_read(
     encoding: str, compress: Any, make_app: MakeApp, classifier: LogisticRegression
@@ -208,6 +214,7 @@ async def test_compressed_bodies_are_read(
     app, _ = make_app(classifier)
     body, headers = binary_body(ROW.tobytes(), "FP64", [1, 64])
     reply = await call(app, INFER, compress(body), headers | {"Content-Encoding": encoding})
+    assert reply.status == 200, reply.error
     assert reply.document["outputs"][0]["data"] == classifier.predict([ROW]).tolist()
 
 
@@ -217,6 +224,8 @@ async def test_compressed_bodies_are_read(
         (b"{}", "br", 415, "content-encoding is 'br'; expected gzip or deflate"),
         (b"{}", "gzip", 400, "the body is not gzip"),
         (gzip.compress(b"{}", mtime=0)[:-9], "gzip", 400, "ends within its gzip data"),
+        (gzip.compress(b"{}", mtime=0) + b"junk", "gzip", 400, "the body is not gzip"),
+        (2 * gzip.compress(b" " * 99_999, mtime=0), "gzip", 413, "expected at most 100000"),
         (
             gzip.compress(b" " * (MAX_BODY_BYTES + 1), mtime=0),
             "gzip",

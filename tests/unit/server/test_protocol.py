@@ -40,7 +40,7 @@ def _without(key: str, **more: Any) -> bytes:
 BAD_BODIES = {
     "no JSON": (b"{", "not JSON"),
     "empty": (b"", "not JSON"),
-    "NaN is not JSON": (_with().replace(b"16.0", b"NaN"), "not JSON"),
+    "NaN is not JSON": (_with().replace(b"16.0", b"NaN"), "no NaN or Infinity (missing is null)"),
     "not UTF-8": (b'{"inputs": "\xff"}', "not JSON"),
     "nested too deeply": (b"[" * 5000 + b"]" * 5000, "not JSON"),
     "a list": (b"[]", "not a JSON object"),

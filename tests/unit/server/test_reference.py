@@ -68,6 +68,27 @@ def test_of_texts_only_the_predictions_are_kept() -> None:
         rampway_server.profile([1.0, 2.0])
 
 
+def test_what_cannot_be_counted_is_refused() -> None:
+    """Nothing is counted twice, or of another's column."""
+    with pytest.raises(
+        ValueError, match=r"y has shape \(100, 2\); expected one prediction for each"
+    ):
+        rampway_server.profile(ROWS, ROWS)
+    with pytest.raises(ValueError, match="several columns of X are called 'a'"):
+        rampway_server.profile(pd.DataFrame(ROWS, columns=["a", "a"]))
+    with pytest.raises(ValueError, match="1 names for 2 columns of X"):
+        rampway_server.profile(ROWS, names=["a"])
+
+
+def test_of_one_column_of_answers_and_of_times() -> None:
+    """Predictions may be a column; a time that is none is missing."""
+    days = pd.DataFrame({"day": [pd.Timestamp("2026-01-01"), pd.NaT]})
+    found = rampway_server.profile(days, np.array([[1.0], [2.0]]))
+    assert found.prediction is not None
+    assert sum(found.prediction.counts) == 2
+    assert (found.features[0].missing, sum(found.features[0].counts)) == (1, 1)
+
+
 def test_it_travels_in_the_skops_file(tmp_path: Path) -> None:
     """It is one more member of the archive, under its digest; put in twice it is there once."""
     path = tmp_path / "m.skops"

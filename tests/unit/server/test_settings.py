@@ -48,6 +48,10 @@ def test_a_path_is_enough(argv: list[str], environ: dict[str, str]) -> None:
     [
         ([], {}, "no model given: set --uri or RAMPWAY_MODEL_URI"),
         ([*URI, "m/"], {}, "two models given: --uri file:///m and the path m/"),
+        (["/m.skops", "--sha256", "0" * 64], {}, "--sha256 holds for a model given by --uri"),
+        (["/m.skops"], {"RAMPWAY_MODEL_SHA256_FILE": "/d"}, "give a file as --uri file:///m.skops"),
+        (["/m.skops", "--name", "x"], {}, "--name holds for a model given by --uri, not for the"),
+        (["/m.skops"], {"RAMPWAY_REVISION": "m-abc"}, "--revision holds for a model given by"),
         (
             URI,
             {"RAMPWAY_PORT": "tcp://1.2.3.4:80"},

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -250,6 +251,18 @@ async def test_empty_texts_of_the_training_data_are_no_violations() -> None:
     assert count("rampway_schema_violations_total", kind="empty_string") == 0
     assert count("rampway_schema_violations_total", kind="unknown_category") == 1
     assert count("rampway_feature_values_total", feature="town", bin="") == 1
+
+
+async def test_of_a_column_without_numbers_none_is_out_of_range() -> None:
+    """Training had nothing that a number could be unlike."""
+    rows = np.column_stack([ROWS[:, 0], np.full(100, np.nan)])
+    filled = SimpleImputer(keep_empty_features=True)
+    estimator = make_pipeline(filled, LinearRegression()).fit(rows, ROWS[:, 0])
+    app, count = serve(estimator, rampway_server.profile(rows))
+    await ask(app, [[1.0, 3.5]])
+    assert count("rampway_feature_out_of_range_total", feature="column-1") == 0
+    assert count("rampway_schema_violations_total", kind="fraction_for_integer") == 0
+    assert count("rampway_feature_values_total", feature="column-1", bin="+Inf") == 1
 
 
 LONG = "x" * 60

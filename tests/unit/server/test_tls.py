@@ -1,8 +1,10 @@
 """TLS for HTTP and gRPC, with a certificate that is renewed under way."""
 
 import asyncio
+import contextlib
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 from unit.server.asgi import infer_body
 from unit.server.conftest import Process, StartServer
-from unit.server.waiting import DEADLINE_S, until
+from unit.server.waiting import DEADLINE_S, until, wait_until
 
 from rampway_server import tls
 from rampway_server.door import certificate
@@ -20,6 +22,7 @@ from rampway_server.errors import StartError
 from rampway_server.settings import Settings
 from rampway_server.tls import Certificate
 
+ABANDONED_S = 30.0  # when Python itself gives up such a client
 BODY = json.dumps(infer_body([[1.0] * 64])).encode()
 
 
@@ -123,6 +126,33 @@ def server(start_server: StartServer, model_file: Path, used: tuple[Path, Path])
     return start_server(
         f"file://{model_file}", RAMPWAY_TLS_CERT=str(chain), RAMPWAY_TLS_KEY=str(key)
     )
+
+
+def test_who_never_reads_does_not_hold_up_the_end(
+    start_server: StartServer, model_file: Path, used: tuple[Path, Path]
+) -> None:
+    """An idle client that does not answer the end of TLS is left after a second."""
+    chain, key = used
+    given = {"RAMPWAY_TLS_CERT": str(chain), "RAMPWAY_TLS_KEY": str(key)}
+    server = start_server(f"file://{model_file}", **given, RAMPWAY_DRAIN_TIMEOUT_S="3600")
+    context = ssl.create_default_context(cafile=str(chain))
+    with contextlib.ExitStack() as clients:
+
+        def answered() -> bool:
+            assert server.popen.poll() is None, server.end()
+            try:
+                plain = socket.create_connection(("127.0.0.1", server.port))
+            except OSError:
+                return False
+            client = clients.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+            client.sendall(b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+            return client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+        wait_until(answered, "the server is never ready")
+        server.popen.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.popen.wait(ABANDONED_S / 2)
+        assert server.popen.returncode == 0, "it waits for a client that will never answer"
 
 
 async def test_http_and_grpc_are_tls(server: Process, issued: Path) -> None:
