@@ -12,7 +12,8 @@ from sklearn.base import is_clusterer, is_outlier_detector
 from sklearn.exceptions import NotFittedError
 
 from rampway_server import quicker
-from rampway_server.columns import columns, missing_as_none, selects_columns, takes_texts
+from rampway_server.chains import selects_columns
+from rampway_server.columns import columns, missing_as_none, takes_texts
 from rampway_server.errors import StartError
 from rampway_server.model import MATRIX, Model
 from rampway_server.tensors import TEXT, TensorSpec

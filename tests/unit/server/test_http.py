@@ -5,6 +5,7 @@ import gzip
 import json
 import struct
 import threading
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -21,7 +22,7 @@ from unit.server.asgi import Reply, call, infer_body
 from unit.server.conftest import ANY_SPEED, LIMITS, MAX_BODY_BYTES, MakeApp
 from unit.server.waiting import DEADLINE_S, until
 
-from rampway_server import protocol
+from rampway_server import http, protocol
 from rampway_server.app import App, Limits
 from rampway_server.errors import ClientFaultError
 from rampway_server.estimators import describe
@@ -246,6 +247,18 @@ async def test_bad_compression_is_a_client_fault(  # noqa: PLR0917  # by pytest,
     app, _ = make_app(classifier)
     reply = await call(app, INFER, body, {"Content-Encoding": encoding})
     assert (reply.status, sentence in reply.error) == (status, True), reply.error
+
+
+async def test_packed_bombs_are_not_unpacked() -> None:
+    """What is read of a body is bounded by what may be in it, not by what is."""
+    bomb = gzip.compress(b" " * 50_000_000, mtime=0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ClientFaultError, match="expected at most 100000"):
+            await http.plain(bomb, {b"content-encoding": b"gzip"}, MAX_BODY_BYTES)
+        assert tracemalloc.get_traced_memory()[1] < 10 * MAX_BODY_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 async def test_gzip_without_its_header_is_told(make_app: MakeApp) -> None:
