@@ -164,9 +164,6 @@ def starter(folder: Path) -> Iterator[StartServer]:
         log = folder / f"termination-log-{index}"
         log.touch()
         given = {
-            "RAMPWAY_MODEL_URI": uri,
-            "RAMPWAY_MODEL_NAME": "digits",
-            "RAMPWAY_REVISION": f"digits-{index}",
             "RAMPWAY_HOST": "127.0.0.1",
             "RAMPWAY_PORT": str(port),
             "RAMPWAY_GRPC_PORT": str(grpc_port),
@@ -175,6 +172,10 @@ def starter(folder: Path) -> Iterator[StartServer]:
             "RAMPWAY_DRAIN_DELAY_S": "0.3",
             "RAMPWAY_WORKERS": "1",
         }
+        if uri:  # of what a path names, these are the folder's
+            given["RAMPWAY_MODEL_URI"] = uri
+            given["RAMPWAY_MODEL_NAME"] = "digits"
+            given["RAMPWAY_REVISION"] = f"digits-{index}"
         command = [sys.executable, "-m", "rampway_server"]
         popen = subprocess.Popen(
             command, env=os.environ | given | environment, stderr=subprocess.PIPE, text=True
