@@ -10,7 +10,7 @@ from sklearn.preprocessing import (
     OrdinalEncoder,
     TargetEncoder,
 )
-from sklearn.utils import get_tags
+from sklearn.utils import Tags, get_tags
 
 from rampway_server.chains import Branch, Picked, branches, chains, columns_of
 from rampway_server.errors import StartError
@@ -72,13 +72,8 @@ def takes_texts(estimator: Any) -> bool:
 
 
 def _reads_texts(steps: Sequence[Any]) -> bool:
-    if not steps:
-        return False
-    try:
-        tags = get_tags(steps[0]).input_tags
-    except Exception:  # noqa: BLE001  # an estimator of the user's own may lack anything
-        return False
-    return bool(tags.string and not tags.two_d_array)
+    tags = _tags(steps[0]) if steps else None
+    return tags is not None and tags.input_tags.string and not tags.input_tags.two_d_array
 
 
 def _takes_missing(steps: Sequence[Any]) -> bool:
@@ -86,16 +81,20 @@ def _takes_missing(steps: Sequence[Any]) -> bool:
     for step in steps:
         if isinstance(step, Picked):
             continue
-        try:
-            tags = get_tags(step)
-        except Exception:  # noqa: BLE001  # an estimator of the user's own may lack anything
-            return False
+        tags = _tags(step)
         # What looks at nothing lets them through: a function, or what "passthrough" became.
-        if not (tags.input_tags.allow_nan or tags.no_validation):
+        if tags is None or not (tags.input_tags.allow_nan or tags.no_validation):
             return False
         if _fills_in(step):
             return True
     return True
+
+
+def _tags(step: Any) -> Tags | None:
+    try:
+        return get_tags(step)
+    except Exception:  # noqa: BLE001  # an estimator of the user's own may lack anything
+        return None
 
 
 def _fills_in(step: Any) -> bool:

@@ -41,7 +41,7 @@ class Connection(HttpToolsProtocol):
         if self._request is None or not self._request.more_body:
             end = data.find(b"\r\n\r\n")
             head = data[:end] if end >= 0 else data
-            if b"grade:" in head.lower():
+            if b"upgrade:" in head.lower():
                 data = _UPGRADE.sub(b"\r\nx-upgrade:", head) + data[len(head) :]
         super().data_received(data)
 

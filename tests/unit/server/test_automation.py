@@ -28,6 +28,13 @@ def counted(metrics: Metrics, use: str) -> float:
     return float(found[0].split()[-1])
 
 
+def set_to(folder: Path, degree: str) -> Dial:
+    """Return a dial that stands at this degree."""
+    path = folder / "automation"
+    path.write_text(degree)
+    return Dial(str(path))
+
+
 def pair() -> LogisticRegression:
     """Return a classifier of one feature that is sure far from zero and torn at zero."""
     column = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
@@ -63,9 +70,7 @@ async def test_b42_each_answer_says_what_to_do_with_it(
     level: automation.Level, use: str, make_app: MakeApp, tmp_path: Path
 ) -> None:
     """B42: header and body say the same, and the server counts rows."""
-    path = tmp_path / "automation"
-    path.write_text(level)
-    app, metrics = make_app(pair(), dial=Dial(str(path)))
+    app, metrics = make_app(pair(), dial=set_to(tmp_path, level))
     reply = await call(app, INFER, json.dumps(infer_body([[3.0], [0.0]])).encode())
     assert reply.headers["rampway-automation"] == use
     assert reply.document["parameters"] == {"automation": use}
@@ -77,9 +82,7 @@ async def test_b42_partial_hands_over_what_is_not_sure(
     outputs: list[str], make_app: MakeApp, tmp_path: Path
 ) -> None:
     """B42: rows above the confidence are used, others deferred, whichever output was asked for."""
-    path = tmp_path / "automation"
-    path.write_text("Partial 0.8")
-    app, metrics = make_app(pair(), dial=Dial(str(path)))
+    app, metrics = make_app(pair(), dial=set_to(tmp_path, "Partial 0.8"))
     body = infer_body([[3.0], [0.0], [-3.0]]) | {"outputs": [{"name": o} for o in outputs]}
     reply = await call(app, INFER, json.dumps(body).encode())
     told = reply.document["parameters"]
@@ -95,12 +98,10 @@ async def test_b42_confidence_is_that_of_the_answer(
     outputs: list[str], make_app: MakeApp, tmp_path: Path
 ) -> None:
     """B42: not that of the most probable class, where a threshold has another answered."""
-    path = tmp_path / "automation"
-    path.write_text("Partial 0.6")
     column = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]])
     careful = FixedThresholdClassifier(LogisticRegression(), threshold=0.1)
     careful.fit(column, ["no", "no", "no", "yes", "yes", "yes"])
-    app, metrics = make_app(careful, dial=Dial(str(path)))
+    app, metrics = make_app(careful, dial=set_to(tmp_path, "Partial 0.6"))
     rows = [[3.0], [-1.0], [-3.0]]
     assert careful.predict(rows).tolist() == ["yes", "yes", "no"]
     probabilities = careful.predict_proba(rows)
@@ -118,10 +119,8 @@ async def test_b42_partial_without_a_confidence_hands_over(
     make_app: MakeApp, tmp_path: Path
 ) -> None:
     """B42: a model that does not say how sure it is, is not sure."""
-    path = tmp_path / "automation"
-    path.write_text("Partial 0.1")
     regressor: Any = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
-    app, _ = make_app(regressor, dial=Dial(str(path)))
+    app, _ = make_app(regressor, dial=set_to(tmp_path, "Partial 0.1"))
     reply = await call(app, INFER, json.dumps(infer_body([[0.5]])).encode())
     assert reply.document["parameters"] == {"automation": "defer"}
 
