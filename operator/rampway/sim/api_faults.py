@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -101,7 +102,10 @@ class Faults:
         return lost
 
     def strike(self, fault: Fault) -> None:
-        """Raise the fault's error; a kill lasts."""
+        """Raise an error like the fault's; a kill lasts.
+
+        What is raised remembers the frames that it went through, and with them the whole world.
+        """
         if isinstance(fault.error, Killed):
             self._killed = fault.error
-        raise fault.error
+        raise copy(fault.error)

@@ -1,8 +1,8 @@
 """Scheduler, kubelets and the node controller: a pod's life from binding to its end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from rampway.kube import kinds
 from rampway.sim.cluster_behaviour import Behaviour
@@ -13,6 +13,7 @@ from rampway.sim.pods import Counters, Ending, SimPod, Stage
 _MAX_BACKOFF_S = 300.0
 _ENDED_S = 1.0
 """So long a container shows as terminated before the kubelet looks again."""
+_Turn = Callable[["Kubelets", SimPod, Behaviour, float], None]
 
 
 @dataclass(slots=True)
@@ -20,18 +21,6 @@ class Kubelets:
     """The kubelets of all nodes, with the scheduler and the node controller."""
 
     scene: Scene
-    _turns: Mapping[Stage, Callable[[SimPod, Behaviour, float], None]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Know which turn each stage takes."""
-        self._turns = {
-            Stage.UNSCHEDULED: self._schedule,
-            Stage.CREATING: self._create,
-            Stage.STUCK: self._create,
-            Stage.RUNNING: self._run,
-            Stage.ENDED: self._restart,
-            Stage.BACKING_OFF: self._restart,
-        }
 
     def start(self) -> None:
         """Register the nodes."""
@@ -69,10 +58,10 @@ class Kubelets:
     def _live(self, pod: SimPod, now_s: float) -> None:
         """Take the one turn that is due, if any; a turn that takes no time is followed by more."""
         how = self.scene.how(pod)
-        for _ in self._turns:
+        for _ in self._TURNS:
             stage, ready = pod.stage, pod.ready
             if pod.ends_at_s is None or stage is Stage.RUNNING:
-                self._turns[stage](pod, how, now_s)
+                self._TURNS[stage](self, pod, how, now_s)
             if pod.stage is stage and pod.ready == ready:
                 return
             pod.dirty = True
@@ -155,6 +144,15 @@ class Kubelets:
             return
         pod.restarts += 1
         self._begin(pod, how, now_s)
+
+    _TURNS: ClassVar[Mapping[Stage, _Turn]] = {
+        Stage.UNSCHEDULED: _schedule,
+        Stage.CREATING: _create,
+        Stage.STUCK: _create,
+        Stage.RUNNING: _run,
+        Stage.ENDED: _restart,
+        Stage.BACKING_OFF: _restart,
+    }
 
     def _write(self, pod: SimPod, now_s: float) -> None:
         pod.dirty = False

@@ -109,9 +109,9 @@ def _kill(run: Run, back_s: float) -> None:
     """Kill the operator at this very call, or between two passes."""
     run.world.restart_s = back_s
     if run.in_call:
-        killed = Killed("killed after a write")
-        run.world.api.faults.kill(killed)
-        raise killed
+        words = "killed after a write"
+        run.world.api.faults.kill(Killed(words))
+        raise Killed(words)
     run.world.restarts += 1
     run.world.kill(back_s)
 
