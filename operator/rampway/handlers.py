@@ -142,12 +142,14 @@ def settings() -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = NoDiffBase()
     chosen.posting.enabled = False
     chosen.scanning.disabled = True  # the kinds are known; no watch of CRDs and namespaces
-    chosen.queueing.idle_timeout = 0.5
+    # kopf holds each object for so long, and so many of each kind: with thousands of them its first
+    # list would take more memory than everything else.
+    chosen.queueing.idle_timeout = 0.05
     chosen.queueing.error_delays = (1, 2, 5, 10, 30)
     chosen.watching.server_timeout = 300
     chosen.watching.client_timeout = 310
     chosen.watching.connect_timeout = 15
-    chosen.watching.chunk_size = 500
+    chosen.watching.chunk_size = 100
     chosen.networking.request_timeout = 20
     # An API server that is away, also at the start, is waited for: kopf would give up, and end us.
     chosen.networking.error_backoffs = (*range(1, RETRY_S), *itertools.repeat(RETRY_S, A_DAY))

@@ -1,6 +1,6 @@
 """The Protocol of an API server; the real one and the simulated one pass one contract suite."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from rampway.kube.kinds import Kind
@@ -26,14 +26,23 @@ class Lister(Protocol):
         kind: Kind,
         namespace: str | None = None,
         labels: Labels | None = None,
-        *,
-        cached: bool = False,
     ) -> list[Obj]:
         """Return all objects with these labels, of all namespaces when none is given.
 
         Read in pages of `PAGE`; `apiVersion` and `kind`, which lists leave out, are filled in.
-        `cached`: as the API server remembers it, maybe a little old; of a thousand objects that
-        costs it a tenth of what it costs to ask its store.
+
+        Raises:
+            NotFound: the server does not serve this kind.
+        """
+        ...
+
+    def walk(
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
+    ) -> AsyncIterator[Obj]:
+        """Yield one by one what `list` returns, as it was at one instant.
+
+        Only a page is held at a time: of a kind that there may be thousands of, and that is not
+        asked for by one owner. The deadline counts for each page.
 
         Raises:
             NotFound: the server does not serve this kind.

@@ -9,7 +9,7 @@ inside the commands that need a cluster.
 import asyncio
 import json
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -70,26 +70,33 @@ class KubeClient:
         kind: Kind,
         namespace: str | None = None,
         labels: Labels | None = None,
-        *,
-        cached: bool = False,
     ) -> list[Obj]:
         """Return all objects with these labels."""
+        until_s = self._until_s()
+        return [obj async for obj in self._walk(kind, namespace, labels, until_s)]
+
+    def walk(
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
+    ) -> AsyncIterator[Obj]:
+        """Yield all objects with these labels, with a page of them in memory."""
+        return self._walk(kind, namespace, labels, None)
+
+    async def _walk(
+        self, kind: Kind, namespace: str | None, labels: Labels | None, until_s: float | None
+    ) -> AsyncIterator[Obj]:
         query = {"limit": str(PAGE)}
-        if cached:
-            query["resourceVersion"] = "0"
         if labels:
             query["labelSelector"] = ",".join(map(_selector, labels.items()))
         target = describe(kind, namespace, "")
-        until_s = self._until_s()
-        found: list[Obj] = []
         while True:
             request = Request("list", target, "GET", kind.path(namespace), dict(query))
             page = await self._send(request, until_s)
-            found += [typed(kind, item) for item in page.get("items") or []]
-            query.pop("resourceVersion", None)  # a page that goes on has its own
+            for item in page.get("items") or []:
+                yield typed(kind, item)
             query["continue"] = (page.get("metadata") or {}).get("continue") or ""
+            del page  # before the next one comes
             if not query["continue"]:
-                return found
+                return
 
     async def create(self, kind: Kind, obj: Obj, *, dry_run: bool = False) -> Obj:
         """Create an object."""

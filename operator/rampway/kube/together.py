@@ -1,12 +1,14 @@
 """Lists that several passes want at the same time, asked for in one call."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from rampway.kube.base import Labels, Lister, Obj
 from rampway.kube.kinds import Kind
 
+T = TypeVar("T")
 AT_MOST = 50
 """Values of the label that one call asks for: keeps the address far under a server's limits."""
 
@@ -25,28 +27,54 @@ class Together:
 
     api: Lister
     label: str
-    _lanes: "dict[tuple[Kind, str | None, bool], _Lane]" = field(default_factory=dict)
+    _lanes: "dict[tuple[Kind, str | None], _Lane]" = field(default_factory=dict)
 
     async def list(
         self,
         kind: Kind,
         namespace: str | None = None,
         labels: Labels | None = None,
-        *,
-        cached: bool = False,
     ) -> list[Obj]:
         """Return all objects with these labels, of all namespaces when none is given."""
         value = (labels or {}).get(self.label)
         if labels and (len(labels) > 1 or not isinstance(value, str)):
-            return await self.api.list(kind, namespace, labels, cached=cached)
-        key = (kind, namespace, cached)
+            return await self.api.list(kind, namespace, labels)
+        key = (kind, namespace)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = _Lane(self, kind, namespace, cached)
+            lane = self._lanes[key] = _Lane(self, kind, namespace)
             lane.serving = asyncio.create_task(lane.serve(lambda: self._lanes.pop(key)))
         answer: asyncio.Future[list[Obj]] = asyncio.get_running_loop().create_future()
         lane.waiting.append((value if isinstance(value, str) else None, answer))
         return await answer
+
+    def walk(
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
+    ) -> AsyncIterator[Obj]:
+        """Yield all objects with these labels; nothing is joined: see `OneForAll`."""
+        return self.api.walk(kind, namespace, labels)
+
+
+@dataclass(slots=True)
+class OneForAll(Generic[T]):
+    """Readings that several want at the same time: one by one, each for all who wait for it.
+
+    Who asks while one is under way gets the next: no answer is older than its question.
+    """
+
+    _turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _next: "asyncio.Task[T] | None" = None
+
+    async def ask(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what was read; of all who wait for the same reading the first says how."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._turn(read))
+        return await asyncio.shield(self._next)
+
+    async def _turn(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        async with self._turns:
+            self._next = None
+            return await read()
 
 
 @dataclass(slots=True)
@@ -56,7 +84,6 @@ class _Lane:
     owner: Together
     kind: Kind
     namespace: str | None
-    cached: bool
     waiting: list[tuple[str | None, "asyncio.Future[list[Obj]]"]] = field(default_factory=list)
     serving: "asyncio.Task[None] | None" = None
 
@@ -90,4 +117,4 @@ class _Lane:
                 answer.set_result(by_value[value])
 
     async def _listed(self, wanted: Labels | None) -> list[Obj]:
-        return await self.owner.api.list(self.kind, self.namespace, wanted, cached=self.cached)
+        return await self.owner.api.list(self.kind, self.namespace, wanted)

@@ -1,8 +1,7 @@
 """Who else claims the same requests at a Gateway: the ModelDeployments and users' routes (B15)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rampway.api.conditions import ConditionType
 from rampway.api.parse import ModelDeployment, parse_deployment
@@ -11,6 +10,7 @@ from rampway.core.traffic.route import Place
 from rampway.kube.base import Lister, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import HTTP_ROUTE, MODEL_DEPLOYMENT
+from rampway.kube.together import OneForAll
 from rampway.routers import places, route_ref
 
 Routes = Mapping[tuple[str, str], Obj]
@@ -19,9 +19,13 @@ Routes = Mapping[tuple[str, str], Obj]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What ModelDeployments claim, read once per version: each new one asks all the others."""
+    """What ModelDeployments claim, read once per version: each new one asks all the others.
 
-    _known: dict[str, tuple[str, Claim | None]] = field(default_factory=dict)
+    Of thousands of them no more than a page is in memory as a whole.
+    """
+
+    _known: dict[str, "_Known"] = field(default_factory=dict)
+    _reading: OneForAll[Collection[Claim]] = field(default_factory=OneForAll)
 
     async def conflict(
         self, lister: Lister, deployment: ModelDeployment, place: Place | None
@@ -43,61 +47,83 @@ class Claims:
         moved = place is not None and not granted  # the user's route changes by itself
         if accepted and not moved and status.observed_generation == deployment.generation:
             return ""
-        listed = await lister.list(MODEL_DEPLOYMENT, cached=granted)
-        uid = deployment.uid
-        others = [obj for obj in listed if obj["metadata"]["uid"] != uid]
-        routes = await _routes(lister, others, cached=granted)
-        for gone in self._known.keys() - {obj["metadata"]["uid"] for obj in others}:
+        return conflicting(mine, await self._reading.ask(lambda: self._read(lister)))
+
+    async def _read(self, lister: Lister) -> Collection[Claim]:
+        """Return what all ModelDeployments claim at this instant."""
+        there = set[str]()
+        async for obj in lister.walk(MODEL_DEPLOYMENT):
+            uid, version = obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]
+            there.add(uid)
+            if uid not in self._known or self._known[uid].version != version:
+                self._known[uid] = _understood(obj)
+        for gone in self._known.keys() - there:
             del self._known[gone]
-        found = [self._claim(obj, routes) for obj in others]
-        return conflicting(mine, [claim for claim in found if claim is not None])
+        await self._reach(lister)
+        return [known.claim for known in self._known.values() if known.claim]
 
-    def _claim(self, obj: Obj, routes: Routes) -> Claim | None:
-        meta, route = obj["metadata"], routes.get(followed(obj))
-        version = (
-            f"{meta['resourceVersion']}/{route['metadata']['resourceVersion'] if route else ''}"
-        )
-        known, claim = self._known.get(meta["uid"], ("", None))
-        if known != version:
-            claim = claim_of(obj, route)
-            self._known[meta["uid"]] = version, claim
-        return claim
+    async def _reach(self, lister: Lister) -> None:
+        """Find out where requests reach those who split a route of the user's, if anybody does."""
+        followers = [known for known in self._known.values() if known.follower]
+        routes = await _routes(lister, {known.route for known in followers}) if followers else {}
+        for known in followers:
+            known.reach(routes.get(known.route))
 
 
-def claim_of(obj: Mapping[str, Any], route: Obj | None = None) -> Claim | None:
-    """Return what a ModelDeployment claims at the gateways, None if it cannot be read.
+@dataclass(slots=True)
+class _Known:
+    """What one version of a ModelDeployment claims; None if it is refused by itself.
 
-    Args:
-        obj: The ModelDeployment.
-        route: The user's route that it names, if there is one.
+    Attributes:
+        follower: The ModelDeployment, if it names a route of the user's: its claim leans on that.
+        route: Namespace and name of that route.
     """
+
+    version: str
+    claim: Claim | None = None
+    follower: ModelDeployment | None = None
+    route: tuple[str, str] = ("", "")
+    route_version: str = ""
+
+    def reach(self, route: Obj | None) -> None:
+        """Take in the route that it follows, None if there is none."""
+        version = route["metadata"]["resourceVersion"] if route else ""
+        if self.follower and self.route_version != version:
+            self.route_version = version
+            self.claim = Claim.of(self.follower, _reached(self.follower, route))
+
+
+def _understood(obj: Obj) -> _Known:
+    version = obj["metadata"]["resourceVersion"]
     try:
         parsed = parse_deployment(obj)
     except ValueError:
-        return None  # it is refused by itself and so has no route
-    ref = parsed.spec.traffic.route_ref
-    index = route_ref.position(route, ref.rule, parsed.name) if route and ref else None
-    return Claim.of(parsed, None if route is None or index is None else places.read(route, index))
+        return _Known(version)  # it is refused by itself and so has no route
+    follows = parsed if parsed.spec.traffic.route_ref else None
+    return _Known(version, Claim.of(parsed), follows, followed(obj))
 
 
-async def _routes(lister: Lister, others: list[Obj], *, cached: bool) -> Routes:
-    """Return the routes that users gave a rule of; none are read where nobody did."""
-    wanted = {followed(obj) for obj in others} - {_NONE}
-    if not wanted:
-        return {}
+def _reached(follower: ModelDeployment, route: Obj | None) -> Place | None:
+    ref = follower.spec.traffic.route_ref
+    index = route_ref.position(route, ref.rule, follower.name) if route and ref else None
+    return None if route is None or index is None else places.read(route, index)
+
+
+async def _routes(lister: Lister, wanted: Collection[tuple[str, str]]) -> Routes:
+    """Return the routes of these names that are there."""
+    found = dict[tuple[str, str], Obj]()
     try:
-        listed = await lister.list(HTTP_ROUTE, cached=cached)
+        async for route in lister.walk(HTTP_ROUTE):
+            key = (route["metadata"]["namespace"], route["metadata"]["name"])
+            if key in wanted:
+                found[key] = route
     except NotFound:  # the Gateway API is not installed
         return {}
-    named = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in listed}
-    return {key: named[key] for key in wanted & named.keys()}
-
-
-_NONE = ("", "")
+    return found
 
 
 def followed(obj: Obj) -> tuple[str, str]:
     """Return namespace and name of the user's route that a ModelDeployment names, empty of none."""
     traffic = (obj.get("spec") or {}).get("traffic") or {}
     name = (traffic.get("routeRef") or {}).get("name", "")
-    return (obj["metadata"].get("namespace", ""), str(name)) if name else _NONE
+    return (obj["metadata"].get("namespace", ""), str(name)) if name else ("", "")

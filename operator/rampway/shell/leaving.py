@@ -133,8 +133,8 @@ class Leaver:
 
     async def _is_followed(self, namespace: str, route: str) -> bool:
         """Whether a ModelDeployment that is there splits a rule of a user's route."""
-        listed = await self.lister.list(MODEL_DEPLOYMENT, namespace)
-        return any(followed(obj) == (namespace, route) for obj in listed)
+        there = self.lister.walk(MODEL_DEPLOYMENT, namespace)
+        return (namespace, route) in {followed(obj) async for obj in there}
 
     async def _close(self, live: Obj, service: Obj) -> bool:
         """Let callers without a gateway reach stable alone; return whether that was a write."""
@@ -148,10 +148,8 @@ class Leaver:
 
     async def _named_by(self, key: Key) -> str:
         """Return the name of a route that sends requests to what is left, empty if none does."""
-        for route in await self.api.list(HTTP_ROUTE):
-            if naming.names_any(route, *key):
-                return _name(route)
-        return ""
+        naming_it = [_name(r) async for r in self.api.walk(HTTP_ROUTE) if naming.names_any(r, *key)]
+        return next(iter(naming_it), "")
 
     async def _delete(self, kind: Kind, obj: Obj) -> None:
         self.fence.check(obj)

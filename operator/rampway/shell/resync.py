@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
@@ -27,20 +28,30 @@ async def resync(api: KubeApi, found: Found) -> bool:
         Whether they could be listed; if not, why is in the log.
     """
     try:
-        # What is not in the API server's memory yet, its watch tells as soon as it is.
-        listed = await api.list(MODEL_DEPLOYMENT, cached=True)
+        listed = [_seen(obj) async for obj in api.walk(MODEL_DEPLOYMENT)]
         marked = {labels.ON_DELETION: (labels.DRAIN, labels.KEEP)}
-        left = await api.list(SERVICE, None, marked, cached=True)
+        left = {_owner_of(obj) async for obj in api.walk(SERVICE, None, marked)}
     except KubeError as error:
         log.warning("resync failed, trying again", why=str(error), retry_s=RETRY_S)
         return False
-    for obj in sorted(listed, key=_safety):
-        meta = obj["metadata"]
-        found((meta["namespace"], meta["name"]), meta["resourceVersion"])
-    there = {(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in listed}
-    for key in sorted({_owner_of(obj) for obj in left} - there):
+    for seen in sorted(listed, key=lambda seen: seen.safety):
+        found(seen.key, seen.version)
+    for key in sorted(left - {seen.key for seen in listed}):
         found(key, "")  # gone, and what it left waits for us (B34)
     return True
+
+
+class _Seen(NamedTuple):
+    """What of a ModelDeployment is looked at; of thousands nothing else is kept."""
+
+    key: Key
+    version: str
+    safety: int
+
+
+def _seen(obj: Obj) -> _Seen:
+    meta = obj["metadata"]
+    return _Seen((meta["namespace"], meta["name"]), meta["resourceVersion"], _safety(obj))
 
 
 def _owner_of(obj: Obj) -> Key:

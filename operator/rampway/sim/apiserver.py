@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -80,12 +80,17 @@ class MemoryApi:
         kind: Kind,
         namespace: str | None = None,
         labels: Labels | None = None,
-        *,
-        cached: bool = False,  # noqa: ARG002 - here memory and store are the same
     ) -> list[Obj]:
         """Return all objects with these labels."""
         call = Call("list", kind, namespace, "", body=dict(labels or {}))
         return await self._do(call, lambda: self.store.list(kind, namespace, labels))
+
+    async def walk(
+        self, kind: Kind, namespace: str | None = None, labels: Labels | None = None
+    ) -> AsyncIterator[Obj]:
+        """Yield all objects with these labels."""
+        for obj in await self.list(kind, namespace, labels):
+            yield obj
 
     async def create(self, kind: Kind, obj: Obj, *, dry_run: bool = False) -> Obj:
         """Create an object."""

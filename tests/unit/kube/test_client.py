@@ -414,19 +414,37 @@ async def test_list_pages(server: Server, api: KubeClient) -> None:
         assert request.query["labelSelector"] == "app=digits,tier=a"
 
 
-async def test_a_list_may_come_from_memory(server: Server, api: KubeClient) -> None:
-    """A cached list asks for any version; a page that goes on names none."""
+async def test_a_walk_asks_for_a_page_once_it_is_needed(server: Server, api: KubeClient) -> None:
+    """Thousands of objects are never there at once: the next page waits for who reads this one."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        more = {} if "continue" in request.query else {"continue": "1"}
+        number = int(request.query.get("continue", "0"))
+        more = {"continue": str(number + 1)} if number < 2 else {}
+        items = [{"metadata": {"name": f"n{number}-{one}"}} for one in range(2)]
+        return web.json_response({"metadata": more, "items": items})
+
+    server.handler = handler
+    asked = [(obj["metadata"]["name"], len(server.requests)) async for obj in api.walk(POD, "ml")]
+    assert asked == [(f"n{n}-{k}", n + 1) for n in range(3) for k in range(2)]
+
+
+async def test_a_walk_has_its_deadline_for_each_page(server: Server, config: Path) -> None:
+    """A list ends within the deadline in all, a walk through thousands takes its time."""
+    api = await connect(str(config), deadline_s=0.5)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.1)
+        number = int(request.query.get("continue", "0"))
+        more = {"continue": str(number + 1)} if number < 7 else {}
         return web.json_response({"metadata": more, "items": [{"metadata": {"name": "one"}}]})
 
     server.handler = handler
-    assert len(await api.list(POD, cached=True)) == 2
-    assert [request.query.get("resourceVersion") for request in server.requests] == ["0", None]
-    server.requests.clear()
-    await api.list(POD)
-    assert "resourceVersion" not in server.requests[0].query
+    try:
+        assert len([obj async for obj in api.walk(POD)]) == 8
+        with pytest.raises(Transient, match="list Pod: timeout"):
+            await api.list(POD)
+    finally:
+        await api.close()
 
 
 async def test_what_is_sent(server: Server, api: KubeClient) -> None:

@@ -1,14 +1,14 @@
 """Lists that are asked for at the same time become one call."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from rampway.kube.base import Labels, Obj
 from rampway.kube.errors import Transient
-from rampway.kube.kinds import CONFIG_MAP, POD, Kind
-from rampway.kube.together import AT_MOST, Together
+from rampway.kube.kinds import CONFIG_MAP, POD
+from rampway.kube.together import AT_MOST, OneForAll, Together
 from rampway.sim.apiserver import MemoryApi, Store
 
 LABEL = "of"
@@ -42,35 +42,6 @@ async def test_many_become_one() -> None:
     owners = [f"o{number}" for number in range(30)]
     assert await ask(Together(api, LABEL), *owners) == [[f"m{n}"] for n in range(30)]
     assert len(api.calls) == 1
-
-
-async def test_what_may_be_old_is_asked_apart() -> None:
-    """Who needs what is there now gets no answer from memory, and the other way round."""
-    asked = list[tuple[str, bool]]()
-
-    class Spy:
-        async def list(
-            self,
-            kind: Kind,
-            namespace: str | None = None,
-            labels: Labels | None = None,
-            *,
-            cached: bool = False,
-        ) -> list[Obj]:
-            asked.append((f"{kind.kind} {namespace} {labels}", cached))
-            return []
-
-    together = Together(Spy(), LABEL)
-    await asyncio.gather(
-        together.list(POD), together.list(POD, cached=True), together.list(POD, SPACE, cached=True),
-        together.list(POD, SPACE, {"a": "b", "c": "d"}, cached=True),
-    )  # fmt: skip
-    assert sorted(asked) == [
-        ("Pod None None", False),
-        ("Pod None None", True),
-        ("Pod ml None", True),
-        ("Pod ml {'a': 'b', 'c': 'd'}", True),
-    ]
 
 
 async def test_a_call_asks_for_a_bounded_number() -> None:
@@ -147,3 +118,59 @@ async def test_one_who_stops_waiting_stops_nobody_else() -> None:
     assert names(await two) == ["m1"]
     with pytest.raises(asyncio.CancelledError):
         await one
+
+
+async def test_one_reading_for_all_that_wait_is_never_older_than_they_are() -> None:
+    """Who asks while one reads gets the next reading, all that wait the same; one at a time."""
+    begun, go, reading = 0, asyncio.Event(), OneForAll[int]()
+
+    async def read() -> int:
+        nonlocal begun
+        begun += 1
+        mine = begun
+        await go.wait()
+        assert begun == mine
+        return mine
+
+    first = asyncio.create_task(reading.ask(read))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert begun == 1
+    later = [asyncio.create_task(reading.ask(read)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert begun == 1
+    go.set()
+    assert await asyncio.gather(first, *later) == [1, 2, 2, 2]
+
+
+async def test_a_reading_that_fails_fails_for_those_who_waited_alone() -> None:
+    """An error reaches each who waits for that reading; who asks afterwards reads anew."""
+    reading = OneForAll[int]()
+    answers: Iterator[Transient | int] = iter([Transient("away"), 7])
+
+    async def read() -> int:
+        await asyncio.sleep(0)
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    found = await asyncio.gather(reading.ask(read), reading.ask(read), return_exceptions=True)
+    assert [str(one) for one in found] == ["away", "away"]
+    assert await reading.ask(read) == 7
+
+
+async def test_one_who_gives_up_takes_nobody_elses_reading_away() -> None:
+    """A pass that is ended while it waits leaves the others their answer."""
+    reading, go = OneForAll[int](), asyncio.Event()
+
+    async def read() -> int:
+        await go.wait()
+        return 1
+
+    asked = [asyncio.create_task(reading.ask(read)) for _ in range(2)]
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    await asyncio.sleep(0)
+    go.set()
+    assert await asked[1] == 1

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from unit.shell.walked import Walked
 
 from rampway.api import labels
 from rampway.kube.errors import Transient
@@ -41,6 +42,15 @@ async def test_b30_the_version_is_told() -> None:
     await resync(server, seen.__setitem__)
     stored = server.store.get(MODEL_DEPLOYMENT, "ml", "a")
     assert seen["ml", "a"] == stored["metadata"]["resourceVersion"]
+
+
+async def test_only_a_page_of_all_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of ModelDeployments nothing is kept but where they are and how they fare."""
+    server, seen = api("a", "b", "c"), dict[Key, str]()
+    walked = Walked(server.store)
+    monkeypatch.setattr(server, "walk", walked.walk)
+    assert await resync(server, seen.__setitem__)
+    assert (len(seen), walked.told, walked.held) == (6, 6, 0)
 
 
 async def test_b34_what_is_left_of_one_that_is_gone_is_told() -> None:
