@@ -1,9 +1,9 @@
 """Lists that several passes want at the same time, asked for in one call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from rampway.kube.base import Labels, Lister, Obj
 from rampway.kube.kinds import Kind
@@ -63,18 +63,28 @@ class OneForAll(Generic[T]):
     """
 
     _turns: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _next: "asyncio.Task[T] | None" = None
+    _begun: int = 0
+    _ended: int = 0
+    _answer: "T | Exception | None" = None
 
-    async def ask(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what was read; of all who wait for the same reading the first says how."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._turn(read))
-        return await asyncio.shield(self._next)
+    async def ask(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Return what was read; of all who wait for the same reading the first reads.
 
-    async def _turn(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        Raises:
+            Exception: what the reading raised.
+        """
+        asked = self._begun
         async with self._turns:
-            self._next = None
-            return await read()
+            if self._ended <= asked:
+                self._begun += 1
+                try:
+                    self._answer = await read()
+                except Exception as error:  # noqa: BLE001 - whatever it is, each hears of it
+                    self._answer = error
+                self._ended = self._begun
+            if isinstance(self._answer, Exception):
+                raise self._answer.with_traceback(None)
+            return cast("T", self._answer)
 
 
 @dataclass(slots=True)

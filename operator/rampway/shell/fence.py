@@ -7,6 +7,7 @@ resourceVersion, Deployments and Services to the stamp itself, since the kubelet
 all the time. A write that a frozen leader had decided on before therefore fails.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from rampway.api import labels
 from rampway.api.parse import ModelDeployment
 from rampway.core.model.belonging import belonging
-from rampway.kube.base import JsonPatch, KubeApi, Obj
+from rampway.kube.base import JsonPatch, KubeApi, Lister, Obj
 from rampway.kube.errors import NotFound
 from rampway.kube.kinds import (
     CONFIG_MAP,
@@ -84,11 +85,12 @@ class Fence:
         if later > self.term:
             raise Deposed(f"term {later} has begun; ours was {self.term}")
 
-    async def claim(self, deployment: ModelDeployment, route: str = "") -> None:
+    async def claim(self, deployment: ModelDeployment, lister: Lister, route: str = "") -> None:
         """Stamp everything of a ModelDeployment; read it anew before deciding on a write.
 
         Args:
             deployment: Whose objects they are.
+            lister: What lists; after a takeover a thousand claim at the same time, so it joins.
             route: Name of the user's route that it splits, if there is one.
 
         Raises:
@@ -99,8 +101,10 @@ class Fence:
         if route:
             await self._stamp(HTTP_ROUTE, await self.api.get(HTTP_ROUTE, space, route), {})
         fate = belonging(deployment)
-        for kind in (*STAMPED, CONFIG_MAP, POD_DISRUPTION_BUDGET):
-            for obj in await self.api.list(kind, space, {labels.DEPLOYMENT: name}):
+        kinds, ours = (*STAMPED, CONFIG_MAP, POD_DISRUPTION_BUDGET), {labels.DEPLOYMENT: name}
+        listed = await asyncio.gather(*(lister.list(kind, space, ours) for kind in kinds))
+        for kind, objects in zip(kinds, listed, strict=True):
+            for obj in objects:
                 await self._stamp(kind, obj, _unlike(obj, fate, deployment.uid))
         self._claimed[space, name] = (route, deployment.spec.deletion_policy)
 

@@ -151,8 +151,8 @@ class Reconciler:
         decision = decide(obs)
         route = _users_route(obs)
         if not self.fence.holds(deployment, route) and (decision.actions or decision.active):
-            await self.fence.claim(deployment, route)
-            return 0.0  # decide again, on what is read after the stamp
+            await self.fence.claim(deployment, self.gatherer.lister, route)
+            return await self._pass(key)  # decide again, on what is read after the stamp
         if decision.actions:
             kinds = [type(action).__name__ for action in decision.actions]
             log.info("acting", namespace=namespace, name=name, actions=kinds)

@@ -35,14 +35,14 @@ async def test_b31_everything_is_stamped_before_it_is_written() -> None:
     place.store.patch(MODEL_ROLLOUT, SPACE, ended, over, subresource="status")
     later = Fence(place.api, 5, lambda: True)
     assert not later.holds(place.deployment)
-    await later.claim(place.deployment)
+    await later.claim(place.deployment, place.api)
     assert later.holds(place.deployment)
     assert term_of(place, DEPLOYMENT, name) == "5"
     assert term_of(place, SERVICE, service) == "5"
     assert term_of(place, MODEL_ROLLOUT, running) == "5"
     assert term_of(place, MODEL_ROLLOUT, ended) == ""
     before = len(place.api.calls)
-    await later.claim(place.deployment)
+    await later.claim(place.deployment, place.api)
     assert not [call for call in place.api.calls[before:] if call.writes]
 
 
@@ -62,7 +62,7 @@ async def test_b31_a_late_write_of_an_earlier_term_fails(late: type) -> None:
         PointService: PointService("another"),
     }
     obs = await place.observe()
-    await Fence(place.api, 2, lambda: True).claim(place.deployment)
+    await Fence(place.api, 2, lambda: True).claim(place.deployment, place.api)
     revision = place.store.revision
     with pytest.raises(Conflict):
         await place.do(actions[late], obs=obs)
@@ -73,9 +73,9 @@ async def test_b31_an_earlier_term_cannot_claim() -> None:
     """B31: whoever meets a later term's stamp is told that it is over."""
     place = Place()
     place.workload()
-    await Fence(place.api, 2, lambda: True).claim(place.deployment)
+    await Fence(place.api, 2, lambda: True).claim(place.deployment, place.api)
     with pytest.raises(Deposed, match="term 2 has begun; ours was 1"):
-        await place.fence.claim(place.deployment)
+        await place.fence.claim(place.deployment, place.api)
 
 
 async def test_b31_nothing_is_written_once_the_lease_is_over() -> None:
@@ -97,7 +97,7 @@ async def test_b31_a_stamp_is_bound_to_what_was_read() -> None:
     later = Fence(place.api, 2, lambda: True)
     place.api.fail_next(Conflict("409"), predicate=lambda call: call.verb == "patch")
     with pytest.raises(Conflict):
-        await later.claim(place.deployment)
+        await later.claim(place.deployment, place.api)
     assert not later.holds(place.deployment)
 
 
@@ -105,14 +105,14 @@ async def test_b31_a_conflict_has_the_stamps_looked_at_again() -> None:
     """B31: dropped, a claim is made anew: a stamp that somebody removed is put back."""
     place = Place()
     name = place.workload()["metadata"]["name"]
-    await place.fence.claim(place.deployment)
+    await place.fence.claim(place.deployment, place.api)
     gone = {"metadata": {"annotations": {labels.TERM: None}}}
     place.store.patch(DEPLOYMENT, SPACE, name, gone)
     with pytest.raises(Conflict):
         await place.do(Scale(name, 9))
     place.fence.drop(place.deployment)
     assert not place.fence.holds(place.deployment)
-    await place.fence.claim(place.deployment)
+    await place.fence.claim(place.deployment, place.api)
     await place.do(Scale(name, 9))
     assert place.get(DEPLOYMENT, name)["spec"]["replicas"] == 9
 
@@ -123,7 +123,7 @@ async def test_b31_what_cannot_be_read_as_a_term_is_none() -> None:
     name = place.workload()["metadata"]["name"]
     odd = {"metadata": {"annotations": {labels.TERM: "mine!"}}}
     place.store.patch(DEPLOYMENT, SPACE, name, odd)
-    await place.fence.claim(place.deployment)
+    await place.fence.claim(place.deployment, place.api)
     assert term_of(place, DEPLOYMENT, name) == "1"
 
 
@@ -139,7 +139,7 @@ async def test_b31_what_went_meanwhile_needs_no_stamp() -> None:
 
     place.api.fail_next(Transient("never"), predicate=vanish)
     later = Fence(place.api, 2, lambda: True)
-    await later.claim(place.deployment)
+    await later.claim(place.deployment, place.api)
     assert later.holds(place.deployment)
 
 
@@ -148,10 +148,10 @@ async def test_b31_b34_a_route_that_is_let_go_refuses_what_was_decided_before() 
     place = Place()
     place.store.create(HTTP_ROUTE, {"metadata": {"name": "site", "namespace": SPACE}})
     mine = place.deployment
-    await place.fence.claim(mine, "site")
+    await place.fence.claim(mine, place.api, "site")
     read = place.get(HTTP_ROUTE, "site")["metadata"]["resourceVersion"]
     later = Fence(place.api, 2, lambda: True)
-    await later.claim(mine, "site")
+    await later.claim(mine, place.api, "site")
     let_go = later.release(place.get(HTTP_ROUTE, "site"))
     await place.api.patch(HTTP_ROUTE, SPACE, "site", let_go)
     assert not term_of(place, HTTP_ROUTE, "site")
