@@ -40,8 +40,8 @@ class Control:
             case ("index",):
                 return Answer(200, orjson.dumps(self._index(_ready(body))))
             case ("models", name, ("load" | "unload") as what):
-                await self._changeable().change(what, name)
-                await self._team.tell(what, name)
+                self._require_folder()
+                await self._team.change(what, name)
             case _:
                 raise ClientFaultError(
                     "no such path below v2/repository; expected index, models/NAME/load or "
@@ -50,13 +50,12 @@ class Control:
                 )
         return Answer(200, b"{}")
 
-    def _changeable(self) -> Folder:
+    def _require_folder(self) -> None:
         if self._folder is None:
             raise ClientFaultError(
                 "this server was given one model, which is never unloaded; start it with a folder "
                 "of models to load and unload them"
             )
-        return self._folder
 
     def _index(self, ready: bool) -> list[dict[str, Any]]:
         if self._folder is not None:

@@ -132,7 +132,7 @@ class Repository:
         """
         newest = self._newest.get(name)
         if newest is None:
-            names = ", ".join(repr(one) for one in list(self._models)[:8]) or "none now"
+            names = ", ".join(repr(one) for one in sorted(self._models)[:8]) or "none now"
             raise ClientFaultError(f"unknown model {name[:100]!r}; this server serves {names}", 404)
         if not version:
             return newest

@@ -71,8 +71,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     metrics = Metrics()
     repository = Repository(metrics, Dial(""))
     batcher = Batcher(1, 100)
-    folder = Folder(tmp_path, repository, (), allow_pickle=False)
-    app = App(repository, metrics, batcher, LIMITS, Control(repository, folder, Team()))
+    folder, team = Folder(tmp_path, repository, (), allow_pickle=False), Team()
+    team.follow(folder.change)
+    app = App(repository, metrics, batcher, LIMITS, Control(repository, folder, team))
     assert (await call(app, "/v2/health/ready")).status == 503
     await folder.load_all()
     yield Served(tmp_path, app, folder, metrics)

@@ -34,8 +34,9 @@ def folder_app(model_bytes: bytes, tmp_path: Path) -> Iterator[tuple[App, Folder
     metrics = Metrics()
     batcher = Batcher(1, 8)
     repository = Repository(metrics, Dial(""))
-    folder = Folder(tmp_path, repository, (), allow_pickle=False)
-    yield App(repository, metrics, batcher, LIMITS, Control(repository, folder, Team())), folder
+    folder, team = Folder(tmp_path, repository, (), allow_pickle=False), Team()
+    team.follow(folder.change)
+    yield App(repository, metrics, batcher, LIMITS, Control(repository, folder, team)), folder
     batcher.close()
 
 
