@@ -144,6 +144,8 @@ class Reconciler:
         memory = self._memory(key, deployment.uid)
         self.followers.note(deployment)
         memory.seen, memory.idle_until_s = None, 0.0
+        if _sure_to_be_written(deployment) and not self.fence.holds(deployment):
+            await self.fence.claim(deployment, self.gatherer.lister)
         look = self.looks.latest(key)
         obs = await self.gatherer.observe(
             deployment, memory, look, self.clock(), self.looks.rollouts
@@ -214,6 +216,12 @@ class Reconciler:
         telemetry.rollout(memory.phase, phase)
         memory.phase = phase
         self.looks.want(key, interest_of(obs, active, decision) if active else None)
+
+
+def _sure_to_be_written(deployment: ModelDeployment) -> bool:
+    """Whether a pass will write something of it, and not to a route of the user's."""
+    seen = deployment.status.observed_generation == deployment.generation
+    return not seen and deployment.spec.traffic.route_ref is None
 
 
 def _users_route(obs: Observation) -> str:

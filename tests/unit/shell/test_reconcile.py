@@ -37,6 +37,7 @@ async def test_a_pass_makes_what_is_missing() -> None:
     assert await one.reconcile(KEY) == 5
     assert place.get(DEPLOYMENT, f"{NAME}-{place.digest}")
     assert place.get(MODEL_DEPLOYMENT, NAME)["status"]["phase"] == "Pending"
+    assert place.api.counts["list", "ModelDeployment"] == 1  # of thousands: once is enough
 
 
 async def test_what_is_gone_is_forgotten() -> None:
