@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -213,3 +213,18 @@ async def test_a_start_that_does_not_end_is_told(
         await measure._cold_start(place.controller, 5)
     assert place.controller.told == ["scale rampway-operator 0", "scale rampway-operator 2"]
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("calls", "calm"), [([0, 90, 100, 100], True), (range(0, 9000, 90), False)]
+)
+async def test_rest_is_measured_once_the_operator_rests(
+    place: Any, monkeypatch: pytest.MonkeyPatch, calls: Iterable[int], calm: bool
+) -> None:
+    """Passes that events of the last pods call for are waited for, but not for ever."""
+    monkeypatch.setattr(measure, "SAMPLE_S", 0.01)
+    monkeypatch.setattr(measure, "CALM_S", 0.3)
+    told = iter(calls)
+    place.controller.values = lambda: {"rampway_api_requests_total": float(next(told))}
+    assert await measure._calm(place.controller) is calm
+    assert calm is (next(told, None) is None)
