@@ -146,6 +146,7 @@ class Reconciler:
         memory.seen, memory.idle_until_s = None, 0.0
         if _sure_to_be_written(deployment) and not self.fence.holds(deployment):
             await self.fence.claim(deployment, self.gatherer.lister)
+            return await self._pass(key)  # what is decided on is read after the stamp
         look = self.looks.latest(key)
         obs = await self.gatherer.observe(
             deployment, memory, look, self.clock(), self.looks.rollouts
@@ -154,7 +155,7 @@ class Reconciler:
         route = _users_route(obs)
         if not self.fence.holds(deployment, route) and (decision.actions or decision.active):
             await self.fence.claim(deployment, self.gatherer.lister, route)
-            return await self._pass(key)  # decide again, on what is read after the stamp
+            return await self._pass(key)
         if decision.actions:
             kinds = [type(action).__name__ for action in decision.actions]
             log.info("acting", namespace=namespace, name=name, actions=kinds)
@@ -219,9 +220,13 @@ class Reconciler:
 
 
 def _sure_to_be_written(deployment: ModelDeployment) -> bool:
-    """Whether a pass will write something of it, and not to a route of the user's."""
+    """Whether a pass will write something of it, and not to a route of the user's.
+
+    Of one that is being deleted nothing: a stamp would give the garbage collector back what
+    `kubectl delete --cascade=orphan` took from it.
+    """
     seen = deployment.status.observed_generation == deployment.generation
-    return not seen and deployment.spec.traffic.route_ref is None
+    return not (seen or deployment.deleting) and deployment.spec.traffic.route_ref is None
 
 
 def _users_route(obs: Observation) -> str:

@@ -52,6 +52,33 @@ async def test_what_is_gone_is_forgotten() -> None:
     assert await one.reconcile(("ml", "never")) is None
 
 
+async def test_b34_what_is_being_deleted_is_not_stamped() -> None:
+    """B34: owners that `kubectl delete --cascade=orphan` took away are not put back.
+
+    The garbage collector would take the pods away with the ModelDeployment.
+    """
+    place = Place()
+    name = place.workload()["metadata"]["name"]
+    hold = {"metadata": {"finalizers": ["orphan"]}}
+    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, hold)
+    place.store.delete(MODEL_DEPLOYMENT, SPACE, NAME)
+    orphan = {"metadata": {"ownerReferences": None}}
+    before = place.store.patch(DEPLOYMENT, SPACE, name, orphan)
+    assert place.deployment.deleting
+    assert await reconciler(place).reconcile(KEY) is None
+    assert place.get(DEPLOYMENT, name) == before
+
+
+async def test_b31_what_is_decided_on_is_read_after_the_stamp() -> None:
+    """B31: what a leader before us wrote until we stamped is not decided past."""
+    place = Place()
+    place.workload()
+    place.fence.term = 2
+    await reconciler(place).reconcile(KEY)
+    made = [f"{call.verb} {call.kind.kind}" for call in place.api.calls]
+    assert "get ModelDeployment" in made[made.index("patch Deployment") :]
+
+
 async def test_a_namesake_has_a_memory_of_its_own() -> None:
     """What was refused of the one before is not held against the next of that name."""
     place = Place()
