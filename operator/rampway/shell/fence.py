@@ -118,7 +118,7 @@ class Fence:
         meta = route["metadata"]
         for key in [k for k, (name, _) in self._claimed.items() if (k[0], name) == _key(meta)]:
             del self._claimed[key]
-        if labels.TERM not in (meta.get("annotations") or {}):
+        if not is_stamped(route):
             return []
         return [
             {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
@@ -152,6 +152,11 @@ class Fence:
             await self.api.patch(kind, meta["namespace"], meta["name"], {"metadata": stamp})
         except NotFound:
             return  # gone: nobody can write it any more
+
+
+def is_stamped(obj: Obj) -> bool:
+    """Whether an object bears any leader's stamp."""
+    return labels.TERM in (obj["metadata"].get("annotations") or {})
 
 
 def _unlike(obj: Obj, fate: Obj, uid: str) -> Obj:

@@ -6,7 +6,8 @@ is left bears a label, by which it is found on the event or at the next start.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -27,9 +28,10 @@ from rampway.kube.kinds import (
     SERVICE,
     Kind,
 )
+from rampway.kube.together import OneForAll
 from rampway.routers import guests, managers, naming, replicas, route_ref, rules
 from rampway.shell.claims import followed
-from rampway.shell.fence import Fence
+from rampway.shell.fence import Fence, is_stamped
 from rampway.shell.followers import Followers, Key
 
 log = structlog.get_logger("rampway.leaving")
@@ -59,6 +61,9 @@ class Leaver:
     followers: Followers
     clock: Callable[[], float]
     _unnamed_since: dict[Key, float] = field(default_factory=dict)
+    _following: defaultdict[str, OneForAll[Collection[Key]]] = field(
+        default_factory=lambda: defaultdict(OneForAll)
+    )
 
     async def leave(self, key: Key) -> float | None:
         """Put the route at rest; delete what is left once no route has named it for `DRAIN_S`.
@@ -121,7 +126,8 @@ class Leaver:
             return False
         self.fence.check(route)
         patch, more = _restoring(route, ref, name, self.clock())
-        if not patch and ref and not more and not await self._is_followed(space, where):
+        rests = not patch and not more
+        if ref and rests and is_stamped(route) and not await self._is_followed(space, where):
             patch = self.fence.release(route)
         if not patch:
             return more
@@ -133,8 +139,11 @@ class Leaver:
 
     async def _is_followed(self, namespace: str, route: str) -> bool:
         """Whether a ModelDeployment that is there splits a rule of a user's route."""
-        there = self.lister.walk(MODEL_DEPLOYMENT, namespace)
-        return (namespace, route) in {followed(obj) async for obj in there}
+
+        async def read() -> Collection[Key]:
+            return {followed(obj) async for obj in self.lister.walk(MODEL_DEPLOYMENT, namespace)}
+
+        return (namespace, route) in await self._following[namespace].ask(read)
 
     async def _close(self, live: Obj, service: Obj) -> bool:
         """Let callers without a gateway reach stable alone; return whether that was a write."""
