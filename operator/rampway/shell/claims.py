@@ -1,30 +1,41 @@
 """Who else claims the same requests at a Gateway: the ModelDeployments and users' routes (B15)."""
 
+import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rampway.api.conditions import ConditionType
 from rampway.api.parse import ModelDeployment, parse_deployment
 from rampway.core.traffic.conflicts import Claim, conflicting
 from rampway.core.traffic.route import Place
 from rampway.kube.base import Lister, Obj
-from rampway.kube.errors import NotFound
+from rampway.kube.errors import NotFound, Transient
 from rampway.kube.kinds import HTTP_ROUTE, MODEL_DEPLOYMENT
 from rampway.kube.together import OneForAll
 from rampway.routers import places, route_ref
 
 Routes = Mapping[tuple[str, str], Obj]
 """Users' routes by namespace and name."""
+READ_S = 30.0
+"""Reading all claims may take so long: passes wait for it, and with them their workers.
+
+A pass may wait for four (one that is under way and the next, once more after a stamp); what tells
+whether this process is alive is more patient than that.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What ModelDeployments claim, read once per version: each new one asks all the others.
 
-    Of thousands of them no more than a page is in memory as a whole.
+    Of thousands of them no more than a page is in memory as a whole. Whoever is answered that
+    nobody has its place is promised it: a reading shows the grant only once a status is written,
+    and whoever asks until then must hear of it too.
     """
 
     _known: dict[str, "_Known"] = field(default_factory=dict)
+    _promised: dict[str, tuple[str, Claim]] = field(default_factory=dict)
+    """By uid: the version that was promised its place, and what it claims."""
     _reading: OneForAll[Collection[Claim]] = field(default_factory=OneForAll)
 
     async def conflict(
@@ -38,19 +49,45 @@ class Claims:
             place: Where requests for its rule of the user's route arrive, if it has one.
         """
         mine, status = Claim.of(deployment, place), deployment.status
-        # Whoever was granted this place keeps it, whatever others ask for meanwhile: only of two
-        # grants at the same instant one has to go, and that may take a moment.
         granted = status.address == mine.address
         accepted = any(
             c.type == ConditionType.ACCEPTED and c.status == "True" for c in status.conditions
         )
+        judged = status.observed_generation == deployment.generation
         moved = place is not None and not granted  # the user's route changes by itself
-        if accepted and not moved and status.observed_generation == deployment.generation:
+        # Whoever was granted this place keeps it, whatever else its spec asks for by now: an undo
+        # does not wait until thousands have been read.
+        if accepted and (granted or (judged and not moved)):
             return ""
-        return conflicting(mine, await self._reading.ask(lambda: self._read(lister)))
+        others = await self._reading.ask(lambda: self._read(lister))
+        promise = (deployment.resource_version, replace(mine, granted=True))
+        if self._promised.get(deployment.uid) == promise:
+            mine = promise[1]
+        found = conflicting(mine, [*others, *(claim for _, claim in self._promised.values())])
+        if not found:
+            self._promised[deployment.uid] = promise
+        return found
 
     async def _read(self, lister: Lister) -> Collection[Claim]:
-        """Return what all ModelDeployments claim at this instant."""
+        """Return what all ModelDeployments claim at this instant.
+
+        Raises:
+            Transient: that took more than `READ_S`.
+        """
+        try:
+            async with asyncio.timeout(READ_S):
+                await self._walk(lister)
+                await self._reach(lister)
+        except TimeoutError:
+            words = f"list ModelDeployment: what all claim could not be read within {READ_S:g} s"
+            raise Transient(words) from None
+        for uid, (version, _) in list(self._promised.items()):
+            known = self._known.get(uid)
+            if known is None or known.version != version:
+                del self._promised[uid]  # what was read shows what became of it
+        return [one.claim for one in self._known.values() if one.claim]
+
+    async def _walk(self, lister: Lister) -> None:
         there = set[str]()
         async for obj in lister.walk(MODEL_DEPLOYMENT):
             uid, version = obj["metadata"]["uid"], obj["metadata"]["resourceVersion"]
@@ -59,8 +96,6 @@ class Claims:
                 self._known[uid] = _understood(obj)
         for gone in self._known.keys() - there:
             del self._known[gone]
-        await self._reach(lister)
-        return [known.claim for known in self._known.values() if known.claim]
 
     async def _reach(self, lister: Lister) -> None:
         """Find out where requests reach those who split a route of the user's, if anybody does."""

@@ -1,29 +1,21 @@
 """Gathering: what belongs to a ModelDeployment, and what is known of its rollout."""
 
-import asyncio
-from typing import Any
-
 import pytest
 from unit.shell.place import NAME, NOW_S, SPACE, Place
-from unit.shell.walked import Walked
 
-from rampway.api.parse import ModelDeployment, parse_deployment
 from rampway.core.checks.checkpoint import to_text
 from rampway.core.checks.deltas import start_ledger
 from rampway.core.checks.judged import EvidenceState
 from rampway.core.model import revision
 from rampway.core.observation import Look
-from rampway.kube.base import Obj
-from rampway.kube.errors import NotFound, Transient
+from rampway.kube.errors import Transient
 from rampway.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
-    HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     MODEL_ROLLOUT,
     POD,
 )
-from rampway.shell import claims
 
 SEEN = EvidenceState(NOW_S, start_ledger(NOW_S), step_requests=7)
 
@@ -137,111 +129,6 @@ async def test_evidence_belongs_to_one_rollout() -> None:
     obs = await place.observe()
     assert obs.evidence is None
     assert [r.spec.attempt for r in obs.rollouts] == [1, 2]
-
-
-async def test_b15_the_host_is_asked_for_until_it_is_granted() -> None:
-    """B15: an older one elsewhere has the host; once granted, nobody is listed any more."""
-    place = Place()
-    shared = {"ownedRoute": {"parentRefs": [{"name": "eg", "namespace": "gw"}]}}
-    place.store.delete(MODEL_DEPLOYMENT, SPACE, NAME)
-    place.put("a-first", "other", traffic=shared)
-    place.put(NAME, traffic=shared)
-    assert (await place.observe()).conflict == ""
-    place.store.patch(
-        MODEL_DEPLOYMENT, "other", "a-first", {"status": accepted()}, subresource="status"
-    )
-    assert (await place.observe()).conflict == "other/a-first"
-    place.store.patch(MODEL_DEPLOYMENT, SPACE, NAME, {"status": accepted()}, subresource="status")
-    listed = place.api.counts["list", "ModelDeployment"]
-    assert (await place.observe()).conflict == ""
-    assert place.api.counts["list", "ModelDeployment"] == listed
-
-
-async def test_b15_those_who_ask_at_the_same_time_are_answered_by_one_list() -> None:
-    """B15: of a thousand new versions of models not each lists all the others."""
-    place = Place()
-    await asyncio.gather(*(place.observe() for _ in range(20)))
-    assert place.api.counts["list", "ModelDeployment"] == 2  # the first had begun already
-
-
-async def test_a_claim_is_read_once_per_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of thousands that come up together each asks all others: none is parsed again for it."""
-    place, read = Place(), list[str]()
-
-    def counted(obj: Obj) -> ModelDeployment:
-        read.append(obj["metadata"]["name"])
-        return parse_deployment(obj)
-
-    monkeypatch.setattr(claims, "parse_deployment", counted)
-    place.put("other")
-    for _ in range(3):
-        await place.observe()
-    assert read.count("other") == 1
-    place.store.patch(MODEL_DEPLOYMENT, SPACE, "other", {"spec": {"paused": True}})
-    await place.observe()
-    assert read.count("other") == 2
-    place.store.delete(MODEL_DEPLOYMENT, SPACE, "other")
-    await place.observe()
-    mine = place.store.get(MODEL_DEPLOYMENT, SPACE, NAME)["metadata"]["uid"]
-    assert set(place.gatherer.claims._known) == {mine}
-
-
-async def test_only_a_page_of_all_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks all the others keeps nothing of them but what they claim."""
-    place = Place()
-    place.put("a-users", traffic={"type": "RouteRef", "routeRef": {"name": "shop"}})
-    for number in range(5):
-        place.put(f"other-{number}")
-    walked = Walked(place.store)
-    monkeypatch.setattr(place.api, "walk", walked.walk)
-    await place.observe()
-    assert (walked.told, walked.held) == (7, 0)
-
-
-async def test_b15_users_routes_are_read_only_where_another_names_one() -> None:
-    """B15: whoever asks reads the routes that others name; where nobody names one, none."""
-    place = Place()
-    place.put("a-first", "other")
-    await place.observe()
-    assert ("list", "HTTPRoute") not in place.api.counts
-    place.put("a-users", traffic={"type": "RouteRef", "routeRef": {"name": "shop"}})
-    assert (await place.observe()).conflict == ""
-    assert place.api.counts["list", "HTTPRoute"] == 1
-    route: Obj = {"spec": {"parentRefs": [{"name": "eg"}], "rules": [{}]}}
-    place.store.create(HTTP_ROUTE, {"metadata": {"name": "shop", "namespace": SPACE}} | route)
-    assert (await place.observe()).conflict == f"{SPACE}/a-users"
-    absent = NotFound("the server could not find the requested resource")
-    place.api.fail_next(absent, predicate=lambda call: call.kind == HTTP_ROUTE and not call.name)
-    assert (await place.observe()).conflict == ""
-
-
-def accepted() -> dict[str, Any]:
-    """Return the status of one that was granted its host."""
-    known = {"type": "Accepted", "status": "True", "reason": "Valid", "observedGeneration": 1}
-    return {"observedGeneration": 1, "conditions": [known]}
-
-
-async def test_b15_what_cannot_be_read_claims_nothing() -> None:
-    """B15: a neighbour whose spec cannot be read has no route and takes no host."""
-    place = Place()
-    shared = {"ownedRoute": {"parentRefs": [{"name": "eg", "namespace": "gw"}]}}
-    place.store.delete(MODEL_DEPLOYMENT, SPACE, NAME)
-    place.put("a-first", "other", traffic=shared)
-    place.put(NAME, traffic=shared)
-    place.store.patch(
-        MODEL_DEPLOYMENT, "other", "a-first", {"status": accepted()}, subresource="status"
-    )
-    assert (await place.observe()).conflict == "other/a-first"
-    place.store.patch(MODEL_DEPLOYMENT, "other", "a-first", {"spec": {"model": None}})
-    assert (await place.observe()).conflict == ""
-
-
-async def test_b15_a_broken_neighbour_is_left_out() -> None:
-    """B15: it neither takes the host nor breaks the pass of others."""
-    place = Place()
-    broken = {"metadata": {"name": "a-broken", "namespace": SPACE}, "spec": {"model": {}}}
-    place.store.create(MODEL_DEPLOYMENT, broken)
-    assert (await place.observe()).conflict == ""
 
 
 async def test_b30_what_cannot_be_read_ends_the_pass() -> None:
