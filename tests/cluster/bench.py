@@ -31,6 +31,7 @@ NOISE = 2.5
 """How much longer than on an idle machine anything may take: tests assert order and end state."""
 REPLICAS = 2
 LINES, LINE_LENGTH = 30, 500
+MADE_BY = ("rampway.dev/made-by", "cluster-tests")
 OPERATOR = ("deployment/rampway-operator", "-n", SYSTEM)
 
 Obj = dict[str, Any]
@@ -38,7 +39,7 @@ Obj = dict[str, Any]
 SHARED = Template("""\
 apiVersion: v1
 kind: Namespace
-metadata: {name: ${NAMESPACE}, labels: {rampway.dev/made-by: cluster-tests}}
+metadata: {name: ${NAMESPACE}, labels: {${LABEL}: ${MADE_BY}}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -133,8 +134,8 @@ class Kube:
         A pod that requests none has the least share there is: beside anything else that computes
         it stands still, and the tests would measure that.
         """
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        meta = {"name": name, "labels": {**labels, "rampway.dev/made-by": "cluster-tests"}}
+        labels = {"pod-security.kubernetes.io/enforce": "restricted", **dict([MADE_BY])}
+        meta = {"name": name, "labels": labels}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
         limits = [{"type": "Container", "defaultRequest": {"cpu": "20m"}}]
         kept = {"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": limits}}
@@ -143,6 +144,10 @@ class Kube:
     def drop_namespace(self, name: str) -> None:
         """Begin to delete a namespace; nobody waits for it."""
         self("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+    def drop_leftovers(self) -> None:
+        """Begin to delete the namespaces of runs that were killed before they did so."""
+        self("delete", "namespace", "-l", "=".join(MADE_BY), "--wait=false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,12 +343,14 @@ def set_up(models: Callable[[Path], Mapping[str, Model]]) -> Bench:
     folder = WORK / "models"
     folder.mkdir(parents=True, exist_ok=True)
     home = f"rampway-bench-{token_hex(3)}"
+    kube.drop_leftovers()
     install.install_operator(Kubectl(kube.env), names, _hooks(home))
     with suppress(CommandFailed):  # an older API server knows no such kind
         kube("delete", "-k", "manifests/people/stamp", "--ignore-not-found")  # the demo's
     gateway_class = os.environ.get("GATEWAY_CLASS", "eg")
     kube("apply", "-f", "-", given=SHARED.substitute(
-        NAMESPACE=home, GATEWAY=GATEWAY, GATEWAY_CLASS=gateway_class))  # fmt: skip
+        NAMESPACE=home, LABEL=MADE_BY[0], MADE_BY=MADE_BY[1], GATEWAY=GATEWAY,
+        GATEWAY_CLASS=gateway_class))  # fmt: skip
     bench = Bench(kube, home, names, models(folder), folder / "holdout.jsonl")
     _make_store(bench, folder)
     bench.await_operator()

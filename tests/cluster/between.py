@@ -16,6 +16,7 @@ from cluster.bench import OPERATOR, SYSTEM, Bench, Obj, until
 from demo.cluster import LOCAL, ROOT
 
 SCRIPT = Path(__file__).parent / "interposer.py"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 API_NAME = "kubernetes.default.svc"
 PROMETHEUS_PORT = 9190
 ROLLED_S = 120.0
@@ -124,15 +125,19 @@ def pointed(bench: Bench, env: Mapping[str, str], pod: Mapping[str, Any]) -> Ite
 
 @contextmanager
 def patched(bench: Bench, kind: str, patch: object) -> Iterator[None]:
-    """Change the operator's Deployment while the block runs, by a kind of patch."""
-    before = bench.kube.json("get", *OPERATOR)["spec"]["template"]["spec"]
-    bench.kube("patch", *OPERATOR, f"--type={kind}", "-p", json.dumps(patch))
+    """Change the operator's Deployment while the block runs, by a kind of patch.
+
+    Changed by `kubectl apply`, so that whoever installs next takes the change back, even if this
+    run is killed before it does so itself.
+    """
+    before = bench.kube.json("get", *OPERATOR)["metadata"]["annotations"][APPLIED]
+    words = ("patch", "--local", "-f", "-", f"--type={kind}", "-p", json.dumps(patch), "-o", "json")
+    bench.kube("apply", "-f", "-", given=bench.kube(*words, given=before))
     try:
         await_rolled(bench)
         yield
     finally:
-        operation = {"op": "replace", "path": "/spec/template/spec", "value": before}
-        bench.kube("patch", *OPERATOR, "--type=json", "-p", json.dumps([operation]))
+        bench.kube("apply", "-f", "-", given=before)
         await_rolled(bench)
 
 
