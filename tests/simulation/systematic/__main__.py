@@ -153,8 +153,8 @@ def main() -> int:
     """Simulate, or replay one rollout."""
     parser = argparse.ArgumentParser(description="Simulate rollouts systematically.")
     parser.add_argument("--seed", type=int, default=1, help="of the sample of pairs")
-    parser.add_argument("--pairs", type=float, default=0.001, help="share of the pairs of events")
-    parser.add_argument("--singles", type=float, default=0.02, help="share of events at writes")
+    parser.add_argument("--pairs", type=float, default=0.0006, help="share of the pairs of events")
+    parser.add_argument("--singles", type=float, default=0.012, help="share of events at writes")
     parser.add_argument("--boundaries", type=float, default=1.0, help="of those at boundaries")
     strategies = list(dict.fromkeys(case.strategy for case in CASES))
     parser.add_argument("--only", nargs="+", default=[], choices=strategies, help="of these only")
