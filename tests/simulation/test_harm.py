@@ -1,6 +1,7 @@
 """Rolling back, sick pods, and an operator or API server that fails (B23 to B26, B28 to B30)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from simulation.stage import BROKEN, ERRORS, NAME, SLOW, Stage, model, policy, quick, serving, step
@@ -169,6 +170,22 @@ def test_b25_the_deadline_ends_a_candidate_that_never_gets_ready() -> None:
     assert stage.phase == "Progressing"
     stage.run(50)
     assert stage.world.rollouts(NAME)[-1].status.reason == "ProgressDeadlineExceeded"
+
+
+def test_b17_a_candidate_with_a_part_of_its_weight_is_judged() -> None:
+    """B6, B17: no node takes its other pods, it answers a third of the requests, and fails them."""
+    stage = serving(rollout=policy(step("tenth", 10), step("most", 70)), replicas=3)
+    second = stage.release(2)
+    stage.until_step("tenth")
+    stage.world.behave(second, Behaviour(unschedulable_until_s=1e9))
+    stage.until(lambda: stage.weight_pct == 33)
+    stage.run(60)
+    assert stage.world.status(NAME).reason == "WaitingForCapacity"
+    stage.harmed = True
+    since_s = stage.world.clock.elapsed_s
+    stage.world.behave(second, replace(BROKEN, unschedulable_until_s=1e9, from_s=since_s))
+    stage.until_phase("RolledBack", within_s=30)
+    assert stage.world.rollouts(NAME)[-1].status.reason == "CheckFailed"
 
 
 def test_b26_a_refused_revision_is_named_and_not_tried_again() -> None:

@@ -24,6 +24,9 @@ DEADLINE_S = 0.8
 """A pod that has not answered by then is left to Prometheus; the next second asks again."""
 LONGEST_PAGE = 1024 * 1024
 AT_ONCE = 20
+SILENCES = 3
+"""A pod that has not answered so often in a row is let be for a while: others wait for it too."""
+LET_BE_S = 5.0
 _NO_ANSWER = (
     aiohttp.ClientError,
     OSError,
@@ -51,6 +54,14 @@ class Target:
     pod: str
     address: str
     counters: tuple[Counter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """How often in a row a pod has not answered in time, and when last (epoch seconds)."""
+
+    times: int
+    at_s: float
 
 
 class PodReader(Protocol):
@@ -85,11 +96,23 @@ class HttpPodReader:
         self._profile = profile
         self._told = told
         self._limit = asyncio.Semaphore(AT_ONCE)
+        self._silent: dict[str, _Silent] = {}
 
     async def scrapes(self, targets: Sequence[Target]) -> tuple[Scrape, ...]:
         """Return what those pods say that answer in time with a page of reasonable length."""
-        found = await asyncio.gather(*(self._one(target) for target in targets))
+        now_s = self._clock()
+        self._silent = {
+            address: silent
+            for address, silent in self._silent.items()
+            if now_s - silent.at_s < 2 * LET_BE_S
+        }
+        asked = [target for target in targets if not self._is_let_be(target.address, now_s)]
+        found = await asyncio.gather(*(self._one(target) for target in asked))
         return tuple(scrape for scrapes in found for scrape in scrapes)
+
+    def _is_let_be(self, address: str, now_s: float) -> bool:
+        silent = self._silent.get(address)
+        return silent is not None and silent.times >= SILENCES and now_s - silent.at_s < LET_BE_S
 
     async def _one(self, target: Target) -> list[Scrape]:
         host = f"[{target.address}]" if ":" in target.address else target.address
@@ -103,7 +126,12 @@ class HttpPodReader:
         except _NO_ANSWER as error:
             log.debug("pod not read", namespace=target.namespace, pod=target.pod, why=repr(error))
             self._told(type(error).__name__)
+            if isinstance(error, TimeoutError):
+                before = self._silent.get(target.address)
+                times = before.times + 1 if before else 1
+                self._silent[target.address] = _Silent(times, self._clock())
             return []
+        self._silent.pop(target.address, None)
         self._told("ok")
         return found
 

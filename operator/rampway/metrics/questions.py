@@ -98,8 +98,9 @@ class Questions:
 
     async def answers(self, queries: Collection[str], at_s: float) -> dict[str, Answer]:
         """Answer each text; what is known of texts that are not asked any more is forgotten."""
-        self._known = {query: self._known.get(query) or _Known() for query in queries}
-        this = _Round(at_s, self._known)
+        this = _Round(at_s, {query: self._known.get(query) or _Known() for query in queries})
+        if PROBE not in this.known:  # asked between two looks, it says nothing of what they ask
+            self._known = this.known
         groups, alone = self._plan(this.known)
         found = await asyncio.gather(
             self._all_alone(alone, this), *(self._joined(group, this) for group in groups)

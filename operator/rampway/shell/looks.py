@@ -80,7 +80,8 @@ class Looks:
             return
         self._interests[key] = interest
         latest = self._latest.get(key)
-        if latest and (interest.seen_s or 0.0) >= latest.at_s:  # its evidence has taken it in
+        # Evidence beyond it has not read it: it ended after a look at the pods, and comes with one.
+        if latest and interest.seen_s == latest.at_s:
             self._latest[key] = replace(latest, scrapes=(), past=None)
 
     def wanted_by(self, key: Key) -> bool:

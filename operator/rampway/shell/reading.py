@@ -23,6 +23,8 @@ _STUCK = frozenset(
     }
 )
 """Reasons of a waiting container that the kubelet explains itself."""
+_ENDED = frozenset({"Failed", "Succeeded"})
+"""Phases of a pod whose containers have all ended for good."""
 
 
 def pod(obj: Mapping[str, Any]) -> Pod:
@@ -49,7 +51,8 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         unschedulable=_words(scheduled, "Unschedulable") if unscheduled else "",
         trouble=_trouble(containers) or _mount_trouble(status, conditions),
         crashes=tuple(_crashes(containers)),
-        address=status.get("podIP", ""),
+        # What has ended has its address no longer: another pod may have it by now.
+        address="" if status.get("phase") in _ENDED else status.get("podIP", ""),
         ready_since_s=from_wire(conditions.get("Ready", {}).get("lastTransitionTime", "")) or 0.0,
     )
 

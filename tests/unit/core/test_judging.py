@@ -1,7 +1,7 @@
 """The checks of a rollout: what counts, what is answered, what a checkpoint keeps."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from rampway.core.checks.answering import STALE_S
 from rampway.core.checks.answers import Answer, AnswerKind
 from rampway.core.checks.checkpoint import from_text, to_text
 from rampway.core.checks.counters import Scrape
-from rampway.core.checks.deltas import Ledger
 from rampway.core.checks.judged import (
     CheckResult,
     CheckState,
@@ -26,7 +25,7 @@ from rampway.core.checks.judged import (
     Failed,
     Judged,
 )
-from rampway.core.checks.judging import SETTLE_S, _split, judge
+from rampway.core.checks.judging import judge
 from rampway.core.evidence import Histogram
 from rampway.core.observation import Look
 
@@ -285,62 +284,6 @@ def test_thresholds_are_answered_without_counters() -> None:
     wrong = {"revenue": Answer(AnswerKind.SEVERAL_SERIES, message="2 series")}
     found = judge(wanted, None, Look(NOW_S, answers=wrong), BOTH, NOW_S)
     assert found.mistake == "check revenue: 2 series"
-
-
-def split(ledger: Mapping[str, float], *times_s: float, cutoff_s: float = 10) -> list[float]:
-    """Return which of a pod's scrapes count, its last one before them being in the ledger."""
-    last = {("ml", pod, ""): scrape("2", at_s) for pod, at_s in ledger.items() for scrape in (at,)}
-    stale, counted = _split(Ledger(0.0, last), [at("2", t) for t in times_s], NOW_S + cutoff_s)
-    assert len(stale) + len(counted) == len(times_s)
-    return [s.at_s - NOW_S for s in counted]
-
-
-def at(role: str, at_s: float) -> Scrape:
-    """Return a scrape at this time."""
-    return scrape(role, at_s, 1)
-
-
-SPLITS = {
-    "all after the cutoff, pod unknown": ({}, (11, 13), [11, 13]),
-    "all before": ({}, (7, 9), []),
-    "the first one after an earlier one straddles": ({}, (9, 11, 13), [13]),
-    "so does the first one after the ledger's": ({"pod-2": 9}, (11, 13), [13]),
-    "a ledger that is newer leaves all": ({"pod-2": 10}, (11, 13), [11, 13]),
-    "the cutoff itself is after it": ({}, (10, 12), [10, 12]),
-    "any order": ({}, (13, 9, 11), [13]),
-    "another pod's past means nothing": ({"pod-1": 9}, (11, 13), [11, 13]),
-}
-
-
-@pytest.mark.parametrize(("ledger", "times_s", "counted"), SPLITS.values(), ids=SPLITS.keys())
-def test_b19_what_straddles_a_change_of_weight_is_left_out(
-    ledger: dict[str, float], times_s: tuple[float, ...], counted: list[float]
-) -> None:
-    """B19: an interval that belongs to two weights counts for neither."""
-    assert split(ledger, *times_s) == counted
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from("12"), st.integers(0, 30)), unique=True), st.integers(0, 30)
-)
-def test_splitting_loses_nothing(found: list[tuple[str, int]], cutoff_s: int) -> None:
-    """Every scrape is on one side; per pod what counts follows all that does not."""
-    scrapes = [at(role, at_s) for role, at_s in found]
-    stale, counted = _split(Ledger(0.0), scrapes, NOW_S + cutoff_s)
-    assert sorted(map(repr, stale + counted)) == sorted(map(repr, scrapes))
-    assert all(s.at_s >= NOW_S + cutoff_s for s in counted)
-    for role in "12":
-        mine = [s.at_s for s in counted if s.pod == f"pod-{role}"]
-        other = [s.at_s for s in stale if s.pod == f"pod-{role}"]
-        assert not mine or not other or min(mine) > max(other)
-
-
-def test_a_weight_settles_before_it_counts() -> None:
-    """What was counted in the second after a change of weight belongs to the old one."""
-    changed = replace(BOTH, weight_since_s=NOW_S + 10)
-    soon = (scrape("2", 10 + SETTLE_S / 2, 50), scrape("1", 10 + SETTLE_S / 2, 5000))
-    assert looked([(12, soon)], None, changed).requests == 0
 
 
 def evidence() -> EvidenceState:

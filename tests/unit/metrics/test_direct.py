@@ -114,3 +114,24 @@ def test_an_address_of_ipv6_is_one() -> None:
     target = Target("ml", "digits-1", "p", "fd00::1")
     (found,) = read_page(PAGE, target, 1.0, RAMPWAY)
     assert found.outcomes == {"ok": 7}
+
+
+async def test_a_pod_that_stays_silent_is_let_be_for_a_while(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B17: others wait for each one that does not answer; it is asked again after some seconds."""
+    monkeypatch.setattr(direct, "DEADLINE_S", 0.1)
+    now_s = 5000.0
+    server.wait_s = 1.0
+    async with aiohttp.ClientSession() as session:
+        reader = HttpPodReader(session, server.port, lambda: now_s)
+        for _ in range(direct.SILENCES + 3):
+            assert await reader.scrapes([POD]) == ()
+        assert len(server.asked) == direct.SILENCES
+        now_s += direct.LET_BE_S
+        server.wait_s = 0.0
+        assert [s.pod for s in await reader.scrapes([POD])] == [POD.pod]
+        server.wait_s = 1.0
+        await reader.scrapes([POD])
+        await reader.scrapes([POD])  # silent anew: counted from one
+        assert len(server.asked) == direct.SILENCES + 3

@@ -242,6 +242,16 @@ async def test_what_is_not_asked_any_more_is_forgotten() -> None:
     assert set(asked._known) == {"up a"}
 
 
+async def test_a_probe_between_two_looks_forgets_nothing() -> None:
+    """Who only asks whether the server is there leaves the others together."""
+    server = Server()
+    asked = await learned(server, ["up a", "up b"])
+    await asked.answers([PROBE], NOW_S)
+    server.took()
+    await asked.answers(["up a", "up b"], NOW_S)
+    assert server.took() == [["up a", "up b"]]
+
+
 def test_b21_a_comment_ends_within_its_query() -> None:
     """B21: brackets are on lines of their own, so a comment at a query's end swallows none."""
     assert joined(["up # hm", "1"], ["vector", "scalar"]) == (

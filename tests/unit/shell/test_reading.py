@@ -82,6 +82,14 @@ def test_b28_the_first_container_in_trouble_speaks() -> None:
     assert read(containers=both).trouble == "ErrImagePull: x"
 
 
+@pytest.mark.parametrize(
+    ("phase", "address"), [("Running", "10.0.0.7"), ("Failed", ""), ("Succeeded", "")]
+)
+def test_b20_a_pod_that_has_ended_has_no_address(phase: str, address: str) -> None:
+    """B20: whoever has it now would be counted twice, by two names."""
+    assert read(phase=phase, podIP="10.0.0.7").address == address
+
+
 def test_b28_a_pod_that_failed_as_a_whole() -> None:
     """B28: eviction for disk or memory, and volumes that cannot be mounted."""
     full = read(phase="Failed", reason="Evicted", message="low on ephemeral-storage")

@@ -8,6 +8,7 @@ import orjson
 
 from rampway.core import evidence
 from rampway.core.checks import deltas
+from rampway.core.checks.cutoff import Given, Since
 from rampway.core.checks.judged import Down, EvidenceState, Failed, History
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import Bets, BoundPair, Detector
@@ -30,6 +31,7 @@ def to_text(state: EvidenceState) -> str:
         "shares": list(state.shares),
         "scraped": dict(state.last_scrape_s),
         "cutoff": state.cutoff_s,
+        "given": _since(state.given) if state.given else None,
         "down": [state.down.since_s, state.down.up_since_s] if state.down else None,
         "alone": dict(state.alone),
         "lone": {name: [_detector(one) for one in of] for name, of in state.lone.items()},
@@ -105,6 +107,18 @@ def _history(intervals: int, lacking: str) -> History:
     return History(int(intervals), str(lacking))
 
 
+def _since(since: Since) -> list[Any]:
+    given = since.given
+    what = [given.weight_pct, given.mirror_pct, given.matched, given.settled]
+    return [what, since.step_index, since.at_s]
+
+
+def _since_from(what: list[Any], step_index: int, at_s: float) -> Since:
+    weight_pct, mirror_pct, matched, settled = what
+    given = Given(int(weight_pct), int(mirror_pct), bool(matched), bool(settled))
+    return Since(given, int(step_index), float(at_s))
+
+
 def _shares(candidate: int, stable: int) -> tuple[int, int]:
     return int(candidate), int(stable)
 
@@ -126,6 +140,7 @@ def _parse(data: dict[str, Any]) -> EvidenceState:
         rate_per_s=rate,
         last_scrape_s=data["scraped"],
         cutoff_s=data["cutoff"],
+        given=_since_from(*data["given"]) if data.get("given") else None,
         down=Down(*data["down"]) if data.get("down") else None,
         lone={
             name: tuple(_detected(one) for one in of) for name, of in data.get("lone", {}).items()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rampway.core.checks.cutoff import Given, Since
 from rampway.core.checks.deltas import Ledger
 from rampway.core.checks.kinds.base import PairedState
 from rampway.core.evidence import Detector
@@ -91,11 +92,12 @@ class EvidenceState:
         breaches: Since when a threshold's value is outside its limits, by check.
         failures: Answers outside a threshold's limits, where the policy counts them, by check.
         step_index: Step that `step_requests` belongs to.
-        step_requests: First attempts that the candidate answered in this step.
+        step_requests: First attempts that the candidate answered under this step's whole weight.
         shares: What candidate and stable answered under the present weight, first attempts.
         rate_per_s: Candidate's requests per second, smoothed; for telling how long is left.
         last_scrape_s: Time of the newest scrape, by revision and, for users' counters, their name.
         cutoff_s: Scrapes up to here belong to an earlier weight.
+        given: What the candidate is given, and since when; None before the first pass.
         history: What was learnt from stable's past; None while it was not read.
         down: Since when no pod of stable stays ready; None while one does.
         alone: Requests and events of the candidate in this step beside a stable that is down, by
@@ -117,6 +119,7 @@ class EvidenceState:
     rate_per_s: float = 0.0
     last_scrape_s: Mapping[str, float] = field(default_factory=dict)
     cutoff_s: float = 0.0
+    given: Since | None = None
     history: History | None = None
     down: Down | None = None
     alone: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
@@ -180,6 +183,7 @@ class Contest:
         watching: The candidate is promoted, and compared with what stays on the old revision.
         unpaired: Nobody is compared with it: stable is what `paired` had seen before.
         mirrored: The candidate gets copies of requests only, and nobody sees its answers.
+        given: What the route gives the candidate now.
     """
 
     candidate: str
@@ -193,3 +197,4 @@ class Contest:
     watching: bool = False
     unpaired: bool = False
     mirrored: bool = False
+    given: Given = field(default_factory=Given)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rampway.api.policy import Check, Policy
 from rampway.core.checks import (
     alone,
+    cutoff,
     history,
     kinds,
     paired,
@@ -19,7 +20,7 @@ from rampway.core.checks import (
 )
 from rampway.core.checks.answering import answers
 from rampway.core.checks.bound import Bound, bound_of
-from rampway.core.checks.deltas import Delta, Ledger, advance, start_ledger
+from rampway.core.checks.deltas import Delta, advance, start_ledger
 from rampway.core.checks.judged import (
     CheckResult,
     CheckState,
@@ -40,8 +41,6 @@ ABSENCE_S = 10.0
 """What is longer than this between two looks is an absence."""
 PIECE_S = 1.0
 """What was scraped in an absence is taken in as looks of this length."""
-SETTLE_S = 1.0
-"""A weight reaches the last proxy this long after the gateway accepted it."""
 
 
 def judge(
@@ -56,7 +55,7 @@ def judge(
         text = "no look at the metrics yet"
         return Judged(state, _all(policy.checks, CheckState.UNKNOWN, text))
     before = state or EvidenceState(seen_s=0.0, ledger=start_ledger(look.at_s))
-    after = before = alone.watched(before, contest, now_s)
+    after = before = cutoff.watched(alone.watched(before, contest, now_s), contest, now_s)
     contest = replace(contest, stable_down=alone.is_down(before, contest, now_s))
     if look.at_s > before.seen_s:
         after = before = history.learn(policy, before, look, contest.stable)
@@ -128,8 +127,8 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     """Count what is new, leaving out what straddles a change of weight."""
     known, scrapes = slices.sorted_out(policy.checks, state.paired, look.scrapes)
     state, look = replace(state, paired=known), replace(look, scrapes=scrapes)
-    cutoff_s = look.at_s if contest.weight_since_s is None else contest.weight_since_s + SETTLE_S
-    stale, counted = _split(state.ledger, look.scrapes, cutoff_s)
+    cutoff_s = cutoff.cutoff_s(contest, state.given, look.at_s)
+    stale, counted = cutoff.split(state.ledger, look.scrapes, cutoff_s)
     ledger, _ = advance(state.ledger, stale)
     ledger, deltas = advance(ledger, counted, kinds.warm_ups(policy.checks))
     mine = _seen(deltas.get(contest.candidate, Delta()), contest)
@@ -149,7 +148,7 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
     new = _News(mine, other, changed=changed, settled_s=state.seen_s - cutoff_s)
     updated, lone, called = _evidence(policy, state, contest, new, look.at_s)
     before = {} if new_step else state.alone
-    settled = contest.weight_since_s is not None and not changed
+    whole = 0 if contest.weight_since_s is None else mine.requests
     return replace(
         heard,
         seen_s=look.at_s,
@@ -158,10 +157,10 @@ def _take_in(policy: Policy, state: EvidenceState, look: "Look", contest: Contes
         harmed=state.harmed | called,
         lone=lone,
         step_index=contest.step_index,
-        step_requests=mine.requests + (0 if new_step else state.step_requests),
+        step_requests=whole + (0 if new_step else state.step_requests),
         shares=(0, 0) if by_itself else share.counted(shares, mine.requests, other.requests),
         alone=alone.tallied(policy, updated, before, mine) if down else {},
-        rate_per_s=_rate_per_s(state, mine.requests, look.at_s, settled=settled),
+        rate_per_s=_rate_per_s(state, mine.requests, look.at_s, settled=not changed),
         cutoff_s=cutoff_s,
     )
 
@@ -244,31 +243,3 @@ def _newest(policy: Policy, state: EvidenceState, look: "Look") -> dict[str, flo
             if not scrape.direct and scrape.at_s > newest.get(name, 0.0):
                 newest[name] = scrape.at_s
     return newest
-
-
-def _split(
-    ledger: Ledger, scrapes: Sequence["Scrape"], cutoff_s: float
-) -> tuple[list["Scrape"], list["Scrape"]]:
-    """Split scrapes into those that must not count and those that do.
-
-    What a pod counted between its last scrape before the cutoff and its first one after it
-    belongs to two weights, so that first one is left out too (statistics: a weight change inside
-    an interval while the shared rate surges).
-    """
-    known_s = ledger.last_scrapes()
-    spanning = {pod for pod, at_s in known_s.items() if at_s < cutoff_s}
-    # Most was read before: it says nothing new, and spans nothing.
-    new = [s for s in scrapes if s.at_s > known_s.get(s.key, 0.0)]
-    stale: list[Scrape] = []
-    counted: list[Scrape] = []
-    for scrape in sorted(new, key=lambda s: s.at_s):
-        pod = scrape.key
-        if scrape.at_s < cutoff_s:
-            stale.append(scrape)
-            spanning.add(pod)
-        elif pod in spanning:
-            stale.append(scrape)
-            spanning.discard(pod)
-        else:
-            counted.append(scrape)
-    return stale, counted

@@ -39,6 +39,8 @@ from rampway.core.evidence.overshoot import log_boost
 from rampway.core.evidence.totals import Segment
 
 FACTS = 6
+MOST_SEGMENTS = 50
+"""Of more splits the earliest are told as one: a pod that comes and goes makes one each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +259,14 @@ def _spread(before: Dispersion, segments: Sequence[Segment], counts: PairCount) 
 
 
 def _next_segment(process: EProcess) -> EProcess:
+    known = process.segments
+    if len(known) >= MOST_SEGMENTS:
+        known = (known[0].and_all_of(known[1]), *known[2:])
     return replace(
         process,
         stake=process.stake.invested(FOR_A_SEGMENT),
         recent=NOTHING,
-        segments=(*process.segments, Segment()),
+        segments=(*known, Segment()),
         countdown=None,
     )
 

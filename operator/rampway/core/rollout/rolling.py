@@ -19,7 +19,7 @@ from rampway.core.model.standing import Standing
 from rampway.core.model.verdict import Verdict
 from rampway.core.observation import Observation, Revision
 from rampway.core.pods import scarce, sizes
-from rampway.core.rollout import automation, health, passes, phases, queueing, reactions
+from rampway.core.rollout import automation, health, passes, phases, queueing, reactions, steps
 from rampway.core.rollout.course import Course, Outcome, by, enter, how_promoted, record, say
 from rampway.core.rollout.passes import Decision
 from rampway.core.rollout.queueing import UNWANTED
@@ -187,6 +187,8 @@ def _without_candidate(
 def _judged(
     obs: Observation, active: ModelRollout, candidate: Revision, stable: Revision
 ) -> Judged:
+    route = obs.route
+    split = route.split if route.split.candidate == candidate.name else STABLE_ONLY
     contest = Contest(
         candidate=candidate.name,
         stable=stable.name,
@@ -195,7 +197,8 @@ def _judged(
         step_index=active.status.step.index,
         stable_ready=bool(stable.ready) or not obs.deployment.spec.replicas,
         patience_s=max(STALE_S, seconds(active.spec.progress_deadline)),
-        mirrored=bool(obs.route.split.mirror_pct),
+        mirrored=bool(route.split.mirror_pct),
+        given=steps.given(split, active.status, accepted=route.accepted),
     )
     return judge(active.spec.policy, obs.evidence, obs.look, contest, obs.now_s)
 

@@ -6,6 +6,7 @@ from rampway.api.conditions import Reason
 from rampway.api.policy import AfterUnknown
 from rampway.api.rollout import ModelRolloutStatus, StepStatus
 from rampway.core.checks import share
+from rampway.core.checks.cutoff import Given
 from rampway.core.instants import brief, from_wire, to_wire
 from rampway.core.model.policies import Trouble
 from rampway.core.rollout.course import Course, Outcome
@@ -47,6 +48,13 @@ def clocked(course: Course, target: Split) -> Outcome:
     known = _share(course).value if in_force and _has_share(stage) else ""
     step = hold_clock(course, in_force=in_force).model_copy(update={"share": known})
     return Outcome(course.status.model_copy(update={"step": step}), target)
+
+
+def given(split: Split, status: ModelRolloutStatus, *, accepted: bool) -> Given:
+    """Return what a route's split gives the candidate; settled: as was decided, and accepted."""
+    now = (split.weight_pct, split.mirror_pct, bool(split.headers))
+    decided = (status.weight_pct, status.mirror_pct, status.matched)
+    return Given(*now, settled=accepted and now == decided)
 
 
 def _carried(course: Course, stage: Stage) -> Split:

@@ -73,7 +73,7 @@ def _unended(course: Course, wanted: Split) -> tuple[Reason, str]:
 
 
 def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Revision) -> Course:
-    status = active.status
+    status, route = active.status, obs.route
     contest = Contest(
         candidate=stable.name,
         stable=before.name,
@@ -82,6 +82,7 @@ def _course(obs: Observation, active: ModelRollout, stable: Revision, before: Re
         step_index=status.step.index,
         watching=True,
         unpaired=_is_unpaired(active),
+        given=steps.given(_of_new(stable, route.split), status, accepted=route.accepted),
     )
     evidence = _afresh(obs.evidence, status.step.index, keeps=contest.unpaired)
     judged = judge(active.spec.policy, evidence, obs.look, contest, obs.now_s)
@@ -201,7 +202,7 @@ def _go_on(
     warm, firm = sizes.warm(obs, before), passes.ensure_stable(obs, stable)
     actions = [*firm, *sizes.size(sizes.after(obs, firm), before, warm, warm)]
     actions += automation.tell(obs, before)
-    wrote = rolling.write_rollout(course, replace(outcome, split=_of_new(course, wanted)))
+    wrote = rolling.write_rollout(course, replace(outcome, split=_of_new(course.candidate, wanted)))
     kept, _ = keeping.tidy(obs, stable, active=course.rollout)
     standing = Standing.watching(course, outcome)
     status = passes.write_status(obs, standing, numbers=bool(wrote))
@@ -211,9 +212,9 @@ def _go_on(
     return Decision(whole, wait_s, course.judged.state, course.rollout.name)
 
 
-def _of_new(course: Course, held_back: Split) -> Split:
+def _of_new(stable: Revision, held_back: Split) -> Split:
     """Return the same split as the new stable's share, as the rollout's status tells it."""
-    return Split(course.candidate.name, ALL_PCT - held_back.weight_pct)
+    return Split(stable.name, ALL_PCT - held_back.weight_pct)
 
 
 def _clocked(course: Course, wanted: Split) -> ModelRolloutStatus:

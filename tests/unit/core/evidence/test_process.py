@@ -25,7 +25,7 @@ from rampway.core.evidence import (
     update,
 )
 from rampway.core.evidence.mixture import CASH, FIRST_INVESTED, RHOS, staked
-from rampway.core.evidence.process import FOR_A_SEGMENT, NOTHING
+from rampway.core.evidence.process import FOR_A_SEGMENT, MOST_SEGMENTS, NOTHING
 
 TOLERANCE = Tolerance(1.1, 0.01)
 
@@ -119,6 +119,16 @@ def test_new_segment_keeps_the_evidence() -> None:
     sums = [(one.total.candidate_n, one.total.stable_events) for one in (cut, plain)]
     assert sums[0] == sums[1]
     assert [s.looks for s in cut.segments] == [20, 20, 20]
+
+
+def test_splits_without_end_are_told_as_so_many() -> None:
+    """A pod that comes and goes makes a segment each time; none of their counts is lost."""
+    seen = looks(3, MOST_SEGMENTS + 30)
+    cut = reduce(lambda p, c: update(p, c, TOLERANCE, new_segment=True), seen, start())
+    assert len(cut.segments) == MOST_SEGMENTS
+    assert cut.segments[0].looks == 31
+    assert cut.total.candidate_n == sum(counts.candidate_n for counts in seen)
+    assert cut.total.rates == pytest.approx(after(seen).total.rates)
 
 
 def test_a_segment_is_a_new_chance() -> None:
