@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from cluster.bench import Bench, Obj
-from cluster.subject import Subject, ready
+from cluster.conftest import Calling
+from cluster.subject import Subject, condition, evidence, ready, step
 
 pytestmark = pytest.mark.cluster
 
@@ -133,11 +134,37 @@ def test_b25_b28_candidate_that_cannot_start(subject: Subject) -> None:
     assert not subject.last().get("trafficSince")
 
 
+GATED = {"podTemplatePatch": {"spec": {"readinessGates": [{"conditionType": "rampway.dev/test"}]}}}
+"""A server whose pods are ready only once the test says so."""
+
+
+def test_b06_b17_a_part_of_a_weight_is_judged(subject: Subject, calling: Calling) -> None:
+    """B6, B17: one of its two pods is lost, so it has half of the requests, and fails some."""
+    policy = evidence(step(80, "10m"))
+    first = subject.start("v2", policy, replicas=2)
+    subject.apply("v3", policy, replicas=2, server=GATED)
+    revision = subject.until(lambda: _candidate(subject), "a candidate")
+    found = subject.until(
+        lambda: len(pods := list(filter(_serving, subject.pods(revision)))) == 2 and pods,
+        "two containers that serve",
+    )
+    for pod in found:
+        _gate(subject, pod)
+    subject.in_force(80)
+    _gate(subject, found[0], opened=False)
+    subject.weighs(50)
+    with calling():
+        status = subject.rolled_back(90)
+    assert condition(status, "Promoted")["reason"] == "CheckFailed"
+    assert "requests failed on the candidate" in status["message"]
+    assert status["stable"]["revision"] == first
+    assert not subject.last()["step"].get("inForceSince")  # never its whole weight
+
+
 def test_b6_late_candidate_gets_nothing_before_it_is_ready(subject: Subject) -> None:
     """B6: while the candidate's pods exist but are not ready, all requests go to stable."""
     subject.start("a")
-    gate = {"readinessGates": [{"conditionType": "rampway.dev/test"}]}
-    subject.apply("b", server={"podTemplatePatch": {"spec": gate}})
+    subject.apply("b", server=GATED)
     revision = subject.until(lambda: _candidate(subject), "a candidate")
     subject.until(
         lambda: any(_serving(pod) for pod in subject.pods(revision)),
@@ -148,7 +175,7 @@ def test_b6_late_candidate_gets_nothing_before_it_is_ready(subject: Subject) -> 
     assert not subject.last().get("trafficSince")
     assert len(subject.route()["spec"]["rules"][0]["backendRefs"]) == 1
     for one in (pod, *_later(subject, revision)):
-        _open(subject, one)
+        _gate(subject, one)
     subject.in_force(50)
 
 
@@ -165,12 +192,12 @@ def _later(subject: Subject, revision: str) -> list[Obj]:
     return subject.pods(revision)[1:]
 
 
-def _open(subject: Subject, pod: Obj) -> None:
-    """Say of a pod what its readiness gate waits for."""
-    condition = '{"type": "rampway.dev/test", "status": "True"}'
+def _gate(subject: Subject, pod: Obj, *, opened: bool = True) -> None:
+    """Say of a pod what its readiness gate waits for, or that it is so no longer."""
+    told = f'{{"type": "rampway.dev/test", "status": "{opened}"}}'
     subject.bench.kube(
         "patch", "pod", pod["metadata"]["name"], "-n", subject.namespace, "--subresource=status",
-        "--type=strategic", "-p", f'{{"status": {{"conditions": [{condition}]}}}}',
+        "--type=strategic", "-p", f'{{"status": {{"conditions": [{told}]}}}}',
     )  # fmt: skip
 
 
